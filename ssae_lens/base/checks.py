@@ -1,0 +1,79 @@
+"""Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
+    """Raise unless `value` is one of `allowed`; the nearest allowed value is suggested."""
+    allowed = list(allowed)
+    if value in allowed:
+        return
+    choices = ", ".join(repr(each) for each in allowed)
+    raise ValueError(f"{name} is {value!r}, which is none of {choices}.{did_you_mean(value, allowed)}")
+
+
+def did_you_mean(value: object, options: Iterable[object], most: int = 3) -> str:
+    """Give " Did you mean …?" for the options nearest to `value`, or "" where none is near."""
+    near = difflib.get_close_matches(str(value), [str(each) for each in options], n=most, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
+
+
+def at_least(name: str, value: float, least: float, mend: str = "") -> None:
+    """Raise unless `value` is a number of at least `least` (NaN is not)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        raise ValueError(f"{name} is {value!r}; it must be at least {least}.{_then(mend)}")
+
+
+def above(name: str, value: float, limit: float, mend: str = "") -> None:
+    """Raise unless `value` is a number greater than `limit` (NaN is not)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > limit:
+        raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(mend)}")
+
+
+def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:
+    """Raise unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}.{_then(mend)}")
+
+
+def finite_rows(name: str, rows: Tensor) -> None:
+    """Raise if any row of an (n, …) tensor holds NaN or infinity, naming the first few."""
+    bad = ~torch.isfinite(rows.reshape(len(rows), -1)).all(dim=1)
+    if bad.any():
+        where = bad.nonzero().flatten().tolist()
+        shown = ", ".join(map(str, where[:5])) + (", …" if len(where) > 5 else "")
+        raise ValueError(
+            f"{name} holds NaN or infinite values in {len(where)} of {len(rows)} rows ({shown}); "
+            "drop those rows, or capture them again in float32."
+        )
+
+
+def existing_file(path: str | Path, mend: str = "") -> Path:
+    """Give `path` as a Path, or raise FileNotFoundError that says what stands near it."""
+    path = Path(path)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder where a file is wanted.{_then(mend)}")
+    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise FileNotFoundError(f"There is no file {path}.{did_you_mean(path.name, siblings)}{_then(mend)}")
+
+
+def existing_folder(path: str | Path, mend: str = "") -> Path:
+    """Give `path` as a Path, or raise FileNotFoundError that says what stands near it."""
+    path = Path(path)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise FileNotFoundError(f"{path} is a file where a folder is wanted.{_then(mend)}")
+    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise FileNotFoundError(f"There is no folder {path}.{did_you_mean(path.name, siblings)}{_then(mend)}")
+
+
+def _then(mend: str) -> str:
+    return f" {mend}" if mend else ""

@@ -1,0 +1,17 @@
+"""The versions that a result was made with, saved beside it."""
+
+import platform
+from importlib import metadata
+
+PACKAGES = ("ssae-lens", "torch", "transformer-lens", "sae-lens", "cooper-optim", "transformers")
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the packages that shape results."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
