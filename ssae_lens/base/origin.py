@@ -54,18 +54,11 @@ class Origin:
         found = []
         for each in fields(self):
             mine, theirs = getattr(self, each.name), getattr(other, each.name)
-            if (
-                each.name not in ignoring
-                and mine not in ("", {})
-                and theirs not in ("", {})
-                and mine != theirs
-            ):
+            if each.name not in ignoring and mine not in ("", {}) and theirs not in ("", {}) and mine != theirs:
                 found.append(f"{each.name}: {mine!r} against {theirs!r}")
         return found
 
-    def require_same(
-        self, other: "Origin", what: str, ignoring: tuple[str, ...] = (), mend: str = ""
-    ) -> None:
+    def require_same(self, other: "Origin", what: str, ignoring: tuple[str, ...] = (), mend: str = "") -> None:
         """Raise a ValueError that names both sides of every difference."""
         if found := self.differences(other, ignoring):
             raise ValueError(f"{what} ({'; '.join(found)}).{' ' + mend if mend else ''}")
