@@ -1,0 +1,59 @@
+"""Numbers from arrays: every score under a name that says what it is, beside what chance gives.
+
+All take torch tensors or numpy arrays and give numbers or numpy arrays; none knows what a model or a text is.
+"""
+
+from ssae_lens.metrics.controls import Control, control_rotated, control_shuffled, expected_chance
+from ssae_lens.metrics.correlation import correlations
+from ssae_lens.metrics.cosines import cosines, steered_cosines, steered_cosines_frobenius
+from ssae_lens.metrics.dci import DCI, dci
+from ssae_lens.metrics.intervals import (
+    Interval,
+    PairedTest,
+    bootstrap_interval,
+    sign_flip_test,
+    wilson_interval,
+)
+from ssae_lens.metrics.matching import Match, hungarian
+from ssae_lens.metrics.mcc import mcc_codes, mcc_decoders, mcc_max
+from ssae_lens.metrics.reconstruction import active_codes, density, mean_abs, r2_centred, r2_uncentred
+from ssae_lens.metrics.scores import harmonic_mean, p_match, propensity
+from ssae_lens.metrics.steerability import Steerability, steerability
+from ssae_lens.metrics.udr import UDR, RunPair, latent_stability, udr
+
+__all__ = [
+    "DCI",
+    "UDR",
+    "Control",
+    "Interval",
+    "Match",
+    "PairedTest",
+    "RunPair",
+    "Steerability",
+    "active_codes",
+    "bootstrap_interval",
+    "control_rotated",
+    "control_shuffled",
+    "correlations",
+    "cosines",
+    "dci",
+    "density",
+    "expected_chance",
+    "harmonic_mean",
+    "hungarian",
+    "latent_stability",
+    "mcc_codes",
+    "mcc_decoders",
+    "mcc_max",
+    "mean_abs",
+    "p_match",
+    "propensity",
+    "r2_centred",
+    "r2_uncentred",
+    "sign_flip_test",
+    "steerability",
+    "steered_cosines",
+    "steered_cosines_frobenius",
+    "udr",
+    "wilson_interval",
+]

@@ -1,0 +1,61 @@
+"""Arrays as the metrics take them: torch or numpy, checked once, computed on as numpy."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssae_lens.base.checks import finite_rows
+
+Array = np.ndarray | Tensor
+
+
+def as_array(name: str, values: Array, dims: int) -> np.ndarray:
+    """Give `values` as a finite numpy array of `dims` dimensions.
+
+    Floats of 32 and 64 bits keep their precision, halves become float32, whole numbers and truth values float64.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype in (torch.float16, torch.bfloat16) else values).numpy()
+    array = np.asarray(values)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    elif array.dtype not in (np.float32, np.float64):
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} holds {array.dtype}; it must hold real numbers.")
+        array = array.astype(np.float64)
+    if array.ndim != dims:
+        mend = f" Give one column as {name}[:, None]." if (array.ndim, dims) == (1, 2) else ""
+        raise ValueError(f"{name} has shape {array.shape}; it must have {_spoken(dims)}.{mend}")
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}, which holds nothing; give at least one value.")
+    if not np.isfinite(array).all():
+        finite_rows(name, torch.tensor(array))
+    return array
+
+
+def as_matrix(name: str, values: Array) -> np.ndarray:
+    """Give `values` as a finite array of rows and columns."""
+    return as_array(name, values, 2)
+
+
+def same_length(name: str, first: np.ndarray, other_name: str, other: np.ndarray, least: int = 1) -> None:
+    """Raise unless the rows of two arrays can be paired, and are at least `least`."""
+    if len(first) != len(other):
+        raise ValueError(
+            f"{name} has {len(first)} rows and {other_name} has {len(other)}; row i of both must be the same example."
+        )
+    if len(first) < least:
+        raise ValueError(f"{name} and {other_name} have {len(first)} rows; at least {least} are needed.")
+
+
+def same_width(name: str, first: np.ndarray, other_name: str, other: np.ndarray) -> None:
+    """Raise unless the rows of two arrays live in the same space."""
+    if first.shape[-1] != other.shape[-1]:
+        raise ValueError(
+            f"{name} has {first.shape[-1]} columns and {other_name} has {other.shape[-1]}; both must be as wide."
+        )
+
+
+def _spoken(dims: int) -> str:
+    return {1: "one dimension", 2: "two dimensions, (rows, columns)"}[dims]

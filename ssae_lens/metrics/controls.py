@@ -1,0 +1,137 @@
+"""What chance gives: a score on shuffled factors, on turned directions, and its expected value for independent codes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from ssae_lens.base.checks import at_least, one_of, whole
+from ssae_lens.metrics.arrays import Array, as_matrix, same_length, same_width
+from ssae_lens.metrics.matching import Match, hungarian
+
+Rule = Literal["hungarian", "max", "signed max"]
+RULES: tuple[Rule, ...] = ("hungarian", "max", "signed max")
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A score repeated where there is nothing to find: its mean, standard deviation, and each repeat."""
+
+    mean: float
+    sd: float
+    scores: Float[np.ndarray, "repeats"]
+
+
+def control_shuffled(
+    score: Callable[[np.ndarray, np.ndarray], Match | float],
+    codes: Shaped[Array, "n k"],
+    factors: Shaped[Array, "n c"],
+    *,
+    repeats: int = 20,
+    seed: int = 0,
+) -> Control:
+    """Score `codes` against `factors` whose rows are shuffled.
+
+    Rows move whole: what factors have to do with each other stays, only what codes have to do with them goes.
+
+    Parameters
+    ----------
+    score
+        Such as `mcc_codes`, or ``lambda codes, factors: dci(codes, factors).disentanglement``.
+    codes, factors
+        Row i of both is the same example.
+    """
+    codes, factors = as_matrix("codes", codes), as_matrix("factors", factors)
+    same_length("codes", codes, "factors", factors, least=2)
+    rng = np.random.default_rng(seed)
+    return _repeated(lambda: score(codes, factors[rng.permutation(len(factors))]), repeats)
+
+
+def control_rotated(
+    score: Callable[[np.ndarray, np.ndarray], Match | float],
+    decoder: Shaped[Array, "k d"],
+    directions: Shaped[Array, "c d"],
+    *,
+    repeats: int = 20,
+    seed: int = 0,
+) -> Control:
+    """Score `decoder` against `directions` turned at random, all together.
+
+    Shuffling their order would change nothing. Norms and angles among the directions stay; only where they point goes.
+    """
+    decoder, directions = as_matrix("decoder", decoder), as_matrix("directions", directions)
+    same_width("decoder", decoder, "directions", directions)
+    rng = np.random.default_rng(seed)
+    # directions = body @ frame, with orthonormal rows in the frame: a random frame is a random turn.
+    left, spread, frame = np.linalg.svd(directions, full_matrices=False)
+    body = left * spread
+
+    def turned() -> np.ndarray:
+        return body @ np.linalg.qr(rng.normal(size=frame.T.shape)).Q.T
+
+    return _repeated(lambda: score(decoder, turned()), repeats)
+
+
+def expected_chance(
+    dimensions: int,
+    n_latents: int,
+    n_factors: int,
+    *,
+    rule: Rule = "hungarian",
+    draws: int = 32,
+    seed: int = 0,
+) -> float:
+    """Give the expected score of codes that have nothing to do with the factors.
+
+    Between independent Gaussian columns a squared correlation follows Beta(½, (m − 1)/2) in m = n − 1 dimensions
+    (centring takes one), and so does a squared cosine between random directions in m = d. The largest of k is an integral
+    of its quantiles, near √(2 ln k / m); the Hungarian sum over k × c independent ones is drawn. Pearson's and, but for
+    small n, Spearman's correlations follow this, whatever the distribution of many rows; for RDC use `control_shuffled`.
+
+    Parameters
+    ----------
+    dimensions
+        Rows less one for correlations; the width d for cosines of decoder rows.
+    n_latents, n_factors
+        k and c.
+    rule
+        ``hungarian`` for `mcc_codes` and `mcc_decoders` (mean over the factors), ``max`` and ``signed max`` for
+        `mcc_max`.
+    draws, seed
+        Of the Hungarian sum.
+    """
+    whole("dimensions", dimensions, least=2)
+    whole("n_latents", n_latents)
+    whole("n_factors", n_factors)
+    one_of("rule", rule, RULES)
+    if rule == "hungarian":
+        whole("draws", draws)
+        rng = np.random.default_rng(seed)
+        squares = (rng.beta(0.5, (dimensions - 1) / 2, size=(n_latents, n_factors)) for _ in range(draws))
+        return float(np.mean([hungarian(np.sqrt(each)).score for each in squares]))
+    return _expected_largest(dimensions, n_latents, signed=rule == "signed max")
+
+
+def _expected_largest(dimensions: int, k: int, *, signed: bool) -> float:
+    """Integrate the quantile of the largest of k: that at u is the quantile of one at u^(1/k)."""
+    from scipy.special import betaincinv
+
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    # u = sin²: the quantile is steep at both ends, and the nodes crowd there.
+    angle = (nodes + 1) * np.pi / 4
+    level = np.sin(angle) ** (2 / k)
+    weights = weights * np.pi / 4 * np.sin(2 * angle)
+    if signed:
+        level = 2 * level - 1
+    entry = np.sign(level) * np.sqrt(betaincinv(0.5, (dimensions - 1) / 2, abs(level)))
+    return float(weights @ entry)
+
+
+def _repeated(score: Callable[[], Match | float], repeats: int) -> Control:
+    at_least("repeats", repeats, 2)
+    whole("repeats", repeats)
+    results = (score() for _ in range(repeats))
+    scores = np.array([each.score if isinstance(each, Match) else float(each) for each in results])
+    return Control(float(scores.mean()), float(scores.std(ddof=1)), scores)
