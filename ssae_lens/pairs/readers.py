@@ -1,0 +1,218 @@
+"""Readers of published formats: rows of TruthfulQA, of behaviour questions and of labelled sentences → rows of pairs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from ssae_lens.base.checks import one_of, whole
+from ssae_lens.pairs.schema import require_column, require_texts
+
+Rows = Sequence[Mapping[str, Any]]
+
+BEHAVIOUR = ("question", "answer_matching_behavior", "answer_not_matching_behavior")
+TRUTHFULQA = ("question", "best_answer", "incorrect_answers")
+SENTENCE = ("sentence", "text")
+KINDS = ("pairs", "truthfulqa", "ab", "labelled")
+# A column of a labelled sentence with more values than this is an identifier or a note, not an attribute.
+MOST_VALUES = 20
+# Pairs drawn at a time when pairs that differ in a given number of attributes are looked for.
+DRAW = 1 << 16
+
+
+def kind_of(columns: Iterable[str]) -> str:
+    """Say which of the `KINDS` a table with these columns is; pairs, where it is none of the others."""
+    names = {_plain(each) for each in columns}
+    if names.issuperset(("source", "target")):
+        return "pairs"
+    if names.issuperset(TRUTHFULQA):
+        return "truthfulqa"
+    if names.issuperset(BEHAVIOUR):
+        return "ab"
+    if names.intersection(SENTENCE) and len(names) > 1 and names.isdisjoint(("source", "target")):
+        return "labelled"
+    return "pairs"
+
+
+def question_and_answer(question: str, answer: str) -> str:
+    """Give the text of a question with an answer."""
+    return f"Q: {question}\nA: {answer}"
+
+
+def truthfulqa_rows(records: Rows) -> list[dict[str, Any]]:
+    """Pair each incorrect answer of TruthfulQA with the best one.
+
+    Parameters
+    ----------
+    records
+        With `Question`, `Best Answer` and `Incorrect Answers` (separated by semicolons), as in TruthfulQA's CSV file, or
+        `question`, `best_answer` and the list `incorrect_answers`, as on the Hub.
+    """
+    records = [{_plain(name): value for name, value in record.items()} for record in records]
+    _require_columns(records, TRUTHFULQA)
+    for name in TRUTHFULQA[:2]:
+        require_texts(name, [record[name] for record in records])
+    made = []
+    for row, record in enumerate(records):
+        question, right = record["question"].strip(), record["best_answer"].strip()
+        wrong = record["incorrect_answers"]
+        answers = [each.strip() for each in (wrong.split(";") if isinstance(wrong, str) else wrong or ())]
+        answers = [each for each in dict.fromkeys(answers) if each]
+        if not answers:
+            raise ValueError(f"incorrect_answers is empty in row {row}; give one, or drop the row.")
+        made.extend(
+            {
+                "source": question_and_answer(question, answer),
+                "target": question_and_answer(question, right),
+                "changes": {"truth": 1},
+                "content": question,
+                "question": question,
+                "right": right,
+                "wrong": answer,
+                "topic": str(record.get("category") or ""),
+            }
+            for answer in answers
+        )
+    return made
+
+
+def behaviour_rows(records: Rows, concept: str = "behaviour") -> list[dict[str, Any]]:
+    """Pair each question's answer that does not match a behaviour with the one that does.
+
+    Parameters
+    ----------
+    records
+        With `question`, `answer_matching_behavior` and `answer_not_matching_behavior`: ``" (A)"`` and ``" (B)"``, or
+        ``" Yes"`` and ``" No"``. They are kept as columns, so that a capture can look for the answer's letter.
+    concept
+        What the behaviour is called.
+    """
+    _require_columns(records, BEHAVIOUR)
+    for name in BEHAVIOUR:
+        require_texts(name, [record[name] for record in records])
+    made = []
+    for row, record in enumerate(records):
+        question, matching, other = (record[name] for name in BEHAVIOUR)
+        if matching.strip() == other.strip():
+            raise ValueError(f"Both answers are {matching.strip()!r} in row {row}; they must differ.")
+        made.append(
+            {
+                # Some files put the space before the answer and some do not; the texts come out alike.
+                "source": f"{question.rstrip()} {other.strip()}",
+                "target": f"{question.rstrip()} {matching.strip()}",
+                "changes": {concept: 1},
+                "content": question,
+                **{name: record[name] for name in BEHAVIOUR},
+            }
+        )
+    return made
+
+
+def labelled_rows(
+    records: Rows, n: int | None = None, seed: int = 0, differing: int | None = None
+) -> list[dict[str, Any]]:
+    """Pair labelled sentences with one another.
+
+    Parameters
+    ----------
+    records
+        With `sentence` (or `text`) and attributes: the other columns that have two to twenty values.
+    n
+        How many ordered pairs; by default as many as there are sentences, or fewer where `differing` leaves fewer.
+    seed
+        Which pairs.
+    differing
+        In how many attributes the sentences of a pair differ; by default in any number, as chance has it.
+
+    Returns
+    -------
+    list of dict
+        `changes` has one concept ``attribute=value`` for each value, −1 where the pair leaves it and 1 where it comes to it;
+        an attribute of two values has one concept, for the second in alphabetical order.
+    """
+    text = sentence_column(records)
+    sentences = list({record[text]: record for record in records}.values())
+    attributes = _attributes(sentences, text)
+    if differing is not None:
+        whole("differing", differing)
+        one_of("differing", differing, range(1, len(attributes) + 1))
+    codes = np.array([[values.index(str(each[name])) for name, values in attributes.items()] for each in sentences])
+    chosen = _draw(codes, n, seed, differing)
+    concepts = [
+        (column, value, f"{name}={values[value]}")
+        for column, (name, values) in enumerate(attributes.items())
+        for value in (range(len(values)) if len(values) > 2 else [1])
+    ]
+    has = np.stack([codes[:, column] == value for column, value, _ in concepts], axis=1).astype(int)
+    names = [name for *_, name in concepts]
+    return [
+        {
+            "source": sentences[i][text],
+            "target": sentences[j][text],
+            "changes": dict(zip(names, (has[j] - has[i]).tolist(), strict=True)),
+        }
+        for i, j in chosen
+    ]
+
+
+def sentence_column(records: Rows) -> str:
+    """Give the name of the column that holds the sentences, which are checked."""
+    names = list(records[0])
+    text = next((each for each in SENTENCE if each in names), None)
+    if text is None:
+        require_column("sentence", names)
+        raise AssertionError
+    require_texts(text, [record.get(text) for record in records])
+    return text
+
+
+def _attributes(sentences: Rows, text: str) -> dict[str, list[str]]:
+    found = {}
+    for name in dict.fromkeys(key for each in sentences for key in each if key != text):
+        if missing := [row for row, each in enumerate(sentences) if each.get(name) in (None, "")]:
+            raise ValueError(f"{name} is missing in row {missing[0]}; label every sentence, or drop the column.")
+        values = {str(each[name]) for each in sentences}
+        if 2 <= len(values) <= MOST_VALUES:
+            found[name] = sorted(values)
+    if not found:
+        raise ValueError(
+            f"No column of {', '.join(sentences[0])} is an attribute: each has one value, or more than {MOST_VALUES}."
+        )
+    return found
+
+
+def _draw(
+    codes: Int[np.ndarray, "sentences attributes"], n: int | None, seed: int, differing: int | None
+) -> list[tuple[int, int]]:
+    """Draw different ordered pairs of sentences until there are enough, or a whole draw finds no new one."""
+    rng = np.random.default_rng(seed)
+    wanted = len(codes) if n is None else n
+    found: dict[tuple[int, int], None] = {}
+    while len(found) < wanted:
+        before = len(found)
+        i, j = rng.integers(len(codes), size=(2, max(DRAW, 2 * wanted)))
+        fits: Bool[np.ndarray, " draws"] = i != j
+        if differing is not None:
+            fits &= (codes[i] != codes[j]).sum(axis=1) == differing
+        found.update(dict.fromkeys(zip(i[fits].tolist(), j[fits].tolist(), strict=True)))
+        if len(found) == before:
+            break
+    if not found or (n is not None and len(found) < n):
+        which = "pairs" if differing is None else f"pairs that differ in {differing} attributes"
+        raise ValueError(
+            f"n is {wanted}, but {len(codes)} sentences make {len(found)} {which}; ask for fewer, or give more sentences."
+        )
+    return list(found)[:wanted]
+
+
+def _require_columns(records: Rows, names: Iterable[str]) -> None:
+    have = dict.fromkeys(key for record in records for key in record)
+    for name in names:
+        require_column(name, have)
+        if missing := [row for row, record in enumerate(records) if name not in record]:
+            raise ValueError(f"{name} is missing in row {missing[0]}; give it, or drop the row.")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")

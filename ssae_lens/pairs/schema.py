@@ -1,0 +1,225 @@
+"""What a paired text data set is: its columns, how they are checked, and the arrays read from them.
+
+======== ======================== ==============================================================
+column   type                     meaning
+======== ======================== ==============================================================
+source   text                     before
+target   text                     after
+changed  list of text, optional   the concepts that differ
+changes  struct of int8, optional each concept's change from source to target: −1, 0 or 1
+content  text, optional           what must never stand in two splits (a noun, a question, …)
+======== ======================== ==============================================================
+
+Other columns are kept as they are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int8
+
+from ssae_lens.base.checks import did_you_mean
+from ssae_lens.base.files import fingerprint
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TEXTS = ("source", "target")
+
+
+def validate(dataset: "Dataset") -> None:
+    """Check that `dataset` is a paired text data set.
+
+    Raises
+    ------
+    ValueError
+        One line that says what is wrong, in which rows, and what to do.
+    """
+    from datasets import Dataset
+
+    if not isinstance(dataset, Dataset):
+        raise ValueError(  # noqa: TRY004 - every unusable data set is a ValueError
+            f"pairs are {type(dataset).__name__}; a datasets.Dataset is wanted: load_pairs makes one."
+        )
+    for name in TEXTS:
+        require_column(name, dataset.column_names)
+    if len(dataset) == 0:
+        raise ValueError("The data set holds no pairs; at least one is needed.")
+    for name in TEXTS:
+        require_texts(name, dataset[name][:])
+    if "content" in dataset.column_names:
+        _require("content", [each is None or isinstance(each, str) for each in dataset["content"][:]], "not text")
+    if "changed" in dataset.column_names:
+        _require("changed", map(_is_names, dataset["changed"][:]), "not a list of concept names")
+    if "changes" in dataset.column_names:
+        signs = signed_changes(dataset)
+        if "changed" in dataset.column_names:
+            _require_agreement(dataset["changed"][:], signs, concept_names(dataset))
+
+
+def concept_names(dataset: "Dataset") -> list[str]:
+    """Give the concepts that `dataset` names, in the order of the columns of `signed_changes`.
+
+    Without signed changes they are the names that stand in `changed`, sorted; without that column, none.
+    """
+    if "changes" in dataset.column_names:
+        return _fields(dataset)
+    if "changed" in dataset.column_names:
+        return sorted({name for names in dataset["changed"][:] for name in names})
+    return []
+
+
+def signed_changes(dataset: "Dataset") -> Int8[np.ndarray, "n concepts"]:
+    """Give each pair's signed change of each concept, from source to target: −1, 0 or 1.
+
+    See Also
+    --------
+    concept_names : the concepts of the columns.
+    """
+    if "changes" not in dataset.column_names:
+        raise ValueError(
+            f"The data set has no signed changes (its columns are {', '.join(dataset.column_names)}); "
+            "add a column `changes` that maps each concept to -1, 0 or 1."
+        )
+    names = _fields(dataset)
+    structs = dataset.select_columns("changes").with_format("arrow")[:]["changes"].combine_chunks()
+    signs = np.zeros((len(dataset), len(names)), dtype=np.int8)
+    for column, (name, child) in enumerate(zip(names, structs.flatten(), strict=True)):
+        # A row of a JSON file may leave a concept out; what is not named does not change.
+        values = child.fill_null(0).to_numpy(zero_copy_only=False)
+        _require(f"changes[{name!r}]", np.isin(values, (-1, 0, 1)), "not -1, 0 or 1")
+        signs[:, column] = values
+    return signs
+
+
+def fingerprint_of(dataset: "Dataset") -> str:
+    """Give a short hash of the texts: the same pairs in the same order, the same fingerprint."""
+    return fingerprint(zip(dataset["source"][:], dataset["target"][:], strict=True))
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], concepts: Iterable[str] = ()) -> "Dataset":
+    """Build a paired data set from dictionaries of one pair each.
+
+    Parameters
+    ----------
+    rows
+        Each with `source` and `target`. `changes`, where given, may leave out the concepts that do not change; `changed` is
+        made from it if it is missing. Other keys become columns.
+    concepts
+        Concepts that have a column whether or not a row names them; others follow in order of appearance.
+    """
+    import pyarrow as pa
+    from datasets import Dataset
+
+    if not rows:
+        raise ValueError("There are no rows; at least one pair is needed.")
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    for name in TEXTS:
+        require_column(name, names)
+    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in names}
+    for name in TEXTS:
+        require_texts(name, columns[name])
+    if "changes" in columns:
+        columns["changes"], changed = _pack(columns["changes"], concepts)
+        columns.setdefault("changed", changed)
+    for name, values in columns.items():
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ValueError(f"Column {name!r} mixes types: {str(error).splitlines()[0]}") from None
+    return Dataset.from_dict(columns)
+
+
+def completed(dataset: "Dataset") -> "Dataset":
+    """Check `dataset`, store its changes as int8 and, where only they are given, say in `changed` which differ."""
+    validate(dataset)
+    if "changes" not in dataset.column_names:
+        return dataset
+    from datasets import Features, Value
+
+    names, signs = concept_names(dataset), signed_changes(dataset)
+    wanted = {name: Value("int8") for name in names}
+    if dataset.features["changes"] != wanted:
+        dataset = dataset.cast(Features({**dataset.features, "changes": wanted}))
+    if "changed" not in dataset.column_names:
+        dataset = dataset.add_column("changed", _differing(signs, names))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return dataset
+
+
+def require_column(name: str, columns: Iterable[str]) -> None:
+    """Raise unless a data set with `columns` has `name`."""
+    columns = list(columns)
+    if name not in columns:
+        raise ValueError(
+            f"There is no column {name!r} among {', '.join(columns)}.{did_you_mean(name, columns)} "
+            f'Say which one it is: columns={{"{name}": "…"}}.'
+        )
+
+
+def require_texts(name: str, values: Iterable[Any]) -> None:
+    """Raise unless every value is a text that is not blank."""
+    values = list(values)
+    _require(name, [each is None or isinstance(each, str) for each in values], "not text")
+    _require(name, [bool(each and each.strip()) for each in values], "empty")
+
+
+def _require(name: str, good: Iterable[Any], wrong: str) -> None:
+    bad = np.flatnonzero(~(good if isinstance(good, np.ndarray) else np.fromiter(good, dtype=bool)))
+    if len(bad):
+        shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+        raise ValueError(f"{name} is {wrong} in {len(bad)} row{'s' * (len(bad) > 1)} ({shown}); mend or drop them.")
+
+
+def _require_agreement(changed: Iterable[list[str]], signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> None:
+    for row, (said, found) in enumerate(zip(changed, _differing(signs, names), strict=True)):
+        if set(said) != set(found):
+            raise ValueError(
+                f"changed is {sorted(said)} in row {row}, where changes differ from zero in {sorted(found)}; "
+                "make them agree, or leave `changed` out."
+            )
+
+
+def _pack(changes: Sequence[Any], concepts: Iterable[str]) -> tuple[Any, list[list[str]]]:
+    """Make the struct column of `changes`, and the names of what differs in each row."""
+    import pyarrow as pa
+
+    _require("changes", [isinstance(each, Mapping) for each in changes], "not a mapping of concept to sign")
+    names = list(dict.fromkeys([*concepts, *(name for each in changes for name in each)]))
+    if not names:
+        raise ValueError("changes name no concept in any row; name some, or leave the column out.")
+    place = {name: column for column, name in enumerate(names)}
+    signs = np.zeros((len(changes), len(names)), dtype=np.int8)
+    for row, each in enumerate(changes):
+        for name, sign in each.items():
+            if sign not in (-1, 0, 1, None):
+                raise ValueError(
+                    f"changes[{name!r}] is {sign!r} in row {row}; a change is -1, 0 or 1 from source to target."
+                )
+            signs[row, place[name]] = sign or 0
+    struct = pa.StructArray.from_arrays([pa.array(column) for column in signs.T.copy()], names=names)
+    return struct, _differing(signs, names)
+
+
+def _differing(signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> list[list[str]]:
+    """Give the names of what differs in each row."""
+    found: list[list[str]] = [[] for _ in range(len(signs))]
+    for row, column in np.argwhere(signs).tolist():
+        found[row].append(names[column])
+    return found
+
+
+def _fields(dataset: "Dataset") -> list[str]:
+    fields = dataset.features["changes"]
+    if not isinstance(fields, Mapping) or not fields:
+        raise ValueError(f"changes hold {fields}; each must map concepts to -1, 0 or 1.")
+    for name, kind in fields.items():
+        if "int" not in getattr(kind, "dtype", ""):
+            raise ValueError(
+                f"changes[{name!r}] holds {getattr(kind, 'dtype', kind)}; whole numbers -1, 0 or 1 are wanted."
+            )
+    return list(fields)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

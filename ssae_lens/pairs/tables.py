@@ -1,0 +1,102 @@
+"""Tables from files: CSV, JSON and JSON lines, as dictionaries of one row each."""
+
+import csv
+import json
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ssae_lens.base.checks import existing_file, one_of
+
+SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson")
+SIGN_PREFIX = "change_"
+
+
+def read_table(path: str | Path) -> list[dict[str, Any]]:
+    """Read the rows of a CSV, JSON or JSON lines file.
+
+    In a CSV file, `changed` is text such as ``"tense|voice"``, and a signed change is a column ``change_<concept>``;
+    they come back as the list `changed` and the mapping `changes`.
+    """
+    path = existing_file(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"{path} ends in {path.suffix!r}; {', '.join(SUFFIXES)} can be read. Open it with datasets and give the Dataset."
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from None
+    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(path, text)
+    if not rows:
+        raise ValueError(f"{path} holds no rows; at least one is needed.")
+    return rows
+
+
+def renamed(names: list[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Give each column's new name, from `columns` (our name to the file's); what a new name displaces is left out."""
+    for ours, theirs in columns.items():
+        one_of(f"columns[{ours!r}]", theirs, names)
+    ours_of = {theirs: ours for ours, theirs in columns.items()}
+    return {name: ours_of.get(name, name) for name in names if name in ours_of or name not in columns}
+
+
+def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
+    reader = csv.reader(StringIO(text), strict=True)
+    try:
+        header = next(reader, [])
+        if twice := {name for name in header if header.count(name) > 1}:
+            raise ValueError(f"{path} has two columns called {min(twice)!r}; rename one.")
+        rows = []
+        for fields in reader:
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise ValueError(
+                    f"{path} has {len(fields)} fields on line {reader.line_num}, where its header has {len(header)}; "
+                    "put quotes round fields that hold commas."
+                )
+            rows.append(_with_lists(path, reader.line_num, dict(zip(header, fields, strict=True))))
+    except csv.Error as error:
+        raise ValueError(f"{path} is not CSV at line {reader.line_num}: {error}.") from None
+    return rows
+
+
+def _with_lists(path: Path, line: int, fields: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    changes = {}
+    for name, text in fields.items():
+        if name == "changed":
+            row[name] = [concept for concept in text.split("|") if concept]
+        elif name.startswith(SIGN_PREFIX):
+            try:
+                changes[name.removeprefix(SIGN_PREFIX)] = int(text or 0)
+            except ValueError:
+                raise ValueError(f"{path} has {name} {text!r} on line {line}; a change is -1, 0 or 1.") from None
+        else:
+            row[name] = text
+    return {**row, "changes": changes} if changes else row
+
+
+def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
+    if text.lstrip().startswith("["):
+        lines = [(1, text)]
+    else:
+        # Not str.splitlines: JSON may hold U+2028 and its like unescaped inside a string.
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    rows = []
+    for number, line in lines:
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            at = f"line {number + error.lineno - 1}, column {error.colno}"
+            raise ValueError(f"{path} is not JSON at {at}: {error.msg}.") from None
+        rows.extend(value if isinstance(value, list) else [value])
+    for row, value in enumerate(rows):
+        if not isinstance(value, dict):
+            found = type(value).__name__
+            raise ValueError(f"{path} holds {found} in row {row}; each row must be an object.")  # noqa: TRY004 - a file's fault
+    return rows
