@@ -16,12 +16,13 @@ import shutil
 import sys
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 from sae_lens.registry import (
     SAE_CLASS_REGISTRY,
     SAE_TRAINING_CLASS_REGISTRY,
@@ -38,11 +39,12 @@ from sae_lens.saes.sae import (
     TrainStepInput,
     TrainStepOutput,
 )
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self, override
 
-from ssae_lens.base import checks
+from ssae_lens.base import assets, checks, hub
 from ssae_lens.base.origin import Origin
 
 ARCHITECTURE = "ssae"
@@ -61,7 +63,8 @@ class SSAEConfig(SAEConfig):
         Keep only the k largest ``|codes|`` of a shift, with their signs. None keeps all.
     input_norm
         ``"layer"`` standardises each shift over its dimensions before the encoder and leaves the output as it is. (To have
-        the output scaled back as well, SAELens's ``normalize_activations="layer_norm"`` is the mode.)
+        the output scaled back as well, SAELens's ``normalize_activations="layer_norm"`` is the mode.) ``"whitened_layer"``
+        first maps the shift by ``W_in`` and ``b_in``, which then belong to the weights.
     code_norm
         ``"layer"`` or ``"group"`` normalises the codes of a shift, over all latents or over each of `code_groups` groups; a
         learned scale and offset, ``code_scale`` and ``code_offset``, then belong to the weights.
@@ -71,7 +74,7 @@ class SSAEConfig(SAEConfig):
 
     apply_b_dec_to_input: bool = False
     k: int | None = None
-    input_norm: Literal["none", "layer"] = "none"
+    input_norm: Literal["none", "layer", "whitened_layer"] = "none"
     code_norm: Literal["none", "layer", "group"] = "none"
     code_groups: int = 1
 
@@ -83,7 +86,7 @@ class SSAEConfig(SAEConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_widths(self.d_in, self.d_sae, self.k)
-        checks.one_of("input_norm", self.input_norm, ["none", "layer"])
+        checks.one_of("input_norm", self.input_norm, ["none", "layer", "whitened_layer"])
         checks.one_of("code_norm", self.code_norm, ["none", "layer", "group"])
         checks.whole("code_groups", self.code_groups)
         if self.d_sae % self.code_groups:
@@ -102,6 +105,9 @@ class SSAE(SAE[SSAEConfig]):
     def initialize_weights(self) -> None:
         super().initialize_weights()
         _initialise(self)
+        if self.cfg.input_norm == "whitened_layer":
+            self.W_in = nn.Parameter(torch.eye(self.cfg.d_in, dtype=self.dtype, device=self.device))
+            self.b_in = nn.Parameter(torch.zeros_like(self.b_dec))
         if self.cfg.code_norm != "none":
             ones = torch.ones(self.cfg.d_sae, dtype=self.dtype, device=self.device)
             self.code_scale = nn.Parameter(ones)
@@ -116,7 +122,9 @@ class SSAE(SAE[SSAEConfig]):
         """Give the signed codes of shifts."""
         self._warn_if_spliced_bare()
         shifts = self.process_sae_in(x)
-        if self.cfg.input_norm == "layer":
+        if self.cfg.input_norm == "whitened_layer":
+            shifts = shifts @ self.W_in + self.b_in
+        if self.cfg.input_norm != "none":
             shifts = F.layer_norm(shifts, (self.cfg.d_in,))
         codes = self.hook_sae_acts_pre(shifts @ self.W_enc + self.b_enc)
         if self.cfg.code_norm != "none":
@@ -182,7 +190,25 @@ class SSAE(SAE[SSAEConfig]):
         """Load what `save_model` wrote, or any folder that a SAELens ``converter=`` reads."""
         if "converter" not in kwargs and len(args) < 3:
             _check_folder(path)
-        return super().load_from_disk(path, *args, **kwargs)
+        try:
+            return super().load_from_disk(path, *args, **kwargs)
+        except SafetensorError as error:
+            raise ValueError(f"The weights in {path} are not whole ({error}); save or copy the SSAE again.") from None
+
+    @classmethod
+    @override
+    def from_pretrained_with_cfg_and_sparsity(
+        cls, release: str, sae_id: str, device: str = "cpu", dtype: str = "float32", *args: Any, **kwargs: Any
+    ) -> tuple[Self, dict[str, Any], Tensor | None]:
+        """Load a release that ships with the package, else one of SAELens's releases or a Hub repository ``user/name``."""
+        if release in assets.shipped():
+            folder = assets.asset_path(release, sae_id)
+            ssae = cls.load_from_disk(folder, device, dtype, fold_W_dec_norm=kwargs.get("fold_W_dec_norm", False))
+            return ssae, ssae.cfg.to_dict(), None
+        if "/" not in release and release not in get_pretrained_saes_directory():
+            raise ValueError(assets.no_release(release))
+        with hub.explained(release, sae_id):
+            return super().from_pretrained_with_cfg_and_sparsity(release, sae_id, device, dtype, *args, **kwargs)
 
     @override
     def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
@@ -237,6 +263,12 @@ class TrainingSSAEConfig(TrainingSAEConfig):
         if self.level is not None:
             checks.above("level", self.level, 0, "Give a bound on the mean |code|, or None for no bound.")
         checks.above("dual_lr", self.dual_lr, 0)
+
+    @override
+    def get_inference_sae_cfg_dict(self) -> dict[str, Any]:
+        self.add_training_info_to_metadata()
+        shared = {each.name for each in fields(self)} & {each.name for each in fields(SSAEConfig)}
+        return SSAEConfig(**{name: getattr(self, name) for name in shared}).to_dict()
 
 
 class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
@@ -372,11 +404,23 @@ def _check_folder(path: str | Path) -> None:
         cfg = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not whole JSON ({error}); save or copy the SSAE again.") from None
-    architecture = cfg.get("architecture") if isinstance(cfg, dict) else None
+    cfg = cfg if isinstance(cfg, dict) else {}
+    architecture = cfg.get("architecture")
     if architecture != ARCHITECTURE:
         raise ValueError(
             f"{file} has the architecture {architecture!r}, not {ARCHITECTURE!r}; load it with sae_lens.SAE.load_from_disk."
         )
+    names = {each.name for each in fields(SSAEConfig)}
+    # SAELens passes over a key it does not know: a setting that is not applied gives wrong codes without a word.
+    if unknown := sorted(cfg.keys() - names - {"architecture"}):
+        raise ValueError(
+            f"{file} has {unknown[0]!r}, which SSAEConfig does not know.{checks.did_you_mean(unknown[0], names)} A later "
+            "version may know it; a TrainingSSAE is loaded with TrainingSSAE.load_from_disk."
+        )
+    if missing := {"d_in", "d_sae"} - cfg.keys():
+        raise ValueError(f"{file} does not give {min(missing)}; save or copy the SSAE again.")
+    if (kind := type(cfg.get("metadata", {}))) is not dict:
+        raise ValueError(f"{file} has metadata of type {kind.__name__}; it must be an object.")
     checks.existing_file(folder / "sae_weights.safetensors", "save_model writes it beside cfg.json.")
 
 

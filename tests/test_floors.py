@@ -21,6 +21,7 @@ FLOORS = {
     "evals": 4,
     "dashboard": 5,
     "pretrained": 6,
+    "reference": 6,
     "demo": 6,
     "cli": 7,
 }

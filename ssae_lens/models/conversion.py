@@ -1,0 +1,157 @@
+"""From a Hugging Face model in memory to a TransformerLens one, of either kind, without asking the Hub.
+
+`to_hooked` runs TransformerLens's own weight converters and processing, then holds the result against the
+Hugging Face model; `to_bridge` wraps the Hugging Face model as it is.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from ssae_lens.models.configs import hooked_config
+
+if TYPE_CHECKING:
+    from transformer_lens import HookedTransformer
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+HOOKED_OPTIONS = (
+    "fold_ln",
+    "center_writing_weights",
+    "center_unembed",
+    "fold_value_biases",
+    "refactor_factored_attn_matrices",
+    "default_prepend_bos",
+)
+BRIDGE_OPTIONS = ("default_prepend_bos",)
+
+# How far log-probabilities may stray from Hugging Face's, for the largest of them: rounding stays a hundred times
+# below this, a wrong configuration lands a hundred times above.
+TOLERANCE = 1e-3
+
+
+def to_hooked(
+    hf_model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+    *,
+    device: str | torch.device | None = None,
+    fold_ln: bool = True,
+    center_writing_weights: bool = True,
+    center_unembed: bool = True,
+    fold_value_biases: bool = True,
+    refactor_factored_attn_matrices: bool = False,
+    default_prepend_bos: bool | None = None,
+) -> "HookedTransformer":
+    """Give the HookedTransformer of a Hugging Face model, processed as `HookedTransformer.from_pretrained` does.
+
+    Processing that would change what an architecture computes is left out, as TransformerLens leaves it out:
+    `fold_ln` and `center_writing_weights` where norms follow the sublayers, `center_unembed` under a logit softcap.
+    """
+    from transformer_lens import HookedTransformer
+    from transformer_lens import loading_from_pretrained as loading
+    from transformer_lens.weight_processing import ProcessWeights
+
+    try:
+        cfg = hooked_config(hf_model, name, device, default_prepend_bos=default_prepend_bos)
+        if cfg.original_architecture in loading.POST_NORM_ARCHITECTURES:
+            fold_ln = center_writing_weights = False
+        if cfg.output_logits_soft_cap > 0:
+            center_unembed = False
+        if fold_ln:
+            # Set before the model is built, so that it is built with the norms that have no weights.
+            cfg.normalization_type = f"{cfg.normalization_type}Pre"
+        with quiet():
+            model = HookedTransformer(cfg, tokenizer)
+            # What load_and_process_state_dict does, with one load in place of one for each tensor, which takes longer
+            # than all the rest. A path that exists keeps the name out of TransformerLens's table; the weights are
+            # those in hand.
+            weights = ProcessWeights.process_weights(
+                model.fill_missing_keys(loading.get_pretrained_state_dict(".", cfg, hf_model, dtype=cfg.dtype)),
+                cfg,
+                fold_ln=fold_ln,
+                center_writing_weights=center_writing_weights,
+                center_unembed=center_unembed,
+                fold_value_biases=fold_value_biases,
+                refactor_factored_attn_matrices=refactor_factored_attn_matrices,
+            )
+            model.load_state_dict(weights, strict=False)
+    except torch.OutOfMemoryError:
+        raise
+    except (NotImplementedError, ValueError, AttributeError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"TransformerLens cannot make a HookedTransformer of {name!r} ({type(hf_model).__name__}): "
+            f'{first_line(error)}. Open it with kind="bridge".'
+        ) from error
+    _require_agreement(model, hf_model, name)
+    return model.eval()
+
+
+def to_bridge(
+    hf_model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+    *,
+    device: str | torch.device | None = None,
+    default_prepend_bos: bool | None = None,
+) -> "TransformerBridge":
+    """Give the TransformerBridge around a Hugging Face model: raw weights, Hugging Face's own logits."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.utilities import get_device
+
+    device = torch.device(device or get_device())
+    torch.nn.Module.to(hf_model, device)
+    with quiet():
+        model = TransformerBridge.boot_transformers(
+            name, hf_model=hf_model, device=device, dtype=hf_model.dtype, tokenizer=tokenizer
+        )
+    if default_prepend_bos is not None:
+        model.cfg.default_prepend_bos = default_prepend_bos
+    return model.eval()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back TransformerLens's notices of its next version and transformers' bars, for one load."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*HookedTransformer.*", category=DeprecationWarning)
+            yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+@torch.no_grad()
+def _require_agreement(model: "HookedTransformer", hf_model: "PreTrainedModel", name: str) -> None:
+    """Raise unless the converted model predicts as the Hugging Face model does.
+
+    A converter passes over what it does not know (a bias, a rope base, a scale) without a word, and all that is
+    captured afterwards would be wrong. In half precision rounding drowns the difference, so nothing is compared.
+    """
+    if model.cfg.dtype not in (torch.float32, torch.float64):
+        return
+    vocabulary = hf_model.config.get_text_config().vocab_size
+    tokens = torch.linspace(0, vocabulary - 1, min(32, model.cfg.n_ctx)).long()[None]
+    theirs = hf_model(tokens.to(hf_model.device)).logits.log_softmax(-1).cpu()
+    ours = model(tokens.to(model.cfg.device)).log_softmax(-1).cpu()
+    gap = (ours - theirs).abs().max() / theirs.abs().max()
+    if not gap <= TOLERANCE:
+        raise ValueError(
+            f"As a HookedTransformer, {name!r} ({type(hf_model).__name__}) does not predict what it predicts in "
+            f"Hugging Face (log-probabilities differ by {gap:.1%}): TransformerLens does not know all of this architecture. "
+            'Open it with kind="bridge".'
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """Give an error's kind and the first line of its words, without a stop at the end."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip(' .')}" if lines else type(error).__name__

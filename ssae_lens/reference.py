@@ -1,0 +1,276 @@
+"""Models that the paper's own code trained, read into an `SSAE`.
+
+`reference_loader` is a SAELens ``converter=`` for a folder on disk, `reference_hub_loader` one for a Hub repository::
+
+    SSAE.load_from_disk(folder, converter=reference_loader)
+
+Two models go by the name of SSAE there. With n(·) for the normalisation of the codes:
+
+====  ===============================================  ========================================
+v1    δ' = (δ − mean) / (std + ε), for each shift      h = n((δ' − b_dec) · W_enc) + b
+      δ̂ = (h · W_dec + b_dec) · std + mean
+v2    δ' = LayerNorm(δ), or δ itself                   h = n((δ' − b_dec) · W_enc + b_enc)
+      δ̂ = h · W_dec + b_dec
+====  ===============================================  ========================================
+
+and v2 may have been trained on ZCA-whitened shifts, (δ − m) · M, which it then reconstructs. What is linear is folded into
+the weights: the pre-bias, the weights of normalisations, batch normalisation (as in evaluation), and whitening on both
+sides, so that ``decode`` gives shifts in residual-stream units. Rows of ``W_dec`` are scaled to unit length and the codes by
+the inverse: **codes are those of the reference times the norm of their row**, which is far from one only where shifts were
+whitened. What is not linear stays a setting: v1's standardisation is SAELens's ``normalize_activations="layer_norm"``, the
+same formula; v2's is ``input_norm``; layer normalisation of the codes is ``code_norm`` (and group normalisation with the one
+group that the reference uses is layer normalisation).
+"""
+
+import json
+from pathlib import Path, PurePosixPath
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssae_lens.base import checks, hub
+from ssae_lens.base.versions import versions
+from ssae_lens.sae import ARCHITECTURE
+
+# The weights and the configuration, as the two versions of the code name them.
+FILES = {"weights.pth": "cfg.yaml", "sparse_dict_model.pth": "model_config.yaml"}
+WHITENING = "whitening_params.npz"
+
+BATCH_STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
+V1 = {"encoder.weight", "encoder_ln.weight", "encoder_ln.bias", "encoder_bias", "decoder.weight", "decoder_bias"}
+V2 = {"encoder.weight", "encoder.bias", "enc_norm.weight", "enc_norm.bias", "decoder.weight", "decoder.bias"}
+V2_INPUT_NORM = {"input_norm.weight", "input_norm.bias"}
+BATCH_NORM_EPS = 1e-5
+
+
+def reference_loader(
+    path: str | Path, device: str = "cpu", cfg_overrides: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a folder of the reference code: a ``converter=`` for ``load_from_disk``.
+
+    Parameters
+    ----------
+    path
+        A folder with ``weights.pth`` and ``cfg.yaml`` (the first version: ``sparse_dict_model.pth`` and
+        ``model_config.yaml``) and, for whitened shifts, ``whitening_params.npz``, there or one folder up.
+    device, cfg_overrides
+        As SAELens gives them.
+
+    Returns
+    -------
+    cfg, state_dict
+        The configuration of an `SSAE`, and its weights.
+    """
+    folder = checks.existing_folder(path, "Give the folder that the reference code wrote.")
+    name = next((name for name in FILES if (folder / name).is_file()), "weights.pth")
+    weights = read_weights(checks.existing_file(folder / name, "The reference code writes it with torch.save."))
+    stated = _read_yaml(checks.existing_file(folder / FILES[name], f"It says how {name} was trained."))
+    whitening = _find_whitening(folder, stated)
+    cfg, state = _convert(weights, stated, read_whitening(whitening) if whitening else None, str(folder))
+    cfg |= {"device": device} | (cfg_overrides or {})
+    return cfg, {name: value.float().contiguous().to(device) for name, value in state.items()}
+
+
+def reference_hub_loader(
+    repo_id: str,
+    folder_name: str,
+    device: str = "cpu",
+    force_download: bool = False,
+    cfg_overrides: dict[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, Tensor], None]:
+    """Read a folder of the reference code from a Hub repository: a ``converter=`` for ``from_pretrained``."""
+    from huggingface_hub import snapshot_download
+
+    inside = folder_name.strip("/")
+    wanted = [f"{inside}/{name}" for name in (*FILES, *FILES.values(), WHITENING)]
+    wanted.append(str(PurePosixPath(inside).parent / WHITENING))
+    with hub.explained(repo_id, inside):
+        snapshot = snapshot_download(repo_id, allow_patterns=wanted, force_download=force_download)
+    cfg, state = reference_loader(Path(snapshot, inside), device, cfg_overrides)
+    return cfg, state, None
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a file of tensors that `torch.save` wrote; anything else in it is refused, and nothing of it runs."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        # PyTorch's message goes on for lines, with ways to run the file all the same.
+        about = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line), "it holds other objects")
+        raise ValueError(
+            f"{path} is not a file of tensors ({about[:200]}); nothing in it was run. Save a state dict with torch.save."
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError):
+        raise ValueError(f"{path} is not whole, or no file that torch.save wrote; copy it again.") from None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"{path} holds no state dict (names of tensors); save model.state_dict() with torch.save.")
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"The weight {name} in {path} holds NaN or infinite values; it cannot be converted.")
+    return {name: value.double() for name, value in weights.items()}
+
+
+def read_whitening(path: Path) -> tuple[Tensor, Tensor]:
+    """Read the mean m and the matrix M that whitened shifts as (δ − m) · M."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            held = {name: torch.from_numpy(stored[name]).double() for name in stored.files}
+    except (ValueError, OSError, EOFError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read as arrays ({error}); copy it again.") from None
+    if held.keys() != {"mean", "whitening_matrix", "epsilon"}:
+        raise ValueError(f"{path} holds {sorted(held)}; it must hold epsilon, mean and whitening_matrix.")
+    mean, matrix = held["mean"].flatten(), held["whitening_matrix"]
+    if matrix.shape != (len(mean), len(mean)):
+        raise ValueError(
+            f"{path} has a whitening_matrix of shape {tuple(matrix.shape)} and a mean of {len(mean)} values."
+        )
+    return mean, matrix
+
+
+def _convert(
+    weights: dict[str, Tensor], stated: dict[str, Any], whitening: tuple[Tensor, Tensor] | None, where: str
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    version = _version(weights, where)
+    _check_shapes(weights, where)
+    _check_agreement(version, weights, stated, where)
+    norm_name = "encoder_ln" if version == "v1" else "enc_norm"
+    W_enc, W_dec = weights["encoder.weight"].T, weights["decoder.weight"].T
+    b_dec = weights["decoder_bias" if version == "v1" else "decoder.bias"]
+    d_in, d_sae = W_enc.shape
+    folded = ["the pre-bias into b_enc"]
+    cfg: dict[str, Any] = {"normalize_activations": "layer_norm" if version == "v1" else "none"}
+    state: dict[str, Tensor] = {}
+
+    # From the encoder outwards: what stands before it is composed onto it, last first.
+    b_enc = weights.get("encoder.bias", torch.zeros(d_sae).double()) - b_dec @ W_enc
+    if "input_norm.weight" in weights:
+        b_enc = b_enc + weights["input_norm.bias"] @ W_enc
+        W_enc = weights["input_norm.weight"][:, None] * W_enc
+        cfg["input_norm"] = "layer"
+        folded.append("the weights of the input's LayerNorm into W_enc and b_enc")
+    if whitening:
+        mean, matrix = whitening
+        if version == "v1":
+            raise ValueError(
+                f"{where} holds {WHITENING}, but its weights are of v1, which has no whitening; take it away."
+            )
+        if matrix.shape != (d_in, d_in):
+            raise ValueError(f"{where} has a model of width {d_in} and a whitening of width {len(matrix)}.")
+        if "input_norm" in cfg:
+            cfg["input_norm"] = "whitened_layer"
+            state |= {"W_in": matrix, "b_in": -mean @ matrix}
+        else:
+            W_enc = matrix @ W_enc
+            b_enc = b_enc - mean @ W_enc
+            folded.append("whitening into W_enc and b_enc")
+        unwhitening = torch.linalg.inv(matrix)
+        W_dec, b_dec = W_dec @ unwhitening, b_dec @ unwhitening + mean
+        folded.append("un-whitening into W_dec and b_dec, which give residual-stream units")
+
+    scale, offset = weights[f"{norm_name}.weight"], weights[f"{norm_name}.bias"]
+    offset = offset + weights.get("encoder_bias", 0)
+    norms = W_dec.norm(dim=1).clamp(min=1e-8)
+    W_dec, scale, offset = W_dec / norms[:, None], scale * norms, offset * norms
+    folded.append("the norms of W_dec's rows into the codes")
+    if f"{norm_name}.running_mean" in weights:
+        scale = scale / (weights[f"{norm_name}.running_var"] + BATCH_NORM_EPS).sqrt()
+        W_enc, b_enc = W_enc * scale, (b_enc - weights[f"{norm_name}.running_mean"]) * scale + offset
+        folded.append("the codes' BatchNorm, as in evaluation, into W_enc and b_enc")
+    else:
+        cfg["code_norm"] = "layer"
+        state |= {"code_scale": scale, "code_offset": offset}
+
+    state |= {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+    return cfg | _description(version, stated, folded, d_in, d_sae), state
+
+
+def _description(version: str, stated: dict[str, Any], folded: list[str], d_in: int, d_sae: int) -> dict[str, Any]:
+    extra = stated.get("extra")
+    model = extra.get("model") if isinstance(extra, dict) else None
+    metadata = {
+        # Without it SAELens takes a configuration for one of before its version 6, and drops what it does not know.
+        "sae_lens_version": versions()["sae-lens"],
+        "model_name": model,
+        "reference": {"version": version, "cfg": stated, "folded": folded},
+        "versions": versions(),
+    }
+    widths = {"architecture": ARCHITECTURE, "d_in": d_in, "d_sae": d_sae, "dtype": "float32"}
+    return widths | {"metadata": {key: value for key, value in metadata.items() if value is not None}}
+
+
+def _version(weights: dict[str, Tensor], where: str) -> str:
+    """Tell the two models apart by the names of their weights, and refuse weights that neither has."""
+    names = set(weights)
+    version, known, norm = ("v1", V1, "encoder_ln") if "encoder_bias" in names else ("v2", V2, "enc_norm")
+    batch = {f"{norm}.{each}" for each in BATCH_STATISTICS}
+    wanted = known | (batch if names & batch else set())
+    if version == "v2" and names & V2_INPUT_NORM:
+        wanted |= V2_INPUT_NORM
+    if names != wanted:
+        differences = [f"{name} is missing" for name in sorted(wanted - names)]
+        differences += [f"{name} is unknown" for name in sorted(names - wanted)]
+        raise ValueError(
+            f"{where} is no model that can be converted without loss: by its weights it is nearest to {version} of the "
+            f"reference code, but {', '.join(differences)}."
+        )
+    return version
+
+
+def _check_shapes(weights: dict[str, Tensor], where: str) -> None:
+    encoder = weights["encoder.weight"]
+    d_sae, d_in = encoder.shape if encoder.ndim == 2 else (0, 0)
+    matrices = {"encoder.weight": (d_sae, d_in), "decoder.weight": (d_in, d_sae)}
+    for name, value in weights.items():
+        width = d_in if name.startswith(("decoder", "input_norm")) else d_sae
+        wanted = () if name.endswith("num_batches_tracked") else matrices.get(name, (width,))
+        if value.shape != wanted:
+            raise ValueError(
+                f"The weight {name} in {where} has shape {tuple(value.shape)}; beside an encoder.weight of shape "
+                f"{tuple(encoder.shape)} it must be {wanted}."
+            )
+
+
+def _check_agreement(version: str, weights: dict[str, Tensor], stated: dict[str, Any], where: str) -> None:
+    """Raise where the configuration says one thing and the weights another: one of the two is of another run."""
+    norm = stated.get("norm_type" if version == "v1" else "norm")
+    batch = any(name.endswith("running_mean") for name in weights)
+    if norm is not None and (norm == "bn") != batch:
+        held = "batch statistics" if batch else "no batch statistics"
+        raise ValueError(f"{where} says that its codes are normalised by {norm!r}, but its weights hold {held}.")
+    skipped = stated.get("skip_input_norm")
+    if version == "v2" and skipped is not None and bool(skipped) == ("input_norm.weight" in weights):
+        raise ValueError(f"{where} says skip_input_norm: {skipped}, which its weights contradict.")
+
+
+def _find_whitening(folder: Path, stated: dict[str, Any]) -> Path | None:
+    """Find the whitening of a run: the reference code writes it beside the run's folder, and documents it inside."""
+    inside = folder / WHITENING
+    if "whiten" not in stated:
+        return inside if inside.is_file() else None
+    if not stated["whiten"]:
+        if inside.is_file():
+            raise ValueError(f"{folder} says whiten: false but holds {WHITENING}; take the one of the two away.")
+        return None
+    for path in (inside, folder.parent / WHITENING):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"{folder} says whiten: true, but there is no {WHITENING} in it or in {folder.parent}; without it the weights mean "
+        "nothing in the model's own units."
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not plain YAML ({' '.join(str(error).split())[:200]}).") from None
+    if type(stated) is not dict:
+        raise ValueError(f"{path} holds no settings (names with values).")
+    # It goes into cfg.json: what YAML knows and JSON does not (dates, numbers as names) is kept as text.
+    return json.loads(json.dumps(stated, default=str))
