@@ -1,0 +1,67 @@
+"""Files larger than memory: room for them on the disk, and pages of them let go."""
+
+import errno
+import mmap
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def require_room(path: Path, n_bytes: int) -> None:
+    """Raise before anything is written if `n_bytes` will not fit beside `path`."""
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if shutil.disk_usage(folder).free < n_bytes:
+        raise _full(path, n_bytes, folder)
+
+
+@contextmanager
+def naming_a_full_disk(path: Path, n_bytes: int) -> Iterator[None]:
+    """Turn the error of a disk that fills up on the way into one that says what was being written."""
+    try:
+        yield
+    except OSError as error:
+        # HDF5 passes the system's error on as text alone.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}" in str(error)
+        if not full:
+            raise
+        raise _full(path, n_bytes, path.absolute().parent) from error
+
+
+def allocate(path: Path, n_bytes: int) -> None:
+    """Make `path` a file of at least `n_bytes` that the disk has room for; what it already holds stays.
+
+    A disk that fills up under a memory-mapped file with holes kills the process (SIGBUS) and raises nothing; one that fills
+    up under HDF5 may do so on closing, where the failure is passed over.
+    """
+    path.touch()
+    with path.open("r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(1, n_bytes))
+        elif path.stat().st_size < n_bytes:
+            file.truncate(n_bytes)
+
+
+def release(array: Any) -> None:
+    """Let go of the pages a memory map has read or written, so that they do not count as this process's memory.
+
+    Their contents are in the file, and mostly still in the system's cache.
+    """
+    mapped = getattr(array, "base", None)
+    if isinstance(array, np.memmap) and isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _full(path: Path, n_bytes: int, folder: Path) -> OSError:
+    free = shutil.disk_usage(folder).free
+    return OSError(
+        errno.ENOSPC,
+        f"{path} needs {n_bytes / 1e9:.2f} GB and its disk has {free / 1e9:.2f} GB free; "
+        "make room, store float16, or give a path on another disk",
+    )
