@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens import sae as _sae
 
 if TYPE_CHECKING:
+    from ssae_lens.models import load_model
+    from ssae_lens.pairs import load_pairs
     from ssae_lens.sae import SSAE, SSAEConfig, TrainingSSAE, TrainingSSAEConfig
+    from ssae_lens.shifts import ShiftStore, open_shifts
+    from ssae_lens.training import sweep, train
 
 __version__ = _version("ssae-lens")
 
@@ -18,11 +22,28 @@ __version__ = _version("ssae-lens")
 _HOMES = {
     "SSAE": "sae",
     "SSAEConfig": "sae",
+    "ShiftStore": "shifts",
     "TrainingSSAE": "sae",
     "TrainingSSAEConfig": "sae",
+    "load_model": "models",
+    "load_pairs": "pairs",
+    "open_shifts": "shifts",
+    "sweep": "training",
+    "train": "training",
 }
 
-__all__ = ["SSAE", "SSAEConfig", "TrainingSSAE", "TrainingSSAEConfig"]
+__all__ = [
+    "SSAE",
+    "SSAEConfig",
+    "ShiftStore",
+    "TrainingSSAE",
+    "TrainingSSAEConfig",
+    "load_model",
+    "load_pairs",
+    "open_shifts",
+    "sweep",
+    "train",
+]
 
 _sae.register()
 

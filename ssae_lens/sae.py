@@ -99,6 +99,8 @@ class SSAE(SAE[SSAEConfig]):
     """A Sparse Shift Autoencoder: signed, unactivated codes of shifts, and unit-norm decoder rows to steer with."""
 
     b_enc: nn.Parameter
+    # What training says of how it ended, where `train` made this SSAE.
+    outcome: Any = None
     _warned_of_splicing = False
 
     @override

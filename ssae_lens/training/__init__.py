@@ -1,0 +1,8 @@
+"""Training: the constrained problem, Cooper's solvers, one SSAE (`train`) or many (`sweep`)."""
+
+from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig
+from ssae_lens.training.fit import Outcome
+from ssae_lens.training.sweep import Setting, Sweep, sweep
+from ssae_lens.training.train import train
+
+__all__ = ["PRESETS", "Outcome", "ProblemConfig", "Setting", "SolverConfig", "Sweep", "sweep", "train"]

@@ -1,0 +1,210 @@
+"""One group of members in training: their problem, their solver, one step, and what came out.
+
+A `Group` holds members of one width that share every batch. `train` runs one group, `sweep` one for each width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssae_lens.sae import SSAE
+from ssae_lens.training.config import ProblemConfig, SolverConfig
+from ssae_lens.training.data import HOLD_BYTES, Rows, Stream
+from ssae_lens.training.folding import fold
+from ssae_lens.training.inputs import fit_input
+from ssae_lens.training.members import Members
+from ssae_lens.training.objective import Loss
+from ssae_lens.training.problem import ShiftProblem
+from ssae_lens.training.solvers import formulation_for, make_optimizer
+
+# Results are measured on at most so many shifts.
+MEASURE_ROWS = 8192
+# A bound is met when it is passed by less than this share of it.
+SLACK = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training one member gave.
+
+    Attributes
+    ----------
+    status
+        ``"binding"``, ``"slack"`` (the bound does nothing), ``"infeasible"`` (it could not be met) or ``"diverged"``.
+    message
+        The same in words.
+    loss
+        The loss at the end, of the kind the problem states, on shifts as the encoder sees them.
+    sparsity, mean_abs, active
+        The sparsity measure, the mean ``|code|``, and the mean number of codes beyond a tenth of a shift's largest.
+    multiplier
+        Of the bound, at the end.
+    objective
+        What was minimised; the lowest of several restarts is kept.
+    """
+
+    seed: int
+    bound: float
+    status: str
+    message: str
+    loss: float
+    sparsity: float
+    mean_abs: float
+    active: float
+    multiplier: float
+    objective: float
+    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+
+class Group:
+    """Members of one width in training."""
+
+    def __init__(
+        self,
+        data: Rows | Stream,
+        problem: ProblemConfig,
+        solver: SolverConfig,
+        seeds: Sequence[int],
+        bounds: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        self.problem_config, self.solver, self.seeds, self.bounds = problem, solver, list(seeds), list(bounds)
+        self.data, self.device = data, device
+        sample = data.sample().to(device)
+        self.map = fit_input(sample, problem)
+        read = self.map.apply(sample)
+        self.loss = Loss(problem.loss, read.square().sum(1).mean().item())
+        self.members = Members(self.map.width(data.d_in), problem, seeds).to(device)
+        self.problem = ShiftProblem(
+            self.members,
+            problem,
+            torch.tensor(bounds, dtype=torch.float32, device=device),
+            self.loss,
+            self.map.fit_mean_abs,
+            solver.warmup,
+            formulation_for(solver),
+            torch.bfloat16 if solver.precision == "bfloat16" else torch.float32,
+        )
+        if solver.compile:
+            self.members.loss_and_sparsity = torch.compile(self.members.loss_and_sparsity)
+        self.optimizer = make_optimizer(self.problem, solver)
+        self.history: list[dict[str, Any]] = []
+        # Reading through the map once is cheaper than at every step, wherever the result fits.
+        fits = isinstance(data, Rows) and not data.path_backed and data.n * read.shape[1] * 4 <= HOLD_BYTES
+        self._read = self._apply_to_all() if fits else None
+        self._sample = read[:: max(1, -(-len(read) // MEASURE_ROWS))]
+
+    def _apply_to_all(self) -> Float[Tensor, "n r"]:
+        rows = torch.from_numpy(self.data.values[:])  # type: ignore[union-attr]
+        return torch.cat([self.map.apply(block.to(self.device).float()) for block in rows.split(65536)])
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether steps are fed by row numbers rather than by batches of shifts."""
+        return self._read is not None
+
+    def step(self, number: int, batch: Tensor) -> None:
+        """Take one step: `batch` is row numbers where the group holds its data, shifts elsewhere."""
+        shifts = self._read[batch.to(self.device)] if self._read is not None else self.map.apply(batch.to(self.device))
+        self.problem.progress = number / self.solver.steps
+        self._set_rate(number)
+        self.optimizer.roll(compute_cmp_state_kwargs={"shifts": shifts})
+        self.members.renormalise()
+
+    def _set_rate(self, number: int) -> None:
+        left = (self.solver.steps - number) / max(1.0, self.solver.decay * self.solver.steps)
+        for optimizer in self.optimizer.primal_optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.solver.lr * min(1.0, left)
+
+    @torch.no_grad()
+    def record(self, step: int) -> dict[str, Any]:
+        """Note where training stands: one row of the log."""
+        state = self.problem.state
+        assert state is not None
+        codes = self.codes()
+        row = {
+            "step": step,
+            "d_sae": self.problem_config.d_sae,
+            "loss": state[0].tolist(),
+            "sparsity": state[1].tolist(),
+            "bound": self.problem.bound.tolist(),
+            "mean_abs": codes.abs().mean((1, 2)).tolist(),
+            "active": _active(codes).tolist(),
+            "multiplier": self.problem.multipliers_now.tolist(),
+        }
+        self.history.append(row)
+        return row
+
+    @torch.no_grad()
+    def codes(self) -> Float[Tensor, "m b h"]:
+        """Give every member's codes of a fixed sample of the shifts."""
+        self.members.eval()
+        codes = self.members(self._sample, self.problem.measure)[1]
+        self.members.train()
+        return codes
+
+    @torch.no_grad()
+    def outcomes(self) -> list[Outcome]:
+        """Measure every member on the data, and say how its bound stands."""
+        self.problem.progress = 1.0
+        self.members.eval()
+        loss, sparsity = self.members.loss_and_sparsity(self._sample, self.loss, self.problem.measure)
+        codes, multipliers, final = self.codes(), self.problem.multipliers_now, self.problem.bounds
+        found = []
+        for i, seed in enumerate(self.seeds):
+            numbers = {
+                "loss": loss[i].item(),
+                "sparsity": sparsity[i].item(),
+                "multiplier": multipliers[i].item(),
+                "mean_abs": codes[i].abs().mean().item(),
+                "active": _active(codes[i : i + 1])[0].item(),
+            }
+            status, message = self._judge(numbers, final[i].item())
+            objective = numbers["sparsity"] if self.problem.by_budget and status == "binding" else numbers["loss"]
+            history = [{k: v[i] if isinstance(v, list) else v for k, v in row.items()} for row in self.history]
+            found.append(
+                Outcome(seed, self.bounds[i], status, message, objective=objective, history=history, **numbers)
+            )
+        return found
+
+    def _judge(self, numbers: dict[str, float], bound: float) -> tuple[str, str]:
+        """Say how a member's bound stands, in a word and in words."""
+        loss, sparsity, multiplier = numbers["loss"], numbers["sparsity"], numbers["multiplier"]
+        if not (loss < float("inf") and sparsity < float("inf")):
+            return "diverged", f"The loss is {loss}: training diverged. Lower lr={self.solver.lr}."
+        if self.problem_config.kind == "topk":
+            return "binding", f"Reconstruction loses {loss:.3g} with {self.bounds[0]:g} active codes."
+        if self.problem.by_budget:
+            if loss > bound * (1 + 5 * SLACK):
+                return "infeasible", (
+                    f"Reconstruction loses {loss:.3g} where the budget allows {bound:g}: with "
+                    f"d_sae={self.problem_config.d_sae} it cannot do better. Raise d_sae or the budget."
+                )
+            return "binding", f"Sparsity is {sparsity:.4g} a shift, with {loss:.3g} of the energy lost."
+        if sparsity > bound * (1 + SLACK):
+            return "infeasible", (
+                f"Sparsity is {sparsity:.4g} where the level allows {bound:.4g}: it was not reached. "
+                "Raise the level, the steps or dual_lr."
+            )
+        if sparsity < bound * (1 - SLACK) and multiplier < 0.01:
+            return "slack", (
+                f"Sparsity is {sparsity:.4g}, below the level of {bound:.4g} of its own accord, with a multiplier of "
+                f"{multiplier:.2g}: the constraint does nothing. Lower the level."
+            )
+        return "binding", f"Reconstruction loses {loss:.3g} at sparsity {sparsity:.4g}."
+
+    @torch.no_grad()
+    def ssae(self, member: int, metadata: dict[str, Any]) -> SSAE:
+        """Give a member as an SSAE in residual units, with everything linear folded into its weights."""
+        k = round(self.bounds[member]) if self.problem_config.kind == "topk" else None
+        return fold(self.members, member, self.map, metadata, k)
+
+
+def _active(codes: Float[Tensor, "m b h"]) -> Float[Tensor, " m"]:
+    sizes = codes.abs()
+    return (sizes > 0.1 * sizes.amax(-1, keepdim=True)).float().sum(-1).mean(-1)

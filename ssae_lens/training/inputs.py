@@ -1,0 +1,86 @@
+"""What happens to shifts before the encoder: a linear map, fitted to the data and folded into the saved weights.
+
+A map is a pair of matrices: ``encode`` (d × r) takes shifts to what the encoder reads, ``decode`` (r × d) takes
+reconstructions back. Shifts are not centred: the zero shift stays zero.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssae_lens.training.config import ProblemConfig
+
+# How far each input goes from the data's own scales (0) to equal ones (1).
+POWERS = {"subspace": 0.0, "balanced": 0.5, "whiten": 1.0, "zca": 1.0}
+# Directions smaller than this share of the largest are rounding, not data.
+SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class InputMap:
+    """The linear map before the encoder and the one after the decoder; None is the identity, but for `scale`."""
+
+    encode: Float[Tensor, "d r"] | None
+    decode: Float[Tensor, "r d"] | None
+    scale: float
+    fit_mean_abs: float
+
+    def apply(self, shifts: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
+        """Give what the encoder reads."""
+        return shifts * self.scale if self.encode is None else shifts @ self.encode
+
+    def width(self, d_in: int) -> int:
+        """Give the width of what the encoder reads."""
+        return d_in if self.encode is None else self.encode.shape[1]
+
+    def fold(
+        self, W_enc: Float[Tensor, "r h"], W_dec: Float[Tensor, "h r"], b_dec: Float[Tensor, " r"]
+    ) -> tuple[Float[Tensor, "d h"], Float[Tensor, "h d"], Float[Tensor, " d"]]:
+        """Give the weights that read and write shifts themselves (rows of W_dec are then of any length)."""
+        if self.encode is None or self.decode is None:
+            return W_enc * self.scale, W_dec / self.scale, b_dec / self.scale
+        return self.encode @ W_enc, W_dec @ self.decode, b_dec @ self.decode
+
+
+def fit_input(shifts: Float[Tensor, "n d"], problem: ProblemConfig) -> InputMap:
+    """Fit the map that a problem asks for to a sample of shifts; what the encoder reads has mean length one."""
+    moments = (shifts.T @ shifts).double() / len(shifts)
+    sizes, vectors = torch.linalg.eigh(moments)
+    sizes, vectors = sizes.flip(0).clamp(min=0), vectors.flip(1)
+    if problem.reading == "none":
+        encode = decode = None
+        scale = 1 / shifts.norm(dim=1).mean().item()
+    else:
+        encode, decode = _matrices(sizes, vectors, moments, problem)
+        length = (shifts @ encode.float()).norm(dim=1).mean().double()
+        encode, decode, scale = encode / length, decode * length, 1.0
+    read = InputMap(_single(encode), _single(decode), scale, 0.0)
+    return InputMap(read.encode, read.decode, scale, _fit_mean_abs(read.apply(shifts), problem.d_sae))
+
+
+def _matrices(
+    sizes: Tensor, vectors: Tensor, moments: Tensor, problem: ProblemConfig
+) -> tuple[Float[Tensor, "d r"], Float[Tensor, "r d"]]:
+    if problem.reading == "standardise":
+        spread = moments.diagonal().sqrt()
+        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+        return torch.diag(1 / spread), torch.diag(spread)
+    wanted = len(sizes) if problem.reading == "zca" else (problem.directions or problem.d_sae)
+    kept = min(wanted, max(1, int((sizes > SMALLEST * sizes[0]).sum())))
+    lengths = sizes[:kept].sqrt() ** POWERS[problem.reading]
+    leading = vectors[:, :kept]
+    encode, decode = leading / lengths, (leading * lengths).T
+    # ZCA turns back to the axes of the data. With every direction kept the rotation is invertible.
+    return (encode @ leading.T, leading @ decode) if problem.reading == "zca" else (encode, decode)
+
+
+def _fit_mean_abs(read: Float[Tensor, "n r"], d_sae: int) -> float:
+    """Give the mean |code| of the unconstrained fit: the leading principal directions, which no linear code betters."""
+    _, vectors = torch.linalg.eigh(read.T @ read)
+    return (read @ vectors[:, -d_sae:]).abs().sum(1).mean().item() / d_sae
+
+
+def _single(matrix: Tensor | None) -> Tensor | None:
+    return None if matrix is None else matrix.float().contiguous()

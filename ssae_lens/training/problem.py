@@ -1,0 +1,134 @@
+"""The constrained problem, as Cooper states problems.
+
+With a level: minimise the loss, subject to sparsity ≤ level. Without one: minimise sparsity, subject to loss ≤ budget; by
+duality the solution is also that of the first problem, at the level it reaches. Every member has its own multiplier.
+"""
+
+import cooper
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssae_lens.training.config import ProblemConfig
+from ssae_lens.training.measures import STEP_THRESHOLD, Measure
+from ssae_lens.training.members import Members
+from ssae_lens.training.objective import Loss
+
+# The smooth count's δ, from where it is almost L1 to where it counts, in units of the mean |code| at the start.
+SMOOTH_FROM, SMOOTH_TO = 10.0, 1.0
+# The share of training, after the warm-up, over which δ shrinks, k falls or a level tightens.
+ANNEAL = 0.4
+
+
+class ShiftProblem(cooper.ConstrainedMinimizationProblem):
+    """Members' losses and sparsities, as an objective and one inequality a member.
+
+    Parameters
+    ----------
+    members
+        The weights.
+    problem
+        What is solved.
+    bounds
+        Each member's level, or its budget where there is no level.
+    loss
+        How residuals become a loss.
+    fit_mean_abs
+        The mean ``|code|`` of the unconstrained fit: what a relative level is a share of.
+    warmup
+        The share of training before bounds tighten.
+    """
+
+    def __init__(
+        self,
+        members: Members,
+        problem: ProblemConfig,
+        bounds: Float[Tensor, " m"],
+        loss: Loss,
+        fit_mean_abs: float,
+        warmup: float = 0.0,
+        formulation: type[cooper.formulations.Formulation] = cooper.formulations.Lagrangian,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.members, self.problem, self.loss, self.dtype = members, problem, loss, dtype
+        self.fit_mean_abs, self.warmup = fit_mean_abs, warmup
+        self.by_budget = problem.level is None
+        relative = problem.kind == "l1" and problem.level_unit == "relative" and not self.by_budget
+        # Measures sum over latents; an L1 level is the mean.
+        per_code = problem.d_sae if problem.kind == "l1" and not self.by_budget else 1
+        self.bounds = bounds * per_code * (fit_mean_abs if relative else 1.0)
+        self.absolute = problem.level_unit == "absolute" and problem.kind == "l1" and not self.by_budget
+        self.scale = torch.full_like(bounds, fit_mean_abs)
+        self.progress = 0.0
+        self.state: tuple[Tensor, Tensor] | None = None
+        if problem.kind != "topk":
+            # By budget, the sparse side is the side to come from: codes that start near zero and grow as the multiplier
+            # rises settle on concepts, where a dense start settles on mixtures of them.
+            begin = self.bounds if self.by_budget else torch.full_like(bounds, 0.0 if self.absolute else 1.0)
+            penalty = (
+                cooper.penalty_coefficients.DensePenaltyCoefficient(init=torch.ones_like(bounds))
+                if formulation.expects_penalty_coefficient
+                else None
+            )
+            self.sparsity_constraint = cooper.Constraint(
+                constraint_type=cooper.ConstraintType.INEQUALITY,
+                formulation_type=formulation,
+                multiplier=cooper.multipliers.DenseMultiplier(init=begin.clone()),
+                penalty_coefficient=penalty,
+            )
+
+    @property
+    def annealed(self) -> float:
+        """How far annealing has come, from 0 to 1."""
+        return min(1.0, max(0.0, (self.progress - self.warmup) / ANNEAL))
+
+    @property
+    def measure(self) -> Measure:
+        """The sparsity measure at this moment."""
+        kind = self.problem.kind
+        if kind == "topk":
+            begin, end = self.problem.d_sae, round(float(self.bounds[0]))
+            # k falls from the first step on: a dense start would settle on principal directions.
+            return Measure("l1", k=round(begin + (end - begin) * min(1.0, self.progress / ANNEAL)))
+        if kind == "step":
+            return Measure("step", torch.full_like(self.bounds, STEP_THRESHOLD * self.fit_mean_abs))
+        if kind == "smooth" and self.annealed > 0:
+            return Measure("smooth", self.scale * SMOOTH_FROM * (SMOOTH_TO / SMOOTH_FROM) ** self.annealed)
+        return Measure("l1")
+
+    @property
+    def bound(self) -> Float[Tensor, " m"]:
+        """The bounds at this moment: a level tightens linearly after the warm-up from what binds nothing."""
+        if self.by_budget or self.warmup == 0:
+            return self.bounds
+        dense = torch.full_like(
+            self.bounds, self.problem.d_sae * (1.0 if self.problem.kind == "step" else self.fit_mean_abs)
+        )
+        return dense + (self.bounds - dense) * self.annealed
+
+    def compute_cmp_state(self, shifts: Float[Tensor, "b r"]) -> cooper.CMPState:
+        """Give Cooper the objective and the violations on a batch."""
+        measure = self.measure
+        loss, sparsity = self.members.loss_and_sparsity(shifts, self.loss, measure, self.dtype)
+        self.state = loss.detach(), sparsity.detach()
+        if self.problem.kind == "topk":
+            return cooper.CMPState(loss=loss.sum())
+        if measure.kind == "l1":
+            self.scale = torch.lerp(self.scale, self.state[1] / self.problem.d_sae, 0.1)
+        if self.by_budget:
+            objective, violation = sparsity, loss / self.bounds - 1
+        elif self.absolute:
+            # As the reference has it: the mean |code| less the level.
+            objective, violation = loss, (sparsity - self.bound) / self.problem.d_sae
+        else:
+            objective, violation = loss, sparsity / self.bound - 1
+        observed = {self.sparsity_constraint: cooper.ConstraintState(violation=violation)}
+        return cooper.CMPState(loss=objective.sum(), observed_constraints=observed)
+
+    @property
+    def multipliers_now(self) -> Float[Tensor, " m"]:
+        """Each member's multiplier; zero where nothing is bounded."""
+        if self.problem.kind == "topk":
+            return torch.zeros_like(self.bounds)
+        return next(iter(self.dual_parameters())).detach()

@@ -1,0 +1,151 @@
+"""`train`: one SSAE from shifts."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssae_lens.base import checks
+from ssae_lens.base.versions import versions
+from ssae_lens.sae import SSAE
+from ssae_lens.shifts import ShiftStore
+from ssae_lens.training.config import ProblemConfig, as_dict, settings
+from ssae_lens.training.data import Rows, Stream, open_data
+from ssae_lens.training.fit import Group, Outcome
+from ssae_lens.training.runs import Run
+
+
+def train(
+    shifts: Any,
+    *,
+    d_sae: int,
+    seed: int = 0,
+    preset: str | None = None,
+    out: str | Path | None = None,
+    device: str | torch.device | None = None,
+    wandb: Any = None,
+    checkpoint_every: int | None = None,
+    quiet: bool = False,
+    **given: Any,
+) -> SSAE:
+    """Learn steering vectors from shifts in which several unknown concepts change at once.
+
+    Parameters
+    ----------
+    shifts
+        A `ShiftStore`, an (N, d) array or tensor of shifts, or an iterator of (n, d) batches.
+    d_sae
+        The number of latents. A few more than there are concepts is a good start; `sweep` chooses without labels.
+    seed
+        Of the weights and of the order of shifts.
+    preset
+        ``"v1"`` or ``"v2"``: the reference code's settings (a level of the data set's is given beside ``"v1"``).
+    out
+        A folder for the log, the checkpoint and the SSAE. A run that was interrupted goes on when called again.
+    device
+        Where to train; None takes a GPU if there is one.
+    wandb
+        A Weights & Biases run to log to as well.
+    checkpoint_every
+        Steps between checkpoints; None writes one about every half minute.
+    quiet
+        Show no progress.
+    **given
+        Any field of `ProblemConfig` and `SolverConfig`.
+
+    Returns
+    -------
+    SSAE
+        With ``ssae.outcome`` (an `Outcome`: how the bound stands, and the log) and the same numbers in its metadata.
+
+    Examples
+    --------
+    >>> import torch
+    >>> codes = torch.randn(2000, 5) * (torch.rand(2000, 5) < 0.3)
+    >>> ssae = train(codes @ torch.randn(5, 16), d_sae=5, steps=500, quiet=True)
+    >>> ssae.W_dec.shape
+    torch.Size([5, 16])
+    """
+    problem, solver = settings(preset, d_sae=d_sae, **given)
+    data = open_data(shifts, solver.batch_size)
+    warn_of_few(data, problem)
+    place = check_device(device)
+    restarts = solver.restarts_for(d_sae)
+    bound = problem.budget if problem.level is None else problem.level
+    check_level(problem, data)
+    group = Group(data, problem, solver, [seed + 1000 * i for i in range(restarts)], [bound] * restarts, place)
+    about = {"settings": as_dict(problem, solver), "seed": seed}
+    run = Run(data, [group], seed=seed, about=about)
+    run.wandb = wandb
+    run.go(None if out is None else Path(out), quiet=quiet, checkpoint_every=checkpoint_every)
+    outcomes = group.outcomes()
+    best = best_of(outcomes)
+    ssae = finished(group, best, shifts, about["settings"], outcomes[best])
+    speak(outcomes[best])
+    if out is not None:
+        ssae.save_model(out)
+    return ssae
+
+
+def best_of(outcomes: list[Outcome]) -> int:
+    """Give the restart that solved the problem best: one that met its bound, and of those the lowest objective."""
+    order = {"binding": 0, "slack": 0, "infeasible": 1, "diverged": 2}
+    return min(range(len(outcomes)), key=lambda i: (order[outcomes[i].status], outcomes[i].objective))
+
+
+def finished(group: Group, member: int, shifts: Any, used: dict[str, Any], outcome: Outcome) -> SSAE:
+    """Give a member as an SSAE that says where it came from and how its training ended."""
+    store = shifts if isinstance(shifts, ShiftStore) else None
+    numbers = {name: getattr(outcome, name) for name in ("status", "message", "loss", "sparsity", "mean_abs", "active")}
+    metadata: dict[str, Any] = {
+        "training": {**used, "seed": outcome.seed, "bound": outcome.bound, "multiplier": outcome.multiplier, **numbers},
+        "versions": versions(),
+    }
+    if store is not None:
+        origin = store.origin
+        metadata |= {"origin": origin.to_dict(), "pairs": store.pairs, "concepts": list(store.concepts)}
+        metadata |= {"shifts_fingerprint": store.fingerprint, "position": origin.position}
+        named = {"model_name": origin.model_name, "model_class_name": origin.model_class, "hook_name": origin.hook_name}
+        metadata |= {name: value for name, value in named.items() if value}
+    ssae = group.ssae(member, metadata)
+    ssae.outcome = outcome
+    return ssae
+
+
+def speak(outcome: Outcome) -> None:
+    """Warn of an outcome that its user would want to know of."""
+    if outcome.status == "diverged":
+        raise ValueError(outcome.message)
+    if outcome.status != "binding":
+        warnings.warn(f"The constraint is {outcome.status}. {outcome.message}", stacklevel=3)
+
+
+def warn_of_few(data: Rows | Stream, problem: ProblemConfig) -> None:
+    """Warn where there are fewer shifts than latents."""
+    if isinstance(data, Rows) and data.n < problem.d_sae:
+        warnings.warn(
+            f"There are {data.n} shifts and d_sae={problem.d_sae} latents: each shift can have a latent to itself, which "
+            "finds no concept. Capture more pairs or lower d_sae.",
+            stacklevel=3,
+        )
+
+
+def check_level(problem: ProblemConfig, data: Rows | Stream) -> None:
+    """Raise if an absolute level on linear codes is above what could bind."""
+    if problem.level is None or problem.kind != "l1" or problem.level_unit == "relative" or not problem.linear:
+        return
+    from ssae_lens.training.inputs import fit_input
+
+    most = fit_input(data.sample(), problem).fit_mean_abs
+    if problem.level >= most:
+        raise ValueError(
+            f"level is {problem.level}, above the mean |code| of the unconstrained fit ({most:.4g}, with shifts scaled to "
+            "mean length one): it cannot bind. Give less, or a relative level."
+        )
+
+
+def check_device(device: str | torch.device | None) -> torch.device:
+    """Give the device to train on."""
+    checks.one_of("device", str(device or "cpu").split(":")[0], ["cpu", "cuda", "mps"])
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
