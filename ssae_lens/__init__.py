@@ -10,37 +10,49 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens import sae as _sae
 
 if TYPE_CHECKING:
+    from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
     from ssae_lens.models import load_model
     from ssae_lens.pairs import load_pairs
     from ssae_lens.sae import SSAE, SSAEConfig, TrainingSSAE, TrainingSSAEConfig
     from ssae_lens.shifts import ShiftStore, open_shifts
     from ssae_lens.training import sweep, train
+    from ssae_lens.vector import SteeringVector
 
 __version__ = _version("ssae-lens")
 
 # Each public name and the module that holds it.
 _HOMES = {
+    "After": "hooks",
     "SSAE": "sae",
     "SSAEConfig": "sae",
     "ShiftStore": "shifts",
+    "SteeringVector": "vector",
     "TrainingSSAE": "sae",
     "TrainingSSAEConfig": "sae",
+    "capture_shifts": "hooks",
+    "generate_sweep": "hooks",
     "load_model": "models",
     "load_pairs": "pairs",
     "open_shifts": "shifts",
+    "steer": "hooks",
     "sweep": "training",
     "train": "training",
 }
 
 __all__ = [
     "SSAE",
+    "After",
     "SSAEConfig",
     "ShiftStore",
+    "SteeringVector",
     "TrainingSSAE",
     "TrainingSSAEConfig",
+    "capture_shifts",
+    "generate_sweep",
     "load_model",
     "load_pairs",
     "open_shifts",
+    "steer",
     "sweep",
     "train",
 ]

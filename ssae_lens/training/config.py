@@ -31,9 +31,9 @@ class ProblemConfig:
         With no level, the share of the shifts' energy (as the encoder sees them) that reconstruction may lose.
     sparsity
         ``"l1"`` is the mean ``|code|``. ``"smooth"`` starts as L1 and anneals into a count of active codes,
-        Σ ``|h| / (1 + |h|/δ)`` with δ shrinking. ``"step"`` counts codes beyond a small threshold, with a straight-through
-        gradient. ``"topk"`` keeps the k largest ``|codes|``, k annealed down to `level`. None is ``"smooth"`` without a
-        level and ``"l1"`` with one.
+        Σ ``|h| / (1 + |h|/δ)`` with δ shrinking. ``"step"`` counts codes beyond a small threshold, with the gradient
+        of that smooth count for its own. ``"topk"`` keeps the k largest ``|codes|``, k annealed down to `level`. None is
+        ``"smooth"`` without a level and ``"l1"`` with one.
     loss
         ``"share"`` is the lost share of a batch's energy, ``"relative"`` the mean over shifts of each one's lost share,
         ``"absolute"`` the mean squared error.
@@ -42,7 +42,7 @@ class ProblemConfig:
         size (half a whitening); ``"subspace"`` reads them unscaled, ``"whiten"`` scaled to one size; ``"zca"`` whitens all
         directions; ``"standardise"`` scales each dimension; ``"none"`` reads shifts as they are. All are folded into the
         saved weights. None is ``"balanced"``, but ``"subspace"`` with ``"topk"``, whose choice of codes a scaling would
-        change.
+        change, and ``"none"`` with a `sample_norm`, which no map can be folded through.
     directions
         How many leading directions; None takes as many as latents.
     sample_norm
@@ -72,6 +72,11 @@ class ProblemConfig:
         checks.one_of("level_unit", self.level_unit, ["relative", "absolute"])
         checks.one_of("loss", self.loss, ["share", "relative", "absolute"])
         checks.one_of("input", self.input, [None, "balanced", "subspace", "whiten", "zca", "standardise", "none"])
+        if self.sample_norm != "none" and self.input not in (None, "none"):
+            raise ValueError(
+                f"input is {self.input!r} with sample_norm={self.sample_norm!r}: one cannot be folded through the other; "
+                "leave one out."
+            )
         if self.kind == "topk" and self.input not in (None, "subspace", "none"):
             raise ValueError(
                 f"input is {self.input!r} with sparsity='topk': folding its scales would change which codes are largest; "
@@ -97,6 +102,10 @@ class ProblemConfig:
             raise ValueError(
                 f"level is {self.level} with sparsity='smooth', which has no level; give a budget, or sparsity='l1'."
             )
+        if self.kind == "topk" and self.level != round(self.level):
+            raise ValueError(
+                f"level is {self.level} with sparsity='topk'; it is the number of codes a shift keeps: give a whole number."
+            )
         if self.kind in ("step", "topk") and self.level > self.d_sae:
             raise ValueError(
                 f"level is {self.level} active codes and d_sae only {self.d_sae}: it cannot bind; lower it."
@@ -114,7 +123,9 @@ class ProblemConfig:
     @property
     def reading(self) -> str:
         """The input map that is meant."""
-        return self.input or ("subspace" if self.kind == "topk" else "balanced")
+        if self.input is not None:
+            return self.input
+        return "none" if self.sample_norm != "none" else ("subspace" if self.kind == "topk" else "balanced")
 
     @property
     def linear(self) -> bool:

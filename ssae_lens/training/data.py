@@ -26,7 +26,8 @@ class Rows:
     """Shifts that can be read at random: each epoch a new order, each step its part of it."""
 
     def __init__(self, values: Any, path_backed: bool = False) -> None:
-        self.values = values
+        # PyTorch warns of arrays that it could not write to. It will not write.
+        self.values = values if path_backed else np.require(values, requirements="W")
         self.n, self.d_in = values.shape
         self.path_backed = path_backed
         self._epoch: tuple[tuple[int, int], Tensor] | None = None
@@ -42,8 +43,8 @@ class Rows:
         per_epoch = self.n // size
         key = seed, step // per_epoch
         if self._epoch is None or self._epoch[0] != key:
-            # One number from two, without the coincidences of a sum.
-            generator = torch.Generator().manual_seed((key[0] << 32) + key[1])
+            # One number from two. (A seed's upper half would not be looked at.)
+            generator = torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
             self._epoch = key, torch.randperm(self.n, generator=generator)
         begin = (step % per_epoch) * size
         return self._epoch[1][begin : begin + size]
@@ -58,7 +59,7 @@ class Rows:
         return hashlib.sha256(some.tobytes() + str((self.n, self.d_in)).encode()).hexdigest()[:16]
 
     def _read(self, rows: Any) -> Float[Tensor, "b d"]:
-        return torch.from_numpy(np.asarray(self.values[rows], dtype=np.float32))
+        return torch.from_numpy(np.require(self.values[rows], np.float32, "W"))
 
 
 class Stream:
@@ -76,6 +77,7 @@ class Stream:
         wanted = max(4 * self.d_in, 16 * batch_size)
         held = [first, *islice(self._batches, max(0, -(-wanted // len(first)) - 1))]
         self._sample = torch.cat(held)
+        _check_varied(self._sample)
         self._batches = chain(held, self._batches)
 
     def sample(self) -> Float[Tensor, "n d"]:
@@ -117,13 +119,17 @@ def _checked(rows: Rows) -> Rows:
         raise ValueError("There are no shifts: the store or array has no rows.")
     sample = rows.sample()
     # A file that is read by parts was checked when it was written.
-    checks.finite_rows("shifts", sample if rows.path_backed else torch.from_numpy(np.asarray(rows.values)))
-    if not (sample != sample[0]).any() and rows.n > 1:
+    checks.finite_rows("shifts", sample if rows.path_backed else torch.from_numpy(rows.values))
+    _check_varied(sample)
+    return rows
+
+
+def _check_varied(sample: Float[Tensor, "n d"]) -> None:
+    if not sample.any() or (len(sample) > 1 and not (sample != sample[0]).any()):
         raise ValueError(
-            f"All {rows.n} shifts are the same: nothing in them varies for a latent to follow. "
+            f"All {len(sample)} shifts are the same: nothing in them varies for a latent to follow. "
             "Capture pairs in which different concepts change."
         )
-    return rows
 
 
 def _as_batch(batch: Any, number: int) -> Float[Tensor, "b d"]:

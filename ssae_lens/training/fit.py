@@ -21,10 +21,13 @@ from ssae_lens.training.objective import Loss
 from ssae_lens.training.problem import ShiftProblem
 from ssae_lens.training.solvers import formulation_for, make_optimizer
 
-# Results are measured on at most so many shifts.
-MEASURE_ROWS = 8192
+# Results are measured on at most so many shifts, and the rows of the log on fewer.
+MEASURE_ROWS, LOG_ROWS = 8192, 512
 # A bound is met when it is passed by less than this share of it.
 SLACK = 0.1
+# A bound does nothing at a multiplier below the first; below the second, if sparsity is less than it as well. (A falling
+# multiplier takes its time.)
+NO_PRICE, LOW_PRICE = 1e-3, 0.1
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Outcome:
     sparsity, mean_abs, active
         The sparsity measure, the mean ``|code|``, and the mean number of codes beyond a tenth of a shift's largest.
     multiplier
-        Of the bound, at the end.
+        Of the bound, over the last third of training.
     objective
         What was minimised; the lowest of several restarts is kept.
     """
@@ -117,16 +120,21 @@ class Group:
 
     def _set_rate(self, number: int) -> None:
         left = (self.solver.steps - number) / max(1.0, self.solver.decay * self.solver.steps)
-        for optimizer in self.optimizer.primal_optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.solver.lr * min(1.0, left)
+        # A multiplier that went on while the weights stood still would say nothing of what shaped them.
+        for optimizers, rate in (
+            (self.optimizer.primal_optimizers, self.solver.lr),
+            (self.optimizer.dual_optimizers or [], self.solver.dual_lr),
+        ):
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * min(1.0, left)
 
     @torch.no_grad()
     def record(self, step: int) -> dict[str, Any]:
         """Note where training stands: one row of the log."""
         state = self.problem.state
         assert state is not None
-        codes = self.codes()
+        codes = self.codes(LOG_ROWS)
         row = {
             "step": step,
             "d_sae": self.problem_config.d_sae,
@@ -141,10 +149,10 @@ class Group:
         return row
 
     @torch.no_grad()
-    def codes(self) -> Float[Tensor, "m b h"]:
+    def codes(self, rows: int = MEASURE_ROWS) -> Float[Tensor, "m b h"]:
         """Give every member's codes of a fixed sample of the shifts."""
         self.members.eval()
-        codes = self.members(self._sample, self.problem.measure)[1]
+        codes = self.members.codes(self._sample[:rows], self.problem.measure)
         self.members.train()
         return codes
 
@@ -154,7 +162,10 @@ class Group:
         self.problem.progress = 1.0
         self.members.eval()
         loss, sparsity = self.members.loss_and_sparsity(self._sample, self.loss, self.problem.measure)
-        codes, multipliers, final = self.codes(), self.problem.multipliers_now, self.problem.bounds
+        codes, final = self.codes(), self.problem.bounds
+        # Solvers swing about the right multiplier: its mean over the last third of the log is nearer than its last value.
+        logged = [row["multiplier"] for row in self.history[-max(1, len(self.history) // 3) :]]
+        multipliers = torch.tensor(logged or [self.problem.multipliers_now.tolist()]).mean(0)
         found = []
         for i, seed in enumerate(self.seeds):
             numbers = {
@@ -191,10 +202,12 @@ class Group:
                 f"Sparsity is {sparsity:.4g} where the level allows {bound:.4g}: it was not reached. "
                 "Raise the level, the steps or dual_lr."
             )
-        if sparsity < bound * (1 - SLACK) and multiplier < 0.01:
+        # The price of the bound, relative to it, in a loss that is one where all codes are zero.
+        price = multiplier * (bound / self.problem_config.d_sae if self.problem.absolute else 1)
+        if price < (LOW_PRICE if sparsity < bound * (1 - SLACK) else NO_PRICE):
             return "slack", (
-                f"Sparsity is {sparsity:.4g}, below the level of {bound:.4g} of its own accord, with a multiplier of "
-                f"{multiplier:.2g}: the constraint does nothing. Lower the level."
+                f"Sparsity is {sparsity:.4g} at a level of {bound:.4g}, with a multiplier of {multiplier:.2g}: the "
+                "constraint does nothing. Lower the level."
             )
         return "binding", f"Reconstruction loses {loss:.3g} at sparsity {sparsity:.4g}."
 

@@ -34,13 +34,7 @@ def fold(members: Members, member: int, read: InputMap, metadata: dict[str, Any]
         config["code_norm"] = problem.code_norm
     if k is not None:
         config["k"] = k
-    if problem.sample_norm == "none":
-        W_enc, W_dec, b_dec = read.fold(W_enc, W_dec, b_dec)
-    else:
-        # A standardised shift has forgotten the input's scale; the output has it.
-        W_dec, b_dec = (
-            (W_dec, b_dec) if problem.sample_norm == "standardise" else (W_dec / read.scale, b_dec / read.scale)
-        )
+    W_enc, W_dec, b_dec = read.fold(W_enc, W_dec, b_dec)
     lengths = torch.linalg.vector_norm(W_dec, dim=1).clamp(min=1e-12)
     d_in, d_sae = W_enc.shape
     ssae = SSAE(SSAEConfig(d_in=d_in, d_sae=d_sae, metadata=SAEMetadata(**metadata), **config))

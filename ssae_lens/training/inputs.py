@@ -4,11 +4,12 @@ A map is a pair of matrices: ``encode`` (d × r) takes shifts to what the encode
 reconstructions back. Shifts are not centred: the zero shift stays zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from ssae_lens.training.config import ProblemConfig
 
@@ -45,28 +46,31 @@ class InputMap:
 
 
 def fit_input(shifts: Float[Tensor, "n d"], problem: ProblemConfig) -> InputMap:
-    """Fit the map that a problem asks for to a sample of shifts; what the encoder reads has mean length one."""
-    moments = (shifts.T @ shifts).double() / len(shifts)
-    sizes, vectors = torch.linalg.eigh(moments)
-    sizes, vectors = sizes.flip(0).clamp(min=0), vectors.flip(1)
-    if problem.reading == "none":
-        encode = decode = None
-        scale = 1 / shifts.norm(dim=1).mean().item()
-    else:
-        encode, decode = _matrices(sizes, vectors, moments, problem)
+    """Fit the map that a problem asks for to a sample of shifts; what the encoder reads has mean length one.
+
+    Unmapped shifts keep their length where that means something: before a standardisation, whose ε it would meet, and
+    with a level in units of theirs.
+    """
+    encode, decode, scale = None, None, 1.0
+    if problem.reading != "none":
+        encode, decode = _matrices((shifts.T @ shifts).double() / len(shifts), problem)
         length = (shifts @ encode.float()).norm(dim=1).mean().double()
-        encode, decode, scale = encode / length, decode * length, 1.0
+        encode, decode = encode / length, decode * length
+    elif problem.sample_norm == "none" and problem.level_unit == "relative":
+        scale = 1 / shifts.norm(dim=1).mean().item()
     read = InputMap(_single(encode), _single(decode), scale, 0.0)
-    return InputMap(read.encode, read.decode, scale, _fit_mean_abs(read.apply(shifts), problem.d_sae))
+    return replace(read, fit_mean_abs=_fit_mean_abs(read.apply(shifts), problem))
 
 
 def _matrices(
-    sizes: Tensor, vectors: Tensor, moments: Tensor, problem: ProblemConfig
+    moments: Float[Tensor, "d d"], problem: ProblemConfig
 ) -> tuple[Float[Tensor, "d r"], Float[Tensor, "r d"]]:
     if problem.reading == "standardise":
         spread = moments.diagonal().sqrt()
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return torch.diag(1 / spread), torch.diag(spread)
+    sizes, vectors = torch.linalg.eigh(moments)
+    sizes, vectors = sizes.flip(0).clamp(min=0), vectors.flip(1)
     wanted = len(sizes) if problem.reading == "zca" else (problem.directions or problem.d_sae)
     kept = min(wanted, max(1, int((sizes > SMALLEST * sizes[0]).sum())))
     lengths = sizes[:kept].sqrt() ** POWERS[problem.reading]
@@ -76,10 +80,16 @@ def _matrices(
     return (encode @ leading.T, leading @ decode) if problem.reading == "zca" else (encode, decode)
 
 
-def _fit_mean_abs(read: Float[Tensor, "n r"], d_sae: int) -> float:
+def _fit_mean_abs(read: Float[Tensor, "n r"], problem: ProblemConfig) -> float:
     """Give the mean |code| of the unconstrained fit: the leading principal directions, which no linear code betters."""
+    if problem.sample_norm != "none":
+        read = F.layer_norm(read, read.shape[-1:])
     _, vectors = torch.linalg.eigh(read.T @ read)
-    return (read @ vectors[:, -d_sae:]).abs().sum(1).mean().item() / d_sae
+    codes = read @ vectors[:, -problem.d_sae :]
+    if problem.code_norm != "none":
+        by_batch = problem.code_norm == "batch"
+        codes = F.batch_norm(codes, None, None, training=True) if by_batch else F.layer_norm(codes, codes.shape[-1:])
+    return codes.abs().sum(1).mean().item() / problem.d_sae
 
 
 def _single(matrix: Tensor | None) -> Tensor | None:

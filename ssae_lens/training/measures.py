@@ -10,9 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# A code counts as active beyond this share of the unconstrained fit's mean |code|.
-STEP_THRESHOLD = 0.1
-
 
 @dataclass
 class Measure:
@@ -23,13 +20,16 @@ class Measure:
     kind
         ``"l1"``, ``"smooth"`` or ``"step"``.
     width
-        δ of the smooth count for each member; the threshold of the step.
+        δ of the smooth count for each member, and of the slope that stands in for the step's.
+    threshold
+        What a code must exceed to count for the step.
     k
         With ``"topk"`` selection, how many codes of a shift are kept. None keeps all.
     """
 
     kind: str
     width: Float[Tensor, " m"] | None = None
+    threshold: float = 0.0
     k: int | None = None
 
     def select(self, codes: Float[Tensor, "m b h"]) -> Float[Tensor, "m b h"]:
@@ -48,17 +48,24 @@ class Measure:
             # |h| / (1 + |h|/δ) is δ·(1 − 1/(1 + |h|/δ)).
             shrunk = codes.abs().div_(self._width(codes)).add_(1).reciprocal_()
             return self._width(codes)[:, 0, 0] * (codes.shape[2] - shrunk.sum((1, 2)) / batch), shrunk
-        return (codes.abs() > self._width(codes)).float().sum((1, 2)) / batch, None
+        return (codes.abs() > self.threshold).sum((1, 2)).to(codes.dtype) / batch, None
+
+    def __call__(self, codes: Float[Tensor, "m b h"]) -> Float[Tensor, " m"]:
+        """Give the measure of a batch, differentiable by PyTorch with this measure's own derivative."""
+        fixed = codes.detach()
+        value, known = self.value(fixed)
+        along = (codes * self.derivative(fixed, known)).sum((1, 2)) / codes.shape[1]
+        return value + along - along.detach()
 
     def derivative(self, codes: Float[Tensor, "m b h"], known: Tensor | None) -> Float[Tensor, "m b h"]:
-        """Give the derivative of each shift's measure by its codes (the step's is straight through a sigmoid-like slope)."""
+        """Give the derivative of each shift's measure by its codes. The step passes on that of |h| / (|h| + δ)."""
         slope = codes.sign()
         if self.kind == "smooth":
             assert known is not None
             return slope.mul_(known).mul_(known)
         if self.kind == "step":
             width = self._width(codes)
-            return slope.mul_(width / (codes.abs() + width).square_())
+            return slope.mul_(width / codes.abs().add_(width).square_())
         return slope
 
     def _width(self, codes: Tensor) -> Tensor:

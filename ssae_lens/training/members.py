@@ -36,7 +36,9 @@ class Members(nn.Module):
         self.W_dec = nn.Parameter(torch.stack(rows))
         self.W_enc = nn.Parameter(self.W_dec.detach().mT.contiguous())
         n = len(seeds)
-        self.b_enc = nn.Parameter(torch.zeros(n, problem.d_sae)) if problem.bias else None
+        # A batch's normalisation takes an offset before it away again.
+        offset = problem.bias and problem.code_norm != "batch"
+        self.b_enc = nn.Parameter(torch.zeros(n, problem.d_sae)) if offset else None
         self.b_dec = nn.Parameter(torch.zeros(n, width)) if problem.bias else None
         if problem.sample_norm == "layer":
             self.input_scale = nn.Parameter(torch.ones(n, width))
@@ -64,28 +66,36 @@ class Members(nn.Module):
             work = shifts.shape[0] * self.W_enc.shape[1] * self.W_enc.shape[2]
             looped = len(self) == 1 or (shifts.device.type == "cpu" and work >= LOOP_FROM)
             return evaluate(shifts, self.weights, loss, measure, looped=looped, dtype=dtype)
-        output, codes = self(shifts, measure)
-        lost = (output - shifts).square().sum(2, keepdim=True) * loss.weights(shifts)
-        return lost.sum((1, 2)), measure.value(codes)[0]
+        with torch.autocast(shifts.device.type, dtype, enabled=dtype != torch.float32):
+            output, codes = self(shifts, measure)
+        lost = (output.float() - shifts).square().sum(2, keepdim=True) * loss.weights(shifts)
+        return lost.sum((1, 2)), measure(codes.float())
 
     def forward(self, shifts: Float[Tensor, "b r"], measure: Measure) -> tuple[Tensor, Tensor]:
         """Give each member's reconstructions and codes, by PyTorch's own differentiation."""
         read, spread, centre = self._normalised(shifts)
-        if self.b_dec is not None:
-            read = read - self.b_dec[:, None]
-        codes = read @ self.W_enc
-        if self.b_enc is not None:
-            codes = codes + self.b_enc[:, None]
-        codes = measure.select(self._normalised_codes(codes))
+        codes = self._codes_of(read, measure)
         output = codes @ _tangent(self.W_dec)
         if self.b_dec is not None:
             output = output + self.b_dec[:, None]
         return output * spread + centre, codes
 
+    def codes(self, shifts: Float[Tensor, "b r"], measure: Measure) -> Float[Tensor, "m b h"]:
+        """Give each member's codes alone."""
+        return self._codes_of(self._normalised(shifts)[0], measure)
+
     @torch.no_grad()
     def renormalise(self) -> None:
         """Put decoder rows back on the sphere that a step left."""
         self.W_dec.div_(torch.linalg.vector_norm(self.W_dec, dim=2, keepdim=True).clamp_(min=1e-8))
+
+    def _codes_of(self, read: Float[Tensor, "m b r"], measure: Measure) -> Float[Tensor, "m b h"]:
+        if self.b_dec is not None:
+            read = read - self.b_dec[:, None]
+        codes = read @ self.W_enc
+        if self.b_enc is not None:
+            codes = codes + self.b_enc[:, None]
+        return measure.select(self._normalised_codes(codes))
 
     def _normalised(self, shifts: Tensor) -> tuple[Tensor, Tensor | float, Tensor | float]:
         """Standardise each shift as asked; the last two put a reconstruction back in its units."""
@@ -123,5 +133,6 @@ def _rows(d_sae: int, width: int, seed: int) -> Float[Tensor, "h r"]:
 
 
 def _tangent(rows: Float[Tensor, "m h r"]) -> Float[Tensor, "m h r"]:
-    """Give unit rows whose gradient has no part along them: for rows of length one, w/‖w‖ is w, and its derivative that."""
-    return rows / torch.linalg.vector_norm(rows, dim=2, keepdim=True)
+    """Give the rows themselves, whose gradient loses its part along each row: the fixed rows carry that part away."""
+    fixed = rows.detach()
+    return rows - fixed * ((rows - fixed) * fixed).sum(2, keepdim=True)

@@ -34,7 +34,7 @@ class Loss:
 
 
 class Weights(NamedTuple):
-    """The weights of m members: what `evaluate` differentiates by."""
+    """The weights of m members: what `evaluate` differentiates by. Biases are given both or neither."""
 
     W_enc: Float[Tensor, "m r h"]
     W_dec: Float[Tensor, "m h r"]
@@ -65,8 +65,9 @@ class _Evaluation(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         product = _Products(looped, dtype)
         dense = product(shifts.expand(len(W_enc), -1, -1), W_enc)
-        if b_enc is not None:
-            dense += b_enc[:, None]
+        if b_enc is not None and b_dec is not None:
+            # The encoder reads shifts less b_dec, which is a constant of its output: no pass over shifts for it.
+            dense += b_enc[:, None] - b_dec[:, None] @ W_enc
         codes = measure.select(dense)
         residual = product(codes, W_dec)
         if b_dec is not None:
@@ -78,14 +79,13 @@ class _Evaluation(torch.autograd.Function):
         else:
             value = (torch.linalg.vector_norm(residual, dim=2, keepdim=True).square() * scale).sum((1, 2))
         sparsity, known = measure.value(codes)
-        ctx.save_for_backward(shifts, W_enc, W_dec, codes, residual)
+        ctx.save_for_backward(shifts, W_enc, W_dec, b_dec, codes, residual)
         ctx.known, ctx.scale, ctx.measure, ctx.product = known, scale, measure, product
-        ctx.biased = b_enc is not None, b_dec is not None
         return value, sparsity
 
     @staticmethod
     def backward(ctx: Any, by_loss: Tensor, by_sparsity: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        shifts, W_enc, W_dec, codes, residual = ctx.saved_tensors
+        shifts, W_enc, W_dec, b_dec, codes, residual = ctx.saved_tensors
         product: _Products = ctx.product
         by_residual = residual.mul_(2 * ctx.scale * by_loss[:, None, None])
         by_W_dec = product(codes.mT, by_residual)
@@ -96,8 +96,11 @@ class _Evaluation(torch.autograd.Function):
         if ctx.measure.k is not None:
             by_codes.mul_(codes != 0)
         by_W_enc = product(shifts.T.expand(len(W_enc), -1, -1), by_codes)
-        by_b_enc = by_codes.sum(1) if ctx.biased[0] else None
-        by_b_dec = by_residual.sum(1) if ctx.biased[1] else None
+        by_b_enc = by_b_dec = None
+        if b_dec is not None:
+            by_b_enc = by_codes.sum(1)
+            by_b_dec = by_residual.sum(1) - (W_enc @ by_b_enc[:, :, None])[:, :, 0]
+            by_W_enc.sub_(b_dec[:, :, None] * by_b_enc[:, None])
         return None, by_W_enc, by_W_dec, by_b_enc, by_b_dec, None, None, None, None
 
 

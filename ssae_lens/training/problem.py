@@ -10,12 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.training.config import ProblemConfig
-from ssae_lens.training.measures import STEP_THRESHOLD, Measure
+from ssae_lens.training.measures import Measure
 from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss
 
 # The smooth count's δ, from where it is almost L1 to where it counts, in units of the mean |code| at the start.
 SMOOTH_FROM, SMOOTH_TO = 10.0, 1.0
+# A code counts for the step beyond this share of the unconstrained fit's mean |code|: more than Adam's steps move it by.
+STEP_THRESHOLD = 0.3
 # The share of training, after the warm-up, over which δ shrinks, k falls or a level tightens.
 ANNEAL = 0.4
 
@@ -58,14 +60,18 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         # Measures sum over latents; an L1 level is the mean.
         per_code = problem.d_sae if problem.kind == "l1" and not self.by_budget else 1
         self.bounds = bounds * per_code * (fit_mean_abs if relative else 1.0)
+        if self.by_budget and loss.kind == "absolute":
+            # A budget is a share of the energy, which this loss spreads over dimensions.
+            self.bounds = bounds * loss.energy / members.W_enc.shape[1]
+        self.k = round(bounds[0].item()) if problem.kind == "topk" else None
         self.absolute = problem.level_unit == "absolute" and problem.kind == "l1" and not self.by_budget
         self.scale = torch.full_like(bounds, fit_mean_abs)
         self.progress = 0.0
         self.state: tuple[Tensor, Tensor] | None = None
-        if problem.kind != "topk":
+        if self.k is None:
             # By budget, the sparse side is the side to come from: codes that start near zero and grow as the multiplier
             # rises settle on concepts, where a dense start settles on mixtures of them.
-            begin = self.bounds if self.by_budget else torch.full_like(bounds, 0.0 if self.absolute else 1.0)
+            begin = torch.full_like(bounds, 0.0 if self.absolute else 1.0)
             penalty = (
                 cooper.penalty_coefficients.DensePenaltyCoefficient(init=torch.ones_like(bounds))
                 if formulation.expects_penalty_coefficient
@@ -79,6 +85,11 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
             )
 
     @property
+    def most_multiplier(self) -> float:
+        """The most that a multiplier need be: all codes at zero lose everything, and so price a level at a loss of one."""
+        return 1e6 if self.by_budget else 1.0
+
+    @property
     def annealed(self) -> float:
         """How far annealing has come, from 0 to 1."""
         return min(1.0, max(0.0, (self.progress - self.warmup) / ANNEAL))
@@ -88,23 +99,21 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         """The sparsity measure at this moment."""
         kind = self.problem.kind
         if kind == "topk":
-            begin, end = self.problem.d_sae, round(float(self.bounds[0]))
+            assert self.k is not None
+            begin, end = self.problem.d_sae, self.k
             # k falls from the first step on: a dense start would settle on principal directions.
             return Measure("l1", k=round(begin + (end - begin) * min(1.0, self.progress / ANNEAL)))
+        width = self.scale * SMOOTH_FROM * (SMOOTH_TO / SMOOTH_FROM) ** self.annealed
         if kind == "step":
-            return Measure("step", torch.full_like(self.bounds, STEP_THRESHOLD * self.fit_mean_abs))
-        if kind == "smooth" and self.annealed > 0:
-            return Measure("smooth", self.scale * SMOOTH_FROM * (SMOOTH_TO / SMOOTH_FROM) ** self.annealed)
-        return Measure("l1")
+            return Measure("step", width, STEP_THRESHOLD * self.fit_mean_abs)
+        return Measure("smooth", width) if kind == "smooth" and self.annealed > 0 else Measure("l1")
 
     @property
     def bound(self) -> Float[Tensor, " m"]:
-        """The bounds at this moment: a level tightens linearly after the warm-up from what binds nothing."""
-        if self.by_budget or self.warmup == 0:
+        """The bounds at this moment: an L1 level tightens linearly after the warm-up from what binds nothing."""
+        if self.by_budget or self.problem.kind != "l1" or self.warmup == 0:
             return self.bounds
-        dense = torch.full_like(
-            self.bounds, self.problem.d_sae * (1.0 if self.problem.kind == "step" else self.fit_mean_abs)
-        )
+        dense = torch.full_like(self.bounds, self.problem.d_sae * self.fit_mean_abs)
         return dense + (self.bounds - dense) * self.annealed
 
     def compute_cmp_state(self, shifts: Float[Tensor, "b r"]) -> cooper.CMPState:
@@ -112,23 +121,27 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         measure = self.measure
         loss, sparsity = self.members.loss_and_sparsity(shifts, self.loss, measure, self.dtype)
         self.state = loss.detach(), sparsity.detach()
-        if self.problem.kind == "topk":
+        if self.k is not None:
             return cooper.CMPState(loss=loss.sum())
         if measure.kind == "l1":
             self.scale = torch.lerp(self.scale, self.state[1] / self.problem.d_sae, 0.1)
         if self.by_budget:
-            objective, violation = sparsity, loss / self.bounds - 1
+            objective, violation = sparsity, loss - self.bounds
         elif self.absolute:
             # As the reference has it: the mean |code| less the level.
             objective, violation = loss, (sparsity - self.bound) / self.problem.d_sae
         else:
             objective, violation = loss, sparsity / self.bound - 1
-        observed = {self.sparsity_constraint: cooper.ConstraintState(violation=violation)}
-        return cooper.CMPState(loss=objective.sum(), observed_constraints=observed)
+        # How far a bound is passed says little of how far its multiplier is from right.
+        heard = violation.detach()
+        if not self.absolute:
+            heard = (heard / self.bounds if self.by_budget else heard).clamp(-1, 1)
+        state = cooper.ConstraintState(violation=violation, strict_violation=heard)
+        return cooper.CMPState(loss=objective.sum(), observed_constraints={self.sparsity_constraint: state})
 
     @property
     def multipliers_now(self) -> Float[Tensor, " m"]:
         """Each member's multiplier; zero where nothing is bounded."""
-        if self.problem.kind == "topk":
+        if self.k is not None:
             return torch.zeros_like(self.bounds)
         return next(iter(self.dual_parameters())).detach()

@@ -5,18 +5,23 @@ steps) and, until the run has ended, ``checkpoint.pt``.
 """
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from cooper.optim.torch_optimizers.nupi_optimizer import nuPIInitType
 
 from ssae_lens.base.files import write_json, writing
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.training.data import Rows, Stream
 from ssae_lens.training.fit import Group
+from ssae_lens.training.members import LOOP_FROM
 
 LOG_ROWS = 100
 CHECKPOINT_SECONDS = 30.0
@@ -30,6 +35,8 @@ class Run:
         self.solver = groups[0].solver
         self.about = {**about, "data": data.fingerprint(), "versions": versions()}
         self.step = 0
+        # The best objective of the log so far, and the step it was reached at.
+        self.best, self.since = float("inf"), 0
         self.wandb: Any = None
 
     def go(
@@ -41,31 +48,33 @@ class Run:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Train to the end, from a checkpoint where there is one."""
+        with _threads_for(self.groups, self.solver.batch_size):
+            self._go(out, quiet=quiet, checkpoint_every=checkpoint_every, clock=clock)
+
+    def _go(self, out: Path | None, *, quiet: bool, checkpoint_every: int | None, clock: Callable[[], float]) -> None:
         log_every = max(1, self.solver.steps // LOG_ROWS)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             self._resume(out)
             write_json(out / "run.json", self.about)
-        best, since, saved = float("inf"), 0, clock()
+        saved = clock()
         bar = progress(total=self.solver.steps, unit="step", about="training", quiet=quiet)
         bar.update(self.step)
-        with bar:
+        with bar, _interrupts_between_steps() as interrupted:
             while self.step < self.solver.steps:
                 self._advance()
                 bar.update()
                 if self.step % log_every == 0 or self.step == self.solver.steps:
                     rows = [group.record(self.step) for group in self.groups]
                     self._note(rows, bar, out)
-                    if not any(value < float("inf") for row in rows for value in row["loss"]):
-                        break
-                    now = self._objective()
-                    best, since = (now, self.step) if now < best * (1 - 1e-4) else (best, since)
-                    if self.solver.patience is not None and self.step - since >= self.solver.patience:
+                    if self._ended(rows):
                         break
                 due = self.step % checkpoint_every == 0 if checkpoint_every else clock() - saved > CHECKPOINT_SECONDS
-                if out is not None and due and isinstance(self.data, Rows):
+                if out is not None and isinstance(self.data, Rows) and (due or interrupted()):
                     self._checkpoint(out)
                     saved = clock()
+                if interrupted():
+                    raise KeyboardInterrupt
         if out is not None:
             (out / "checkpoint.pt").unlink(missing_ok=True)
 
@@ -85,11 +94,15 @@ class Run:
                 group.step(self.step, batch)
         self.step += 1
 
-    def _objective(self) -> float:
-        state = [group.problem.state for group in self.groups]
-        return sum(
-            float((s[1] if g.problem.by_budget else s[0]).sum()) for g, s in zip(self.groups, state, strict=True) if s
-        )
+    def _ended(self, rows: list[dict[str, Any]]) -> bool:
+        """Say whether there is nothing more to gain: every loss is lost, or the objective has stood still."""
+        if not any(value < float("inf") for row in rows for value in row["loss"]):
+            return True
+        by_budget = self.groups[0].problem.by_budget
+        now = sum(sum(row["sparsity" if by_budget else "loss"]) for row in rows)
+        if now < self.best * (1 - 1e-4):
+            self.best, self.since = now, self.step
+        return self.solver.patience is not None and self.step - self.since >= self.solver.patience
 
     def _note(self, rows: list[dict[str, Any]], bar: Any, out: Path | None) -> None:
         first = rows[0]
@@ -102,7 +115,7 @@ class Run:
             refresh=False,
         )
         if out is not None:
-            with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+            with _written(out / "log.jsonl"), (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.writelines(json.dumps(row) + "\n" for row in rows)
         if self.wandb is not None:
             for row in rows:
@@ -113,18 +126,22 @@ class Run:
         state = {
             "about": json.dumps(_identity(self.about)),
             "step": self.step,
+            "best": [self.best, self.since],
             "groups": [_state(group) for group in self.groups],
         }
-        with writing(out / "checkpoint.pt") as temporary:
+        with _written(out / "checkpoint.pt"), writing(out / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
 
     def _resume(self, out: Path) -> None:
         path = out / "checkpoint.pt"
+        for half_written in out.glob(".checkpoint.pt.*"):
+            half_written.unlink()
         if not path.is_file():
             (out / "log.jsonl").unlink(missing_ok=True)
             return
         try:
-            state = torch.load(path, weights_only=True)
+            with torch.serialization.safe_globals([nuPIInitType]):
+                state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # noqa: BLE001  whatever a broken file makes torch raise
             raise ValueError(f"{path} cannot be read ({type(error).__name__}); delete it to begin again.") from None
         begun, asked = json.loads(state["about"]), _identity(self.about)
@@ -133,10 +150,53 @@ class Run:
             raise ValueError(
                 f"{path} is of another run ({'; '.join(differ)}); give another folder, or delete it to begin again."
             )
-        self.step = state["step"]
+        self.step, (self.best, self.since) = state["step"], state["best"]
         for group, kept in zip(self.groups, state["groups"], strict=True):
             _restore(group, kept)
         _cut_log(out / "log.jsonl", self.step)
+
+
+@contextmanager
+def _threads_for(groups: Sequence[Group], batch_size: int) -> Iterator[None]:
+    """Keep small products on one thread: handing them out costs more than it saves, many times more on a busy machine."""
+    before = torch.get_num_threads()
+    if max(batch_size * group.members.W_enc.numel() for group in groups) < LOOP_FROM:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
+    """Hold a person's Ctrl-C back until a step is whole, but not a second one. Gives whether one came."""
+    came: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if came:
+            signal.default_int_handler(number, frame)
+        came.append(number)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours &= threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say which file it is that a full or failing disk did not take."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise OSError(f"{path} could not be written ({why}); make room, or give another folder.") from error
 
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cooper.optim import (
 )
 
 from ssae_lens.training.config import SolverConfig
-from ssae_lens.training.extra_adam import ForeachExtraAdam, MultiplicativeAscent
+from ssae_lens.training.extra_adam import FusedExtraAdam, MultiplicativeAscent
 from ssae_lens.training.problem import ShiftProblem
 
 
@@ -33,8 +33,8 @@ def make_optimizer(problem: ShiftProblem, solver: SolverConfig) -> Any:
     if solver.solver == "extragradient":
         return ExtrapolationConstrainedOptimizer(
             problem,
-            primal_optimizers=ForeachExtraAdam(weights, lr=solver.lr),
-            dual_optimizers=ForeachExtraAdam(duals, lr=solver.dual_lr, maximize=True),
+            primal_optimizers=FusedExtraAdam(weights, lr=solver.lr),
+            dual_optimizers=FusedExtraAdam(duals, lr=solver.dual_lr, maximize=True),
         )
     kind = SimultaneousOptimizer if solver.solver == "simultaneous" else AlternatingDualPrimalOptimizer
     return kind(problem, primal_optimizers=_adam(weights, solver.lr), dual_optimizers=_ascent(problem, duals, solver))
@@ -49,4 +49,4 @@ def _ascent(problem: ShiftProblem, duals: list[Any], solver: SolverConfig) -> to
         return nuPI(duals, lr=solver.dual_lr, Kp=torch.tensor(1.0), Ki=torch.tensor(1.0), ema_nu=0.9, maximize=True)
     if solver.solver == "augmented" or problem.absolute:
         return torch.optim.SGD(duals, lr=solver.dual_lr, maximize=True)
-    return MultiplicativeAscent(duals, lr=solver.dual_lr)
+    return MultiplicativeAscent(duals, lr=solver.dual_lr, most=problem.most_multiplier)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ssae_lens.base import checks
@@ -161,22 +162,25 @@ def sweep(
     """
     widths, levels, budgets = _listed(d_sae), _listed(level), _listed(budget)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if "restarts" in given:
+        raise ValueError(f"restarts is {given['restarts']!r}; in a sweep the seeds are the restarts: give seeds.")
+    if not widths:
+        raise ValueError("d_sae is empty; give one width or several.")
     checks.whole("the number of seeds", len(seeds), 2, "UDR compares seeds; `train` fits one.")
     if levels and budgets:
         raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
     place, groups, solver = check_device(device), [], SolverConfig()
     data = None
-    for width in widths or [0]:
+    for width in widths:
         several = {"level": levels} if levels else ({"budget": budgets} if budgets else {})
         problems = list(_problems(preset, {"d_sae": width, **given}, several))
         solver = problems[0][1]
         data = data or open_data(shifts, solver.batch_size)
         warn_of_few(data, problems[0][0])
-        for problem, _ in problems:
-            check_level(problem, data)
-        groups += [
-            Group(data, part[0], solver, seeds * len(part), bounds, place) for part, bounds in _parts(problems, seeds)
-        ]
+        for part, bounds in _parts(problems, seeds):
+            groups.append(Group(data, part[0], solver, seeds * len(part), bounds, place))
+            for problem in part:
+                check_level(problem, groups[-1])
     assert data is not None
     used = as_dict(groups[0].problem_config, solver)
     run = Run(
@@ -196,7 +200,7 @@ def sweep(
 def _listed(value: Any) -> list[Any]:
     if value is None:
         return []
-    return list(value) if isinstance(value, Sequence) else [value]
+    return np.atleast_1d(value).tolist()
 
 
 def _problems(

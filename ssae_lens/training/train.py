@@ -67,14 +67,15 @@ def train(
     >>> ssae.W_dec.shape
     torch.Size([5, 16])
     """
+    checks.whole("seed", seed, 0)
     problem, solver = settings(preset, d_sae=d_sae, **given)
     data = open_data(shifts, solver.batch_size)
     warn_of_few(data, problem)
     place = check_device(device)
     restarts = solver.restarts_for(d_sae)
     bound = problem.budget if problem.level is None else problem.level
-    check_level(problem, data)
     group = Group(data, problem, solver, [seed + 1000 * i for i in range(restarts)], [bound] * restarts, place)
+    check_level(problem, group)
     about = {"settings": as_dict(problem, solver), "seed": seed}
     run = Run(data, [group], seed=seed, about=about)
     run.wandb = wandb
@@ -131,21 +132,24 @@ def warn_of_few(data: Rows | Stream, problem: ProblemConfig) -> None:
         )
 
 
-def check_level(problem: ProblemConfig, data: Rows | Stream) -> None:
+def check_level(problem: ProblemConfig, group: Group) -> None:
     """Raise if an absolute level on linear codes is above what could bind."""
     if problem.level is None or problem.kind != "l1" or problem.level_unit == "relative" or not problem.linear:
         return
-    from ssae_lens.training.inputs import fit_input
-
-    most = fit_input(data.sample(), problem).fit_mean_abs
+    most = group.map.fit_mean_abs
     if problem.level >= most:
         raise ValueError(
-            f"level is {problem.level}, above the mean |code| of the unconstrained fit ({most:.4g}, with shifts scaled to "
-            "mean length one): it cannot bind. Give less, or a relative level."
+            f"level is {problem.level}, above the mean |code| of the unconstrained fit ({most:.4g}): it cannot bind. "
+            "Give less, or a relative level."
         )
 
 
 def check_device(device: str | torch.device | None) -> torch.device:
     """Give the device to train on."""
-    checks.one_of("device", str(device or "cpu").split(":")[0], ["cpu", "cuda", "mps"])
+    kind = str(device or "cpu").split(":")[0]
+    checks.one_of("device", kind, ["cpu", "cuda", "mps"])
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise ValueError(
+            f"device is {str(device)!r} and this machine has none that PyTorch can use; leave it out or give 'cpu'."
+        )
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

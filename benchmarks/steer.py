@@ -1,0 +1,120 @@
+"""Speed of steered generation on SmolLM2-135M: seconds for each new token, and what a sweep saves.
+
+Each way of generating is timed unsteered and steered, in turns, and the least of several times is shown: what else a
+machine does only adds to it. `python benchmarks/steer.py` takes a few minutes on two cores.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssae_lens.hooks.generation import generate_sweep
+from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks.weight_layout import laid_out_for_generation
+from ssae_lens.models import load_model
+from ssae_lens.vector import SteeringVector
+
+PROMPT = "The weather in Paris today is"
+HOOK = "blocks.15.hook_resid_post"
+SCALES = [each / 2 for each in range(-8, 8)]
+
+
+def in_turns(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Give the least seconds of each way, run one after the other `repeats` times."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for each in ways.values():
+        each()
+    for _ in range(repeats):
+        for name, each in ways.items():
+            begin = time.perf_counter()
+            each()
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: min(each) for name, each in seconds.items()}
+
+
+class Bench:
+    """The models, and what is asked of each."""
+
+    def __init__(self, tokens: int, repeats: int) -> None:
+        self.hooked, self.bridge = load_model("smollm2-135m"), load_model("smollm2-135m", "bridge")
+        self.vector = SteeringVector(torch.randn(576, generator=torch.Generator().manual_seed(0)), HOOK)
+        self.tokens, self.repeats = tokens, repeats
+        self.results: list[dict[str, Any]] = []
+
+    def generate(self, model: Any, batch: int) -> object:
+        """Generate greedily, as TransformerLens does."""
+        return model.generate(
+            [PROMPT] * batch, max_new_tokens=self.tokens, do_sample=False, stop_at_eos=False, verbose=False
+        )
+
+    def hugging_face(self, batch: int) -> object:
+        """Generate greedily, as Hugging Face does, with the same model."""
+        tokens = self.bridge.to_tokens([PROMPT] * batch)
+        settings = {"max_new_tokens": self.tokens, "min_new_tokens": self.tokens, "do_sample": False}
+        return self.bridge.original_model.generate(tokens, attention_mask=torch.ones_like(tokens), **settings)
+
+    def steered_and_not(self, way: str, model: Any, run: Callable[[int], object], batch: int) -> None:
+        """Print how long a step takes without steering and with it."""
+
+        def steered() -> None:
+            with steer(model, self.vector, scale=4.0):
+                run(batch)
+
+        found = in_turns({"plain": partial(run, batch), "steered": steered}, self.repeats)
+        row = {"batch": batch, "way": way, **{name: each / self.tokens for name, each in found.items()}}
+        row["ratio"] = row["steered"] / row["plain"]
+        self.results.append(row)
+        print(f"{batch:>5}  {way:<36} {row['plain'] * 1e3:>8.1f} {row['steered'] * 1e3:>8.1f} {row['ratio']:>6.3f}")
+
+    def calls(self, model: Any) -> None:
+        """Generate at each scale, one after the other."""
+        for scale in SCALES:
+            with steer(model, self.vector, scale=scale):
+                self.generate(model, 1)
+
+    def sweep(self, model: Any) -> None:
+        """Generate at all scales at once."""
+        generate_sweep(model, PROMPT, self.vector, SCALES, max_new_tokens=self.tokens, stop_tokens=[])
+
+    def calls_and_sweep(self, way: str, model: Any) -> None:
+        """Print how long the calls take and how long the sweep."""
+        found = in_turns({"calls": partial(self.calls, model), "sweep": partial(self.sweep, model)}, self.repeats)
+        row = {"way": way, **found, "times": found["calls"] / found["sweep"]}
+        self.results.append(row)
+        print(f"{way:<43} {row['calls']:>7.2f}s {row['sweep']:>7.2f}s {row['times']:>6.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--tokens", type=int, default=16, help="new tokens of each text")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="how many of the processor's cores to use (default: all)")
+    parser.add_argument("--json", type=Path, help="write the numbers there too")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    bench = Bench(given.tokens, given.repeats)
+    through_bridge, through_hooked = partial(bench.generate, bench.bridge), partial(bench.generate, bench.hooked)
+    print(f"{'batch':>5}  {'milliseconds a step':<36} {'plain':>8} {'steered':>8} {'ratio':>6}")
+    for batch in given.batches:
+        bench.steered_and_not("Hugging Face generate", bench.bridge, bench.hugging_face, batch)
+        bench.steered_and_not("TransformerBridge.generate", bench.bridge, through_bridge, batch)
+        bench.steered_and_not("HookedTransformer.generate", bench.hooked, through_hooked, batch)
+        with laid_out_for_generation(bench.hooked):
+            bench.steered_and_not("HookedTransformer, weights laid out", bench.hooked, through_hooked, batch)
+    print(f"\n{'one prompt at 16 scales':<43} {'calls':>8} {'sweep':>8} {'times':>6}")
+    bench.calls_and_sweep("TransformerBridge", bench.bridge)
+    bench.calls_and_sweep("HookedTransformer", bench.hooked)
+    if given.json:
+        given.json.write_text(json.dumps(bench.results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

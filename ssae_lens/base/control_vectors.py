@@ -1,0 +1,85 @@
+"""llama.cpp's control-vector files: a GGUF that holds one direction for each of some blocks.
+
+`write` and `read` know the format, and nothing of what the directions mean. Direction N is added to what comes out of
+block N, counted from 0; llama.cpp adds nothing after block 0, so N is at least 1.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssae_lens.base import checks, files
+
+ARCHITECTURE = "controlvector"
+PREFIX = "direction."
+
+
+def block_after(hook_name: str) -> int:
+    """Give the number of the block that a place on the residual stream comes after, as llama.cpp counts."""
+    found = re.fullmatch(r"blocks\.(\d+)\.hook_(resid_pre|in|resid_post|out)", hook_name)
+    block = int(found.group(1)) - (found.group(2) in ("resid_pre", "in")) if found else None
+    if block is None or block < 1:
+        raise ValueError(
+            f"A control vector of llama.cpp cannot hold {hook_name!r}; it holds what is added between blocks, from "
+            "'blocks.1.hook_resid_post' (or 'blocks.2.hook_resid_pre') on."
+        )
+    return block
+
+
+def write(path: str | Path, directions: Mapping[int, Any], model_hint: str, about: str = "") -> None:
+    """Write the directions by block, float32.
+
+    `model_hint` names the model for people and tools; llama.cpp does not read it. `about` is kept beside it for `read`.
+    """
+    from gguf import GGUFWriter
+
+    with files.writing(path) as temporary:
+        writer = GGUFWriter(temporary, ARCHITECTURE)
+        writer.add_string(f"{ARCHITECTURE}.model_hint", model_hint)
+        writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(directions))
+        if about:
+            writer.add_string(f"{ARCHITECTURE}.ssae_lens", about)
+        for block, direction in sorted(directions.items()):
+            writer.add_tensor(f"{PREFIX}{block}", np.ascontiguousarray(direction, dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def read(path: str | Path) -> tuple[dict[int, np.ndarray], str, str]:
+    """Give the directions by block, the model hint, and what `write` was given as `about` ("" in others' files)."""
+    from gguf import GGMLQuantizationType, GGUFReader
+
+    path = checks.existing_file(path)
+    try:
+        reader = GGUFReader(path)
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        raise ValueError(f"{path} is not a whole GGUF file ({error}); write or fetch it again.") from None
+
+    def text(key: str) -> str:
+        field = reader.get_field(key)
+        return str(field.contents()) if field else ""
+
+    if (architecture := text("general.architecture")) != ARCHITECTURE:
+        raise ValueError(
+            f"{path} is a GGUF of the architecture {architecture!r}, not {ARCHITECTURE!r}: it holds a model or something "
+            "else. Give a control vector, as `to_gguf`, repeng and llama.cpp's cvector-generator write them."
+        )
+    directions = {}
+    for tensor in reader.tensors:
+        block = tensor.name.removeprefix(PREFIX)
+        if not tensor.name.startswith(PREFIX) or not block.isdecimal() or int(block) < 1:
+            raise ValueError(f"{path} holds a tensor {tensor.name!r}; a control vector's are 'direction.1' and up.")
+        if tensor.tensor_type != GGMLQuantizationType.F32 or len(tensor.shape) != 1:
+            shape = tuple(tensor.shape.tolist())
+            raise ValueError(
+                f"{path} holds {tensor.name!r} as {tensor.tensor_type.name} of shape {shape}; a row of F32 is wanted."
+            )
+        directions[int(block)] = np.array(tensor.data)  # a copy: the reader's own is a view of the file
+    if not directions:
+        raise ValueError(f"{path} holds no direction; write it again.")
+    return directions, text(f"{ARCHITECTURE}.model_hint"), text(f"{ARCHITECTURE}.ssae_lens")

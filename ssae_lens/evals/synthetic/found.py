@@ -1,0 +1,55 @@
+"""What a method found in a world: directions, codes for any shifts, and the way back; and how it is scored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ssae_lens.evals.synthetic.worlds import World
+from ssae_lens.metrics import mcc_codes, mcc_decoders, r2_uncentred
+
+
+@dataclass(frozen=True)
+class Found:
+    """A method's answer: its directions, and how it reads and writes shifts."""
+
+    directions: Float[np.ndarray, "k d"]
+    encode: Callable[[np.ndarray], np.ndarray]
+    decode: Callable[[np.ndarray], np.ndarray]
+
+
+def linear(
+    directions: Float[np.ndarray, "k d"], encoder: Float[np.ndarray, "d k"], centre: Float[np.ndarray, " d"] | float = 0
+) -> Found:
+    """Give an answer that reads by one matrix and writes by another, about a centre."""
+    return Found(directions, lambda shifts: (shifts - centre) @ encoder, lambda codes: codes @ directions + centre)
+
+
+def from_sae(sae: torch.nn.Module) -> Found:
+    """Give the answer that an SAE of SAELens's kind is."""
+
+    def reads(part: str) -> Callable[[np.ndarray], np.ndarray]:
+        @torch.no_grad()
+        def read(rows: np.ndarray) -> np.ndarray:
+            return getattr(sae, part)(torch.from_numpy(rows)).numpy()
+
+        return read
+
+    return Found(sae.W_dec.detach().numpy(), reads("encode"), reads("decode"))  # pyright: ignore
+
+
+def scores(found: Found, world: World) -> dict[str, float]:
+    """Score an answer on the shifts held out.
+
+    MCC of codes, the same against shuffled labels (a control), MCC of decoders, and the share of energy explained.
+    """
+    codes = found.encode(world.test)
+    order = np.random.default_rng(0).permutation(len(codes))
+    return {
+        "mcc_codes": mcc_codes(codes, world.test_codes).score,
+        "mcc_shuffled": mcc_codes(codes, world.test_codes[order]).score,
+        "mcc_decoders": mcc_decoders(found.directions, world.directions).score,
+        "r2": r2_uncentred(world.test, found.decode(codes)),
+    }

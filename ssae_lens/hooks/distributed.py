@@ -1,0 +1,40 @@
+"""Several processes that share one piece of work, as ``torchrun`` starts them."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+
+# Processes wait for one another for as long as the slowest takes.
+PATIENCE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The processes at work: which one this is, of how many, and a way to wait for all of them."""
+
+    rank: int = 0
+    size: int = 1
+    wait: Callable[[], object] = lambda: None
+
+
+@contextmanager
+def crew() -> Iterator[Crew]:
+    """Give the processes that share the work: those ``torchrun`` started, or this one alone."""
+    started = dist.is_available() and dist.is_initialized()
+    size = dist.get_world_size() if started else int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Crew()
+        return
+    if not started:
+        dist.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        group: Any = dist.new_group(backend="gloo", timeout=PATIENCE)
+        yield Crew(dist.get_rank(), size, lambda: dist.barrier(group))
+    finally:
+        if not started:
+            dist.destroy_process_group()

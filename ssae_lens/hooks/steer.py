@@ -1,0 +1,295 @@
+"""Steering a running model: `steer` puts hooks on it, and the `Steering` it gives takes them away.
+
+The hooks work wherever the model's own hooks do: in `model.generate`, `model(…)`, `run_with_cache` and
+`run_with_hooks`, of a HookedTransformer, a TransformerBridge, or a subclass of either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from typing_extensions import Self
+
+from ssae_lens.base import checks
+from ssae_lens.hooks.operators import OPERATORS
+from ssae_lens.hooks.passes import Pass, unwatch, watch
+from ssae_lens.hooks.sites import hook_point, layer_of, origin_of, resolve_hook
+from ssae_lens.hooks.token_positions import Positions, check_positions, chosen
+from ssae_lens.hooks.trace import Trace, trace_of
+from ssae_lens.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from ssae_lens.hooks.sites import Model
+
+# What a scale of 1 is, and the norm of the vector's that says so.
+UNITS = {"vector": None, "residual": "mean_residual_norm", "shift": "mean_shift_norm"}
+
+
+def steer(
+    model: "Model",
+    vectors: SteeringVector | Sequence[SteeringVector],
+    *,
+    scale: float | Sequence[float] | Float[Tensor, "batch"] = 1.0,
+    positions: Positions = "all",
+    operator: Literal["add", "ablate", "ablate_add", "clamp", "add_keep_norm"] = "add",
+    unit: Literal["vector", "residual", "shift"] = "vector",
+    per_row: bool = False,
+    check: bool = True,
+) -> "Steering":
+    """Steer a model until the block ends, or `remove` is called.
+
+    Parameters
+    ----------
+    model
+        A HookedTransformer or a TransformerBridge, or a subclass such as HookedSAETransformer.
+    vectors
+        One vector, or several that act together at their hooks.
+    scale
+        How much of them: a number, or one for each row of the batches that the model will be given.
+    positions
+        Which tokens. ``"all"``; ``"prompt"`` or ``"generated"``; a number, a list of numbers or a slice, counted in each
+        row's own text from 0 whatever the padding and the cache (negative: back from the end of the prompt); or
+        ``After("[/INST]")``. Padding is never steered. Outside of `generate`, the text given is the prompt, and what is
+        read onto a filled cache is generated.
+    operator
+        ``add`` the vectors; ``ablate`` what the activation has in their span (`scale` is the share taken out: 1 for all);
+        ``ablate_add``, add in its place; ``clamp``, set the projection on each to what `scale` of it alone would have;
+        ``add_keep_norm``, add and then restore the activation's length. `ssae_lens.hooks.operators` has the formulas.
+    unit
+        What a scale of 1 adds. ``vector``: the vector as it is. ``residual``: as much as the mean norm of activations at the
+        hook, which the vector carries (``mean_residual_norm``), or if it does not, the norm of each activation that is
+        steered. ``shift``: as much as the mean norm of the shifts that the vector came from (``mean_shift_norm``).
+    per_row
+        Give each row of the batch its own one of `vectors`.
+    check
+        Hold each vector's origin against the model. Without, only hooks and widths have to fit.
+
+    Returns
+    -------
+    Steering
+        A context manager, already at work; `remove` ends it, `trace` shows what it did.
+
+    Examples
+    --------
+    >>> from ssae_lens.models import tiny_model
+    >>> model = tiny_model("gpt2")
+    >>> vector = SteeringVector(torch.ones(32), "blocks.1.hook_resid_post")
+    >>> with steer(model, vector, scale=4.0, positions=slice(2, None)) as steering:
+    ...     logits = model("The man said")
+    >>> print(steering.trace())
+    row 0: <bos>The[ man 22.6][ said 22.6]
+    """
+    listed = [vectors] if isinstance(vectors, SteeringVector) else list(vectors)
+    if not listed or not all(isinstance(each, SteeringVector) for each in listed):
+        raise ValueError(
+            f"vectors is {vectors!r}; give a SteeringVector or several, as SteeringVector(direction, hook_name) makes them."
+        )
+    check_positions(positions)
+    checks.one_of("operator", operator, OPERATORS)
+    checks.one_of("unit", unit, UNITS)
+    if operator == "ablate" and unit != "vector":
+        raise ValueError(f"unit is {unit!r}; the scale of operator='ablate' is a share and has no unit: leave it out.")
+    for each in {id(each): each for each in listed}.values():
+        _check_fit(model, each, check=check)
+    scales = _checked_scales(scale, len(listed) if per_row else None)
+    placed = [{resolve_hook(model, hook): each.at(hook) for hook in each.hook_names} for each in listed]
+    hooks = dict.fromkeys(hook for each in placed for hook in each)
+    for hook in hooks:
+        if layer_of(hook) is None:
+            raise ValueError(
+                f"{hook!r} is outside of the blocks, and generation goes around it; steer in a block, as at "
+                "'blocks.0.hook_resid_pre' for what goes into the first."
+            )
+    sites = {hook: Site.of([each.get(hook) for each in placed], unit, per_row=per_row) for hook in hooks}
+    return Steering(model, sites, scales, positions, operator)
+
+
+class Steering:
+    """Steering under way: a context manager that ends it, and a handle.
+
+    Made by `steer`. After `remove`, or at the end of the block (also by an exception), the model is exactly as it was.
+    """
+
+    def __init__(
+        self, model: "Model", sites: "dict[str, Site]", scales: Tensor, positions: Positions, operator: str
+    ) -> None:
+        self._model = model
+        self._scales = scales
+        self._positions: Positions = positions
+        self._operator = OPERATORS[operator]
+        self._watch = watch(model)
+        self._hooks = []
+        self._chosen: tuple[Pass, Tensor] | None = None
+        self._read: dict[str, list[tuple[Pass, Tensor]]] = {}
+        try:
+            for name, site in sites.items():
+                point, hook = hook_point(model, name), self._hook(name, site)
+                point.add_hook(hook)
+                self._hooks.append((point, hook))
+        except BaseException:
+            self.remove()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    @property
+    def active(self) -> bool:
+        """Whether it is still at work."""
+        return self._watch is not None
+
+    def remove(self) -> None:
+        """Take the hooks away; a second call changes nothing."""
+        if self._watch is None:
+            return
+        for point, hook in self._hooks:
+            # Only its own: `HookPoint.remove_hooks` would take away those of others.
+            for handle in [each for each in point.fwd_hooks if each.user_hook is hook]:
+                handle.hook.remove()
+                point.fwd_hooks.remove(handle)
+        self._watch = None
+        unwatch(self._model)
+
+    def trace(self) -> Trace:
+        """Show which tokens of the text last read were steered, and by how much: the length of each change."""
+        return trace_of(self._read, self._model.tokenizer)
+
+    def _hook(self, name: str, site: "Site") -> Any:
+        def hook(x: Tensor, hook: Any) -> Tensor:  # noqa: ARG001 - TransformerLens passes it by name
+            return self._steered(name, site, x)
+
+        return hook
+
+    def _steered(self, name: str, site: "Site", x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "batch pos d"]:
+        if x.ndim != 3 or x.shape[-1] != site.d_model:
+            raise ValueError(
+                f"The hook {name!r} carries activations of shape {tuple(x.shape)}, and the vector has {site.d_model} "
+                "numbers; steer at a hook on the residual stream."
+            )
+        if self._watch is None:
+            return x
+        now = self._watch.pass_of(x)
+        if self._chosen is None or self._chosen[0] is not now:
+            self._chosen = now, chosen(self._positions, now, self._model.tokenizer)
+        where = self._chosen[1].to(x.device)
+        rows = x.shape[0]
+        for what, count in (("scale", len(self._scales)), ("vectors", site.rows)):
+            if count not in (1, rows):
+                raise ValueError(f"{what} holds {count} for a batch of {rows} rows; give one, or one for each row.")
+        site.to(x)
+        if site.there is not None:
+            where = where & site.there[:, None]
+        # In half precision the sum would round away small changes of its parts.
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        coefficients = self._scales.to(precise)[:, None, None] * site.lengths(precise)
+        moved = self._operator(precise, site.directions, site.inverse, coefficients)
+        moved = torch.where(where[..., None], moved, precise)
+        read = self._read.setdefault(name, [])
+        if read and read[-1][0].real.shape != (rows, now.past):
+            read.clear()  # another text, or the same from its beginning
+        read.append((now, (moved - precise).detach().norm(dim=-1)))
+        return moved.to(x.dtype)
+
+
+@dataclass(eq=False)
+class Site:
+    """What is done at one hook: directions (rows, k, d), and how long a step along each is."""
+
+    directions: Float[Tensor, "rows k d"]
+    inverse: Float[Tensor, "rows d k"]
+    steps: Float[Tensor, "rows k"]
+    relative: bool
+    there: Bool[Tensor, "rows"] | None
+
+    @classmethod
+    def of(cls, vectors: Sequence[SteeringVector | None], unit: str, *, per_row: bool) -> "Site":
+        """Lay out the vectors of one hook: all for every row, or each for its own row."""
+        held = [each for each in vectors if each is not None]
+        some = held[0]
+        norm = UNITS[unit]
+        carry = [each for each in held if norm in each.norms]
+        if unit == "shift" and len(carry) < len(held):
+            raise ValueError(
+                f"unit is 'shift', and the vector at {some.hook_name!r} does not say what its shifts measured; give it "
+                "norms={'mean_shift_norm': …}, or use another unit."
+            )
+        if carry and len(carry) < len(held):
+            raise ValueError(
+                f"unit is 'residual', and {len(carry)} of {len(held)} vectors at {some.hook_name!r} have a "
+                "mean_residual_norm; give it to all or to none."
+            )
+        rows = vectors if per_row else held
+        directions = torch.stack([each.direction if each else torch.zeros(some.d_model) for each in rows])
+        lengths = directions.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+        wanted = torch.tensor([each.norms.get(str(norm), 1.0) if each else 0.0 for each in rows])
+        steps = torch.ones_like(lengths) if norm is None else wanted / lengths
+        axis = 1 if per_row else 0
+        directions, steps = directions.unsqueeze(axis), steps.unsqueeze(axis)
+        there = torch.tensor([each is not None for each in rows]) if len(held) < len(rows) else None
+        return cls(directions, torch.linalg.pinv(directions), steps, unit == "residual" and not carry, there)
+
+    @property
+    def rows(self) -> int:
+        """1, or the number of rows that have each their own."""
+        return len(self.directions)
+
+    @property
+    def d_model(self) -> int:
+        """The width of the directions."""
+        return self.directions.shape[-1]
+
+    def to(self, x: Tensor) -> None:
+        """Move to where x is, once."""
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        if (self.directions.device, self.directions.dtype) != (x.device, dtype):
+            # A tensor made in inference mode could not be used in a pass with gradients afterwards.
+            with torch.inference_mode(mode=False):
+                self.directions, self.inverse, self.steps = (
+                    each.to(x.device, dtype) for each in (self.directions, self.inverse, self.steps)
+                )
+                self.there = self.there.to(x.device) if self.there is not None else None
+
+    def lengths(self, x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "#batch #pos k"]:
+        """Give the coefficient that a scale of 1 stands for."""
+        steps = self.steps[:, None, :]
+        return steps * x.norm(dim=-1, keepdim=True) if self.relative else steps
+
+
+def _check_fit(model: "Model", vector: SteeringVector, *, check: bool) -> None:
+    """Raise, naming both sides, if a vector does not belong to a model."""
+    if vector.d_model != model.cfg.d_model:
+        raise ValueError(
+            f"The vector has d_model={vector.d_model} ({vector.origin.model_name or 'of an unnamed model'}) and the model "
+            f"{model.cfg.model_name!r} has d_model={model.cfg.d_model}; a vector steers the model it was made with."
+        )
+    if check:
+        vector.origin.require_same(
+            origin_of(model, vector.hook_names[0]),
+            "The vector is not of this model",
+            ignoring=("hook_name", "position"),
+            mend="Open the model as it was when the vector was made, make the vector again, or pass check=False.",
+        )
+
+
+def _checked_scales(scale: Any, rows: int | None) -> Tensor:
+    try:
+        scales = torch.as_tensor(scale, dtype=torch.float32, device="cpu").detach()
+    except (TypeError, ValueError, RuntimeError):
+        scales = torch.empty(0)
+    if scales.ndim > 1 or not scales.numel() or not scales.isfinite().all():
+        raise ValueError(f"scale is {scale!r}; give a number, or one for each row of the batch.")
+    scales = scales.reshape(-1)
+    if rows is not None and len(scales) not in (1, rows):
+        raise ValueError(
+            f"scale holds {len(scales)} numbers for {rows} rows of per_row vectors; give one, or one for each."
+        )
+    return scales

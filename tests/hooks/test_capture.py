@@ -1,0 +1,389 @@
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ssae_lens.base.files import sha256_of
+from ssae_lens.hooks import work
+from ssae_lens.hooks.capture import capture_shifts
+from ssae_lens.hooks.distributed import Crew
+from ssae_lens.models import load_model, tiny_model
+from ssae_lens.pairs import load_pairs
+from ssae_lens.pairs.schema import from_rows, signed_changes
+
+HOOK = "blocks.1.hook_resid_post"
+SHAPES = ["gpt2", "neox", "llama", "gemma", "gemma2"]
+SMALL = {"batch_tokens": 64, "quiet": True}  # several batches of several texts
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return load_pairs("sentences", n=8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model("gpt2")
+
+
+def names_in(folder):
+    return sorted(each.name for each in folder.iterdir())
+
+
+def alone(model, text, hook, position, runs):
+    """What the position says of one text run alone, unpadded, in the plainest way."""
+    tokens = model.to_tokens(text)
+    if text not in runs:
+        runs[text] = model.run_with_cache(tokens)[1]
+    values = runs[text][hook][0].detach()
+    assert len(values) == tokens.shape[1]
+    if position == "last":
+        return values[-1]
+    if position == "mean":
+        return values[int(tokens[0, 0] == model.tokenizer.bos_token_id) :].mean(0)
+    if isinstance(position, int):
+        return values[position]
+    begin, end = (int(each) if each else None for each in position.split(":"))
+    return values[begin:end].mean(0)
+
+
+def assert_rows_are_of_texts_alone(model, pairs, hooks, position, runs):
+    stores = capture_shifts(model, pairs, hooks, position=position, **SMALL)
+    assert list(stores) == hooks
+    for hook, store in stores.items():
+        assert (store.origin.hook_name, store.origin.position) == (hook, str(position))
+        assert store.row_ids.tolist() == list(range(len(pairs)))
+        for name, rows in (("source", store.source), ("target", store.target)):
+            for text, row in zip(pairs[name], rows, strict=True):
+                expected = alone(model, text, hook, position, runs).numpy()
+                assert np.linalg.norm(row - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("kind", ["hooked", "bridge"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_row_is_that_of_its_text_run_alone(shape, kind, pairs):
+    model, runs = tiny_model(shape, kind), {}
+    for position in ("last", "mean", 2, -3, "-4:"):
+        assert_rows_are_of_texts_alone(model, pairs, [HOOK, "blocks.2.hook_attn_out", "hook_embed"], position, runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hooked", "bridge"])
+def test_every_row_is_that_of_its_text_run_alone_on_smollm2(kind, pairs):
+    model, runs = load_model("smollm2-135m", kind, device="cpu"), {}
+    for position in ("last", "mean", 3, -2):
+        assert_rows_are_of_texts_alone(
+            model, pairs, ["blocks.15.hook_resid_post", "blocks.5.hook_mlp_out"], position, runs
+        )
+
+
+def test_what_is_known_of_the_pairs_goes_along(model, pairs, tmp_path):
+    store = capture_shifts(model, pairs, HOOK, path=tmp_path / "shifts.h5", dtype="float16", **SMALL)
+    assert store.path == tmp_path / "shifts.h5"
+    assert store.dtype == np.float16
+    assert store.texts == (pairs["source"][:], pairs["target"][:])
+    assert store.concepts == list(pairs.features["changes"])
+    np.testing.assert_array_equal(store.labels, signed_changes(pairs))
+    assert store.pairs == {
+        "fingerprint": store.pairs["fingerprint"],
+        "rows": len(pairs),
+        "prepend_bos": True,
+        "truncate": False,
+    }
+    assert (store.origin.model_name, store.origin.model_class) == ("tiny-gpt2", "HookedTransformer")
+    assert names_in(tmp_path) == ["shifts.h5"]
+
+
+def test_pairs_without_labels_and_with_several_rows_each(model):
+    pairs = from_rows([{"source": "1234", "target": "1894"}, {"source": "14", "target": "194"}])
+    store = capture_shifts(model, pairs, HOOK, position="changed", **SMALL)
+    assert store.labels is None
+    assert store.row_ids.tolist() == [0, 0, 1]
+    assert store.texts == (["1234", "1234", "14"], ["1894", "1894", "194"])
+    for name, text, spans in (("source", "1234", ["2:3", "3:4"]), ("target", "1894", ["2:3", "3:4"])):
+        for row, span in enumerate(spans):
+            expected = alone(model, text, HOOK, span, {}).numpy()
+            np.testing.assert_allclose(getattr(store, name)[row], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(store.target[2], alone(model, "194", HOOK, "2:4", {}), rtol=1e-4, atol=1e-5)
+
+
+def test_every_text_is_run_once(model):
+    names = ["king", "queen", "boy", "girl", "man"]
+    pairs = from_rows([{"source": f"The {a}.", "target": f"The {b}."} for a in names for b in names if a != b])
+    ran = []
+    handle = model.embed.register_forward_pre_hook(lambda _, given: ran.append(len(given[0])))
+    store = capture_shifts(model, pairs, HOOK, **SMALL)
+    handle.remove()
+    assert len(store) == 20
+    # Two more texts for the pass that looks at the hook's shape.
+    assert sum(ran) == len(names) + 2
+
+
+def test_several_hooks_are_files_of_a_folder(model, pairs, tmp_path):
+    hooks = ("blocks.0.hook_resid_mid", HOOK)
+    stores = capture_shifts(model, pairs, hooks, path=tmp_path / "shifts", **SMALL)
+    assert names_in(tmp_path / "shifts") == ["blocks.0.hook_resid_mid.h5", f"{HOOK}.h5"]
+    np.testing.assert_array_equal(stores[HOOK].shifts, capture_shifts(model, pairs, HOOK, **SMALL).shifts)
+
+
+@contextlib.contextmanager
+def counting(model):
+    """Count the batches that go through the model."""
+    ran = []
+    handle = model.embed.register_forward_pre_hook(lambda *_: ran.append(1))
+    yield ran
+    handle.remove()
+
+
+def test_an_interrupted_capture_is_gone_on_with(model, pairs, tmp_path, monkeypatch):
+    expected = capture_shifts(model, pairs, HOOK, **SMALL)
+    tokens, path = work.Plan.tokens, tmp_path / "shifts.h5"
+
+    def interrupted(plan, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return tokens(plan, number)
+
+    monkeypatch.setattr(work.Plan, "tokens", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        capture_shifts(model, pairs, HOOK, path=path, **SMALL)
+    monkeypatch.undo()
+    assert names_in(tmp_path) == ["shifts.h5.partial"]
+    with pytest.raises(
+        ValueError, match=r"shifts.h5.partial was made for something else \(dtype: 'float32' there against"
+    ):
+        capture_shifts(model, pairs, HOOK, path=path, dtype="float16", **SMALL)
+    with counting(model) as ran:
+        store = capture_shifts(model, pairs, HOOK, path=path, **SMALL)
+    assert store.fingerprint == expected.fingerprint
+    with counting(model) as ran_again:
+        assert capture_shifts(model, pairs, HOOK, path=path, **SMALL).fingerprint == expected.fingerprint
+    # Finished, it is opened; the one pass is the look at the hook.
+    assert len(ran) > len(ran_again) == 1
+
+
+def test_a_store_of_something_else_is_not_gone_on_with(model, pairs, tmp_path):
+    path = tmp_path / "shifts.h5"
+    capture_shifts(model, pairs, HOOK, path=path, **SMALL).close()
+    before = sha256_of(path)
+    fewer = pairs.select(range(5))
+    relabelled = pairs.remove_columns(["changes", "changed"])
+    others = {
+        "origin.model_name: 'tiny-gpt2' there against 'tiny-llama' now": (tiny_model("llama"), pairs, HOOK, "last"),
+        "origin.model_class: 'HookedTransformer' there against": (tiny_model("gpt2", "bridge"), pairs, HOOK, "last"),
+        "origin.fingerprint": (tiny_model("gpt2", seed=1), pairs, HOOK, "last"),
+        "origin.hook_name": (model, pairs, "blocks.2.hook_resid_post", "last"),
+        "origin.position: 'last' there against 'mean' now": (model, pairs, HOOK, "mean"),
+        "rows: 8 there against 5 now": (model, fewer, HOOK, "last"),
+        "labels": (model, relabelled, HOOK, "last"),
+    }
+    for words, (another, some, hook, position) in others.items():
+        with pytest.raises(ValueError, match=words):
+            capture_shifts(another, some, hook, position=position, path=path, **SMALL)
+    assert names_in(tmp_path) == ["shifts.h5"]
+    assert sha256_of(path) == before
+
+
+def test_each_process_does_its_share_of_the_same_store(model, pairs, tmp_path, monkeypatch):
+    capture_shifts(model, pairs, HOOK, path=tmp_path / "one.h5", **SMALL).close()
+
+    def captured_by(rank, wait):
+        monkeypatch.setattr(work, "crew", lambda: contextlib.nullcontext(Crew(rank, 2, wait)))
+        with counting(model) as ran, contextlib.suppress(BrokenPipeError):
+            capture_shifts(model, pairs, HOOK, path=tmp_path / "two.h5", **SMALL).close()
+        return len(ran) - 1  # less the look at the hook
+
+    def wait_in_vain():
+        raise BrokenPipeError
+
+    second = captured_by(1, wait_in_vain)
+    assert names_in(tmp_path / "two.h5.partial")
+    first = captured_by(0, lambda: None)
+    assert 0 <= first - second <= 1
+    assert captured_by(1, lambda: None) == 0
+    assert sha256_of(tmp_path / "two.h5") == sha256_of(tmp_path / "one.h5")
+    assert names_in(tmp_path) == ["one.h5", "two.h5"]
+    with pytest.raises(ValueError, match="path is None with 2 processes"):
+        capture_shifts(model, pairs, HOOK, **SMALL)
+
+
+PRELUDE = """
+import os, signal, sys
+import torch
+from ssae_lens.hooks import parts, work
+from ssae_lens.hooks.capture import capture_shifts
+from ssae_lens.models import tiny_model
+from ssae_lens.pairs import load_pairs
+
+torch.set_num_threads(1)
+model, pairs = tiny_model(), load_pairs("sentences", n=8)
+
+
+def capture(path):
+    capture_shifts(model, pairs, ["blocks.1.hook_resid_post", "blocks.0.hook_resid_mid"], path=path, batch_tokens=64)
+
+"""
+
+TORCHRUN = PRELUDE + "capture(sys.argv[1])"
+
+# Each child kills itself at another of the times that a batch is run, a file is brought to the disk, or rows are gathered.
+KILLED = (
+    PRELUDE
+    + """
+count = 0
+
+
+def watched(function):
+    def watching(*args, **kwargs):
+        global count
+        count += 1
+        if count == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return watching
+
+
+for where, name in ((work.Plan, "tokens"), (os, "fsync"), (parts.Parts, "get")):
+    setattr(where, name, watched(getattr(where, name)))
+event = 0
+capture(sys.argv[1] + "/whole")
+events, count = count, 0
+generator = torch.Generator().manual_seed(0)
+for event in torch.randperm(events, generator=generator)[:10].add(1).tolist():
+    path = f"{sys.argv[1]}/killed-at-{event}"
+    if (child := os.fork()) == 0:
+        capture(path)
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+"""
+)
+
+
+def run_script(text, folder, *command):
+    script = folder / "script.py"
+    script.write_text(text)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(script), str(folder / "out")], check=True, timeout=300, env=environment)
+    return folder / "out"
+
+
+def content(folder):
+    return {each.name: sha256_of(each) for each in folder.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_the_same_call_completes_it(model, pairs, tmp_path):
+    (tmp_path / "out").mkdir()
+    out = run_script(KILLED, tmp_path, sys.executable)
+    expected = content(out / "whole")
+    killed = sorted(out.glob("killed-at-*.partial"))
+    assert len(killed) == 10
+    undone = set()
+    for folder in killed:
+        done = len(list(folder.glob("[0-9]*.npy")))
+        with counting(model) as ran:
+            path = folder.with_suffix("")
+            capture_shifts(model, pairs, [HOOK, "blocks.0.hook_resid_mid"], path=path, **SMALL)
+        assert content(path) == expected
+        assert not folder.exists()
+        # What was done is not done again: together they are the same number, with the look at the hooks.
+        undone.add(len(ran) + done)
+    assert len(undone) == 1
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_same_store_as_one(model, pairs, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    out = run_script(TORCHRUN, tmp_path, *torchrun)
+    capture_shifts(model, pairs, [HOOK, "blocks.0.hook_resid_mid"], path=tmp_path / "one", **SMALL)
+    assert content(out) == content(tmp_path / "one")
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_nan_names_the_row_and_leaves_nothing(pairs, tmp_path):
+    model = tiny_model("gpt2")
+    token = model.to_tokens(" \u00e9", prepend_bos=False)[0, -1]
+    with torch.no_grad():
+        model.embed.W_E[token] = torch.nan
+    rows = [{"source": "A king.", "target": "A queen."}] * 3 + [{"source": "A king.", "target": "A caf\u00e9."}]
+    with pytest.raises(ValueError, match=rf"The activation at '{HOOK}' holds NaN or infinite values in row 3;"):
+        capture_shifts(model, from_rows(rows), HOOK, path=tmp_path / "shifts.h5", **SMALL)
+    assert names_in(tmp_path) == []
+    assert not model.training
+    assert not model.hook_dict[HOOK].fwd_hooks
+
+
+def test_a_disk_that_is_full_is_said_before_the_work(model, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with (
+        counting(model) as ran,
+        pytest.raises(OSError, match="make room, store float16, or give a path on another disk"),
+    ):
+        capture_shifts(model, pairs, HOOK, path=tmp_path / "shifts.h5", **SMALL)
+    assert names_in(tmp_path) == []
+    assert len(ran) == 1
+
+
+def test_a_disk_that_fills_up_leaves_what_can_be_gone_on_with(model, pairs, tmp_path, monkeypatch):
+    path, save, saved = tmp_path / "shifts.h5", np.save, []
+
+    def filling_up(*args, **kwargs):
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(save(*args, **kwargs))
+
+    monkeypatch.setattr(np, "save", filling_up)
+    with pytest.raises(OSError, match="make room") as error:
+        capture_shifts(model, pairs, HOOK, path=path, **SMALL)
+    monkeypatch.undo()
+    assert error.value.errno == errno.ENOSPC
+    assert not path.exists()
+    store = capture_shifts(model, pairs, HOOK, path=path, **SMALL)
+    assert store.fingerprint == capture_shifts(model, pairs, HOOK, **SMALL).fingerprint
+
+
+GOOD = {"source": "A king.", "target": "A queen."}
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "words"),
+    [
+        ([GOOD, {"source": " ", "target": "A boy."}], {}, r"source is empty in 1 row \(1\)"),
+        (
+            [GOOD, {"source": "A boy.", "target": "king " * 300}],
+            {},
+            r"more than the 256 that the model reads, in 1 row \(1\)",
+        ),
+        ([GOOD], {"hook": "blocks.1.hook_resid_pst"}, "Did you mean 'blocks.1.hook_resid_post'"),
+        ([GOOD], {"hook": "blocks.1.attn.hook_q"}, r"shape \(2, 3, 4, 8\)"),
+        ([GOOD], {"hook": []}, "give one hook, or several different ones"),
+        ([GOOD], {"hook": [HOOK, HOOK]}, "give one hook, or several different ones"),
+        ([GOOD], {"position": 40}, r"position 40 lies outside of the text.*in 1 row \(0\)"),
+        ([GOOD], {"position": "middle"}, "position is 'middle'"),
+        ([GOOD], {"dtype": "bfloat16"}, "spoils their difference"),
+        ([GOOD], {"batch_tokens": 0}, "batch_tokens is 0; it must be a whole number of at least 1"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_written(model, rows, options, words, tmp_path):
+    from datasets import Dataset
+
+    pairs = Dataset.from_list(rows)
+    with pytest.raises(ValueError, match=words) as error:
+        capture_shifts(model, pairs, **{"hook": HOOK, "path": tmp_path / "shifts.h5", **options})
+    assert "\n" not in str(error.value)
+    assert names_in(tmp_path) == []
+
+
+def test_columns_that_do_not_match_are_said(model, pairs, tmp_path):
+    renamed = pairs.rename_column("target", "targets")
+    with pytest.raises(ValueError, match=r"no column 'target' among .* Did you mean 'targets'"):
+        capture_shifts(model, renamed, HOOK, path=tmp_path / "shifts.h5")
+    with pytest.raises(ValueError, match="pairs are list"):
+        capture_shifts(model, [("A king.", "A queen.")], HOOK)

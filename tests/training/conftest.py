@@ -1,0 +1,36 @@
+"""A small world whose concepts are known, for the tests of this room."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+
+class World(NamedTuple):
+    shifts: Tensor
+    factors: Tensor
+    directions: Tensor
+
+
+def make_world(n=3000, d=16, concepts=5, most=2, seed=0):
+    """Shifts in which one to `most` of the concepts change, each along its direction by a normal amount."""
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.nn.functional.normalize(torch.randn(concepts, d, generator=generator), dim=1)
+    changed = torch.rand(n, concepts, generator=generator).argsort(1)
+    changed = changed < torch.randint(1, most + 1, (n, 1), generator=generator)
+    factors = torch.randn(n, concepts, generator=generator) * changed
+    return World(factors @ directions, factors, directions)
+
+
+@pytest.fixture(scope="session")
+def world():
+    return make_world()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,79 @@
+import pytest
+
+from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig, as_dict, settings
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"d_sae": 0}, "d_sae is 0; it must be a whole number"),
+        ({"level": -0.1}, "level is -0.1; it must be greater than 0"),
+        ({"level": float("nan")}, "level is nan"),
+        ({"level": 1.0}, "cannot bind; give less than 1"),
+        ({"level": 9, "sparsity": "topk"}, "d_sae only 8: it cannot bind"),
+        ({"level": 9, "sparsity": "step"}, "d_sae only 8: it cannot bind"),
+        ({"level": 2.5, "sparsity": "topk"}, "give a whole number"),
+        ({"sparsity": "topk"}, "needs a level"),
+        ({"sparsity": "step"}, "needs a level"),
+        ({"level": 0.1, "sparsity": "smooth"}, "has no level"),
+        ({"budget": 1.0}, "share of energy"),
+        ({"budget": 0}, "share of energy"),
+        ({"sparsity": "L1"}, "Did you mean 'l1'"),
+        ({"input": "whitened"}, "Did you mean 'whiten'"),
+        ({"input": "whiten", "level": 2, "sparsity": "topk"}, "use 'subspace' or 'none'"),
+        ({"input": "zca", "sample_norm": "layer"}, "leave one out"),
+        ({"directions": 0}, "directions is 0"),
+        ({"code_norm": "rms"}, "code_norm is 'rms'"),
+    ],
+)
+def test_unusable_problems(given, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        ProblemConfig(**{"d_sae": 8, **given})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"solver": "nuPI"}, "Did you mean 'nupi'"),
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"lr": 0}, "lr is 0"),
+        ({"dual_lr": -1}, "dual_lr is -1"),
+        ({"warmup": 1.2}, "share of the steps"),
+        ({"precision": "float16"}, "precision is 'float16'"),
+        ({"restarts": 0}, "restarts is 0"),
+    ],
+)
+def test_unusable_solvers(given, says):
+    with pytest.raises(ValueError, match=says):
+        SolverConfig(**given)
+
+
+def test_what_is_meant():
+    assert ProblemConfig(8).kind == "smooth"
+    assert ProblemConfig(8, level=0.1).kind == "l1"
+    assert ProblemConfig(8).reading == "balanced"
+    assert ProblemConfig(8, level=2, sparsity="topk").reading == "subspace"
+    assert ProblemConfig(8, sample_norm="layer").reading == "none"
+    assert ProblemConfig(8, input="zca").reading == "zca"
+    assert SolverConfig().restarts_for(8) > 1
+    assert SolverConfig().restarts_for(1000) == 1
+    assert SolverConfig(restarts=3).restarts_for(1000) == 3
+
+
+def test_settings_are_sorted():
+    problem, solver = settings(d_sae=4, level=0.2, steps=7)
+    assert (problem.level, solver.steps) == (0.2, 7)
+    assert settings(**as_dict(problem, solver)) == (problem, solver)
+    with pytest.raises(ValueError, match=r"'batchsize' is no setting of training. Did you mean 'batch_size'"):
+        settings(d_sae=4, batchsize=7)
+    with pytest.raises(ValueError, match="preset is 'v3'"):
+        settings("v3", d_sae=4)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_complete_and_can_be_changed(preset):
+    problem, solver = settings(preset, d_sae=4, level=3.0, steps=5)
+    assert (problem.level, problem.reading, solver.solver, solver.steps) == (3.0, "none", "extragradient", 5)
+    assert solver.dual_lr == solver.lr / 2

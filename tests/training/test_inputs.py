@@ -1,0 +1,119 @@
+import pytest
+import torch
+
+from ssae_lens.training.config import ProblemConfig
+from ssae_lens.training.inputs import fit_input
+
+D, R = 12, 5
+MAPS = ["balanced", "subspace", "whiten", "zca", "standardise", "none"]
+
+
+@pytest.fixture
+def shifts():
+    spread = torch.diag(torch.linspace(3, 0.2, D))
+    return torch.randn(4000, D) @ spread @ torch.linalg.qr(torch.randn(D, D)).Q * 7 + 1
+
+
+def problem(kind, **more):
+    return ProblemConfig(d_sae=R, input=kind, **more)
+
+
+def leading(shifts, n):
+    """The projection onto the n leading directions, about zero."""
+    _, _, vectors = torch.linalg.svd(shifts.double(), full_matrices=False)
+    return vectors[:n].T @ vectors[:n]
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_what_the_encoder_reads(kind, shifts):
+    read = fit_input(shifts, problem(kind)).apply(shifts)
+    assert read.norm(dim=1).mean().item() == pytest.approx(1, rel=1e-4)
+    assert read.shape[1] == fit_input(shifts, problem(kind)).width(D)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "subspace", "whiten"])
+def test_there_and_back_is_the_projection_onto_leading_directions(kind, shifts):
+    found = fit_input(shifts, problem(kind))
+    assert found.encode.shape == (D, R)
+    torch.testing.assert_close((found.encode @ found.decode).double(), leading(shifts, R), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found.decode @ found.encode, torch.eye(R), rtol=0, atol=1e-4)
+    assert fit_input(shifts, problem(kind, directions=8)).encode.shape == (D, 8)
+
+
+@pytest.mark.parametrize("kind", ["zca", "standardise"])
+def test_there_and_back_is_the_identity(kind, shifts):
+    found = fit_input(shifts, problem(kind))
+    torch.testing.assert_close(found.encode @ found.decode, torch.eye(D), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "power"), [("subspace", 1.0), ("balanced", 0.5), ("whiten", 0.0)])
+def test_scales_of_the_directions(kind, power, shifts):
+    """Second moments, from the data's own to equal ones: balanced is half way on a log scale."""
+    read = fit_input(shifts, problem(kind)).apply(shifts).double()
+    moments = read.T @ read / len(read)
+    sizes = torch.linalg.svdvals(shifts.double())[:R].square() ** power
+    wanted = torch.diag(sizes / sizes.sum() * moments.trace())
+    torch.testing.assert_close(moments, wanted, rtol=0, atol=1e-4)
+
+
+def test_zca_whitens_and_turns_back(shifts):
+    found = fit_input(shifts, problem("zca"))
+    read = found.apply(shifts).double()
+    moments = read.T @ read / len(read)
+    torch.testing.assert_close(moments / moments[0, 0], torch.eye(D, dtype=torch.float64), rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.encode, found.encode.T)
+    assert torch.linalg.eigvalsh(found.encode).min() > 0
+
+
+def test_standardise_scales_each_dimension(shifts):
+    read = fit_input(shifts, problem("standardise")).apply(shifts)
+    sizes = read.square().mean(0)
+    torch.testing.assert_close(sizes / sizes[0], torch.ones(D), rtol=1e-4, atol=0)
+    constant = torch.cat([shifts, torch.zeros(len(shifts), 1)], dim=1)
+    assert torch.isfinite(fit_input(constant, problem("standardise")).apply(constant)).all()
+
+
+def test_no_more_directions_than_the_data_has():
+    flat = torch.randn(300, 3) @ torch.randn(3, D)
+    assert fit_input(flat, problem("whiten")).encode.shape == (D, 3)
+
+
+def test_shifts_keep_their_length_where_it_means_something(shifts):
+    for more in ({"level": 1.0, "level_unit": "absolute"}, {"sample_norm": "layer"}, {"sample_norm": "standardise"}):
+        assert torch.equal(fit_input(shifts, problem("none", **more)).apply(shifts), shifts)
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_fold(kind, shifts):
+    """Weights that read what the map gives, and those that read shifts, do the same."""
+    found = fit_input(shifts, problem(kind))
+    width = found.width(D)
+    W_enc, W_dec, b_dec = torch.randn(width, R), torch.randn(R, width), torch.randn(width)
+    folded = found.fold(W_enc, W_dec, b_dec)
+    codes = found.apply(shifts) @ W_enc
+    torch.testing.assert_close(shifts @ folded[0], codes, rtol=1e-3, atol=1e-3)
+    read = shifts @ folded[0] @ folded[1] + folded[2]
+    torch.testing.assert_close(found.apply(read), codes @ W_dec + b_dec, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "zca", "none"])
+def test_fit_mean_abs_is_that_of_principal_components(kind, shifts):
+    from sklearn.decomposition import TruncatedSVD
+
+    found = fit_input(shifts, problem(kind))
+    read = found.apply(shifts).numpy()
+    if kind == "zca":  # every direction is as good as another
+        assert found.fit_mean_abs == pytest.approx(abs(read[:, :R]).mean(), rel=0.05)
+        return
+    codes = TruncatedSVD(R, algorithm="arpack" if read.shape[1] > R else "randomized").fit_transform(read)
+    assert found.fit_mean_abs == pytest.approx(abs(codes).mean(), rel=1e-3)
+
+
+def test_fit_mean_abs_is_of_what_is_normalised(shifts):
+    """Normalised codes have a size of their own, whatever the shifts' is."""
+    for kind in ("layer", "batch", "group"):
+        found = [fit_input(s * shifts, problem("none", code_norm=kind)).fit_mean_abs for s in (1, 100)]
+        assert found[0] == pytest.approx(found[1], rel=1e-2)
+        assert 0.5 < found[0] < 1
+    long = [fit_input(s * shifts, problem("none", sample_norm="layer")).fit_mean_abs for s in (1, 100)]
+    assert long[0] == pytest.approx(long[1], rel=1e-3)

@@ -1,0 +1,105 @@
+import itertools
+
+import pytest
+import torch
+
+from ssae_lens.training.measures import Measure
+from ssae_lens.training.objective import Loss, Weights, evaluate
+
+M, B, R, H = 3, 11, 6, 5
+LOSSES = ["share", "relative", "absolute"]
+MEASURES = ["l1", "smooth", "step"]
+
+
+def make_weights(biased, dtype=torch.float64):
+    W_dec = torch.nn.functional.normalize(torch.randn(M, H, R, dtype=dtype), dim=2)
+    tensors = [torch.randn(M, R, H, dtype=dtype), W_dec]
+    tensors += [torch.randn(M, H, dtype=dtype), torch.randn(M, R, dtype=dtype)] if biased else []
+    tensors = [each.requires_grad_() for each in tensors]
+    return Weights(*tensors, *([] if biased else [None, None]))
+
+
+def make_measure(kind, k=None, dtype=torch.float64):
+    return Measure(kind, torch.linspace(0.2, 1, M, dtype=dtype), threshold=0.5, k=k)
+
+
+def plain(shifts, weights, loss_kind, energy, measure):
+    """The same from its definition, differentiated by PyTorch."""
+    W_enc, W_dec, b_enc, b_dec = weights
+    read = shifts.expand(M, -1, -1)
+    codes = (read if b_dec is None else read - b_dec[:, None]) @ W_enc
+    codes = codes if b_enc is None else codes + b_enc[:, None]
+    if measure.k is not None:
+        smallest = codes.abs().sort(dim=2, descending=True).values[..., measure.k - 1 : measure.k]
+        codes = torch.where(codes.abs() >= smallest, codes, torch.zeros_like(codes))
+    output = codes @ W_dec
+    output = output if b_dec is None else output + b_dec[:, None]
+    lost = (output - shifts).square()
+    if loss_kind == "share":
+        loss = lost.sum((1, 2)) / B / energy
+    elif loss_kind == "relative":
+        own = shifts.square().sum(1)
+        loss = (lost.sum(2) / torch.where(own > 0, own, torch.full_like(own, energy))).mean(1)
+    else:
+        loss = lost.mean((1, 2))
+    sizes = codes.abs()
+    width = measure.width[:, None, None]
+    if measure.kind == "step":
+        surrogate = (sizes / (sizes + width)).sum(2).mean(1)
+        counted = (sizes > measure.threshold).double().sum(2).mean(1)
+        return loss, counted + surrogate - surrogate.detach()
+    return loss, (sizes if measure.kind == "l1" else sizes / (1 + sizes / width)).sum(2).mean(1)
+
+
+def gradients(values, weights):
+    given = [each for each in weights if each is not None]
+    (0.7 * values[0].sum() + (torch.tensor([0.1, 0.2, 0.3]) * values[1]).sum()).backward()
+    found = [each.grad for each in given]
+    for each in given:
+        each.grad = None
+    return found
+
+
+@pytest.mark.parametrize(("loss", "kind"), itertools.product(LOSSES, MEASURES))
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("k", [None, 2])
+@pytest.mark.parametrize("looped", [False, True])
+def test_values_and_gradients(loss, kind, biased, k, looped):
+    shifts = torch.randn(B, R, dtype=torch.float64)
+    shifts[3] = 0
+    weights, measure = make_weights(biased), make_measure(kind, k)
+    wanted = plain(shifts, weights, loss, 2.5, measure)
+    found = evaluate(shifts, weights, Loss(loss, 2.5), measure, looped=looped, dtype=torch.float64)
+    torch.testing.assert_close(found[0], wanted[0])
+    torch.testing.assert_close(found[1], wanted[1])
+    wanted_gradients, found_gradients = gradients(wanted, weights), gradients(found, weights)
+    # Of the decoder's gradient, what is tangent to the rows.
+    rows = weights.W_dec.detach()
+    wanted_gradients[1] -= rows * (rows * wanted_gradients[1]).sum(2, keepdim=True)
+    assert (found_gradients[1] * rows).sum(2).abs().max() < 1e-12
+    for ours, theirs in zip(found_gradients, wanted_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_bfloat16_products_are_close():
+    shifts = torch.randn(B, R)
+    weights = make_weights(biased=True, dtype=torch.float32)
+    measure = make_measure("smooth", dtype=torch.float32)
+    results = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        values = evaluate(shifts, weights, Loss("share", 2.5), measure, looped=False, dtype=dtype)
+        results[dtype] = [*(each.detach() for each in values), *gradients(values, weights)]
+    for exact, short in zip(results[torch.float32], results[torch.bfloat16], strict=True):
+        assert short.dtype == torch.float32
+        assert ((short - exact).norm() / exact.norm()).item() < 0.02
+
+
+def test_losses_know_their_units():
+    """A share or a relative loss does not change with the shifts' scale."""
+    shifts, weights = torch.randn(B, R, dtype=torch.float64), make_weights(biased=False)
+    for kind, power in (("share", 0), ("relative", 0), ("absolute", 2)):
+        lost = [
+            evaluate(s * shifts, weights, Loss(kind, 2.0 * s**2), make_measure("l1"), looped=False, dtype=torch.float64)
+            for s in (1, 10)
+        ]
+        torch.testing.assert_close(lost[1][0], lost[0][0] * 10.0**power)

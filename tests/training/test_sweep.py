@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from sae_lens import SAE
+
+from ssae_lens.metrics import mcc_codes, udr
+from ssae_lens.training import sweep, train
+from ssae_lens.training.fit import Outcome
+from ssae_lens.training.sweep import Setting, Sweep
+
+from .conftest import make_world
+
+QUICK = {"steps": 20, "quiet": True, "batch_size": 64}
+pytestmark = pytest.mark.filterwarnings("ignore:The constraint")
+
+
+@pytest.mark.parametrize(
+    "bound", [{}, {"level": 0.4}, {"level": 2, "sparsity": "topk"}, {"level": 0.4, "solver": "nupi"}]
+)
+def test_a_member_is_what_it_would_be_alone(bound, world):
+    several = {**bound, **({"level": [0.3, 0.4] if "sparsity" not in bound else [1, 2]} if "level" in bound else {})}
+    swept = sweep(world.shifts, d_sae=[4, 5], seeds=2, **{**QUICK, **several})
+    row = next(i for i, each in enumerate(swept.settings) if (each.d_sae, each.level) == (5, bound.get("level")))
+    alone = train(world.shifts, d_sae=5, seed=0, restarts=1, **QUICK, **bound)
+    member = swept.ssae(row, 0)
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(member.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+    assert member.cfg.k == alone.cfg.k
+    assert member.outcome.loss == pytest.approx(alone.outcome.loss, rel=1e-3)
+    ours, theirs = (each.cfg.metadata.training for each in (member, alone))
+    assert {k for k in ours if ours[k] != theirs[k]} <= {
+        "restarts",
+        "loss",
+        "sparsity",
+        "mean_abs",
+        "active",
+        "multiplier",
+        "message",
+    }
+
+
+def test_every_setting_has_its_row(world, tmp_path):
+    swept = sweep(world.shifts, d_sae=[4, 5], level=[0.3, 0.5], seeds=[3, 8, 9], out=tmp_path, **QUICK)
+    table = swept.table()
+    assert table[["d_sae", "level"]].to_numpy().tolist() == [[4, 0.3], [4, 0.5], [5, 0.3], [5, 0.5]]
+    assert [one.seed for one in swept.settings[2].outcomes] == [3, 8, 9]
+    members = [swept.ssae(2, seed) for seed in range(3)]
+    assert members[0].W_dec.shape == (5, 16)
+    codes = [each.encode(world.shifts).detach() for each in members]
+    agreement = udr(codes, [each.W_dec.detach() for each in members])
+    assert table["udr_decoders"][2] == pytest.approx(agreement.decoders, rel=1e-3)
+    assert table["udr_codes"][2] == pytest.approx(agreement.codes, rel=1e-3)
+    assert table["loss"][2] == pytest.approx(np.mean([one.loss for one in swept.settings[2].outcomes]))
+    kept = json.loads((tmp_path / "sweep.json").read_text())
+    assert [row["udr_codes"] for row in kept] == pytest.approx(table["udr_codes"].tolist())
+    best = SAE.load_from_disk(tmp_path)
+    assert torch.equal(best.W_dec, swept.best.W_dec)
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {(row["d_sae"], len(row["loss"])) for row in logged} == {(4, 6), (5, 6)}
+
+
+def test_heat_map(world):
+    figure = sweep(world.shifts, d_sae=[4, 5], level=[0.3, 0.5], seeds=2, **QUICK).heat_map()
+    assert np.asarray(figure.data[0].z).shape == (2, 2)
+    assert list(figure.data[0].x) == ["4", "5"]
+    assert list(figure.data[0].y) == ["0.3", "0.5"]
+    assert figure.layout.yaxis.title.text == "level"
+    by_budget = sweep(world.shifts, d_sae=[4], budget=[0.02, 0.1], seeds=2, **QUICK).heat_map()
+    assert by_budget.layout.yaxis.title.text == "budget"
+
+
+def test_it_chooses_a_right_width_without_labels():
+    world = make_world(n=1500, most=1)
+    swept = sweep(world.shifts, d_sae=[3, 5], seeds=3, steps=600, batch_size=128, quiet=True)
+    assert swept.chosen.d_sae == 5
+    assert swept.chosen.udr.decoders > 0.99
+    assert mcc_codes(swept.best.encode(world.shifts).detach().numpy(), world.factors.numpy()).score > 0.99
+
+
+def test_what_is_chosen():
+    def setting(d_sae, agreement, status):
+        outcome = Outcome(0, 0.1, status, "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        one = type("Agreement", (), {"decoders": agreement, "codes": 0.0})()
+        return Setting(d_sae, 0.1, 0.02, [outcome], one, None, range(1))
+
+    def chosen(*settings):
+        return Sweep([setting(*each) for each in settings], None, {}).chosen.d_sae
+
+    assert chosen((4, 0.9, "binding"), (8, 0.7, "binding")) == 4
+    assert chosen((4, 0.991, "binding"), (8, 0.988, "binding")) == 8
+    assert chosen((4, 0.9, "binding"), (8, 1.0, "slack"), (16, 1.0, "infeasible")) == 4
+    assert chosen((4, 0.9, "slack"), (8, 1.0, "slack")) == 8
+
+
+def test_one_of_each_is_enough_and_ranges_are_lists(world):
+    assert len(sweep(world.shifts, d_sae=4, seeds=range(2), **QUICK).settings) == 1
+    assert len(sweep(world.shifts, d_sae=np.array([3, 4]), level=(0.3, 0.4), seeds=2, **QUICK).settings) == 4
+
+
+def test_unusable(world):
+    for given, says in (
+        ({"d_sae": []}, "d_sae is empty"),
+        ({"d_sae": 4, "seeds": 1}, "the number of seeds is 1; it must be a whole number of at least 2"),
+        ({"d_sae": 4, "level": 0.1, "budget": 0.1}, "a sweep bounds one of them"),
+        ({"d_sae": 4, "level": [0.1, -1]}, "level is -1"),
+        ({"d_sae": [4, 0]}, "d_sae is 0"),
+        ({"d_sae": 4, "sede": 3}, "'sede' is no setting"),
+        ({"d_sae": 4, "restarts": 2}, "restarts is 2; in a sweep"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            sweep(world.shifts, **{**QUICK, **given})
+    with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents"):
+        sweep(world.shifts[:3], d_sae=5, seeds=2, **QUICK)

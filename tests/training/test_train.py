@@ -1,0 +1,184 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from sae_lens import SAE
+
+from ssae_lens.base.origin import Origin
+from ssae_lens.metrics import mcc_codes
+from ssae_lens.shifts import ShiftStore
+from ssae_lens.training import train
+from ssae_lens.training.fit import Outcome
+from ssae_lens.training.train import best_of
+
+from .conftest import make_world
+
+QUICK = {"d_sae": 5, "steps": 40, "restarts": 1, "quiet": True, "batch_size": 64}
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def found(ssae, world):
+    return mcc_codes(ssae.encode(world.shifts).detach().numpy(), world.factors.numpy()).score
+
+
+def test_the_default_finds_the_concepts(world):
+    ssae = train(world.shifts, d_sae=5, steps=1500, restarts=2, quiet=True)
+    assert found(ssae, world) > 0.99
+    assert ssae.outcome.status == "binding"
+    cosines = (ssae.W_dec @ world.directions.T).abs().amax(0)
+    assert cosines.min() > 0.99
+    assert not ssae.encode(torch.zeros(1, 16)).any()
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_every_kind_of_shifts_gives_the_same(world):
+    origin = Origin("blocks.0.hook_resid_post", 16)
+    values = world.shifts.numpy()
+    store = ShiftStore.from_arrays(np.zeros_like(values), values, origin=origin)
+    first, *others = (train(each, **QUICK) for each in (world.shifts, values, world.shifts.double(), store))
+    assert all(same(first, each) for each in others)
+    stream = train((world.shifts[i::5] for _ in range(10) for i in range(5)), **QUICK)
+    assert stream.W_dec.shape == first.W_dec.shape
+    assert not same(first, stream)
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_a_seed_repeats_a_run(world):
+    assert same(train(world.shifts, seed=3, **QUICK), train(world.shifts, seed=3, **QUICK))
+    assert not same(train(world.shifts, seed=3, **QUICK), train(world.shifts, seed=4, **QUICK))
+
+
+def test_the_best_restart_is_kept():
+    def outcome(status, objective):
+        return Outcome(0, 0.1, status, "", 0.0, 0.0, 0.0, 0.0, 0.0, objective)
+
+    assert best_of([outcome("binding", 2.0), outcome("binding", 1.0), outcome("infeasible", 0.1)]) == 1
+    assert best_of([outcome("diverged", math.nan), outcome("infeasible", 5.0)]) == 1
+    assert best_of([outcome("infeasible", 0.1), outcome("slack", 3.0)]) == 1
+
+
+def test_restarts_are_tried(world):
+    given = {**QUICK, "steps": 200}
+    several = train(world.shifts, **{**given, "restarts": 3})
+    alone = train(world.shifts, **given)
+    assert several.outcome.objective <= alone.outcome.objective * 1.01
+    assert several.outcome.seed in (0, 1000, 2000)
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_the_log_and_the_files(world, tmp_path):
+    ssae = train(world.shifts, out=tmp_path, **QUICK)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 41))
+    wanted = {"step", "d_sae", "loss", "sparsity", "bound", "mean_abs", "active", "multiplier"}
+    assert set(rows[0]) == wanted
+    assert len(ssae.outcome.history) == len(rows)
+    assert ssae.outcome.history[-1]["loss"] == rows[-1]["loss"][0]
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["settings"]["steps"] == 40
+    assert "torch" in run["versions"]
+    assert same(SAE.load_from_disk(tmp_path), ssae)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_the_ssae_says_where_it_came_from(world, tmp_path):
+    origin = Origin("blocks.3.hook_resid_post", 16, "tiny", "HookedTransformer", {"fold_ln": True}, "mean", "abc")
+    values = world.shifts.numpy()
+    pairs = {"name": "toys", "fingerprint": "123"}
+    store = ShiftStore.from_arrays(np.zeros_like(values), values, origin=origin, pairs=pairs)
+    train(store, out=tmp_path, seed=7, level=0.5, **QUICK)
+    again = SAE.load_from_disk(tmp_path)
+    assert again.origin == origin
+    metadata = again.cfg.metadata
+    assert metadata.pairs["fingerprint"] == "123"
+    assert metadata.shifts_fingerprint == store.fingerprint
+    assert metadata.position == "mean"
+    assert (metadata.model_name, metadata.hook_name) == ("tiny", "blocks.3.hook_resid_post")
+    assert metadata.training["level"] == 0.5
+    assert metadata.training["seed"] == 7
+    assert metadata.training["status"] == again.cfg.metadata.training["status"]
+    assert "sae-lens" in metadata.versions
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_weights_and_biases_offline(world, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    seen = []
+    with wandb.init(project="ssae", dir=str(tmp_path), mode="offline") as run:
+        log = run.log
+        monkeypatch.setattr(run, "log", lambda row, step: (seen.append((step, row)), log(row, step=step)))
+        train(world.shifts, wandb=run, **QUICK)
+    assert [step for step, _ in seen] == list(range(1, 41))
+    assert set(seen[0][1]) >= {"d_sae=5/loss/0", "d_sae=5/multiplier/0", "d_sae=5/active/0"}
+
+
+def test_a_slack_bound_is_said_in_words():
+    world = make_world(n=1500, most=1)
+    with pytest.warns(UserWarning, match="The constraint is slack.*does nothing. Lower the level"):
+        ssae = train(world.shifts, **{**QUICK, "d_sae": 5, "steps": 400}, level=0.99, lr=0.03)
+    assert ssae.outcome.status == "slack"
+    assert ssae.outcome.multiplier < 0.01
+    assert ssae.cfg.metadata.training["status"] == "slack"
+
+
+def test_an_infeasible_bound_is_said_in_words(world):
+    with pytest.warns(UserWarning, match="The constraint is infeasible.*Raise d_sae or the budget"):
+        ssae = train(world.shifts, **{**QUICK, "d_sae": 2, "steps": 200}, directions=5)
+    assert ssae.outcome.loss > 0.01
+    with pytest.warns(UserWarning, match="infeasible.*Raise the level, the steps or dual_lr"):
+        train(world.shifts, **{**QUICK, "steps": 3}, level=0.1)
+
+
+def test_divergence_is_an_error(world):
+    with pytest.raises(ValueError, match="diverged. Lower lr"):
+        train(world.shifts, **{**QUICK, "steps": 60}, lr=1e30)
+
+
+def test_patience_stops_early(world, tmp_path):
+    train(world.shifts, out=tmp_path, **{**QUICK, "steps": 4000}, patience=40, decay=0, lr=0.05)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] < 4000
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_fewer_shifts_than_latents(world):
+    with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents.*Capture more pairs or lower d_sae"):
+        train(world.shifts[:3], **QUICK)
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"precision": "bfloat16"},
+        {"precision": "bfloat16", "code_norm": "layer"},
+        {"input": "zca"},
+        {"loss": "absolute"},
+    ],
+)
+def test_other_ways_train_too(given, world):
+    start = train(world.shifts, **{**QUICK, "steps": 1}, **given).outcome.loss
+    assert train(world.shifts, **{**QUICK, "steps": 200}, **given).outcome.loss < start
+
+
+def test_unusable(world):
+    for given, says in (
+        ({"level": -1}, "level is -1"),
+        ({"seed": -1}, "seed is -1; it must be a whole number"),
+        ({"level": 5.0, "level_unit": "absolute"}, "unconstrained fit .* it cannot bind"),
+        ({"learning_rate": 1e-3}, "'learning_rate' is no setting of training"),
+        ({"device": "gpu"}, "device is 'gpu', which is none of"),
+    ):
+        with pytest.raises(ValueError, match=says) as caught:
+            train(world.shifts, **QUICK, **given)
+        assert "\n" not in str(caught.value)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="PyTorch can use; leave it out or give 'cpu'"):
+            train(world.shifts, **QUICK, device="cuda:0")
