@@ -75,7 +75,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=2000)
-    parser.add_argument("--parts", type=int, default=10)
+    parser.add_argument("--parts", type=int, default=5)
     parser.add_argument(
         "--cached-texts", type=int, default=100, help="how many texts of each part run_with_cache reads"
     )

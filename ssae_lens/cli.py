@@ -212,3 +212,26 @@ def _print_nested(values: dict[str, Any], indent: str = "") -> None:
             print(f"{indent}{name}: {shown}, … ({len(value)})")
         else:
             print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
+
+
+@evaluate.command()
+@_one_line
+def synthetic(
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the table, the figure, and what a later call goes on with.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer worlds, seeds and steps.")] = False,
+    json_out: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how well concepts are found in worlds where they are known, beside other methods.
+
+    Example: ssae-lens eval synthetic --quick --out synthetic
+    """
+    from ssae_lens.base.files import write_json
+    from ssae_lens.evals.synthetic import run
+
+    result = run(out, quick=quick, quiet=quiet)
+    print(result.text())
+    if json_out is not None:
+        write_json(json_out, result.to_json())

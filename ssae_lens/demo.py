@@ -1,4 +1,4 @@
-"""The demonstration: unlabelled pairs in which several things change, one steering vector for each, and a steered sentence."""
+"""The demonstration: unlabelled pairs in which several things change, their steering vectors, a steered sentence."""
 
 import torch
 

@@ -1,0 +1,1 @@
+"""Plotly figures from results, and the one-file report."""

@@ -112,7 +112,11 @@ class Group:
 
     def step(self, number: int, batch: Tensor) -> None:
         """Take one step: `batch` is row numbers where the group holds its data, shifts elsewhere."""
-        shifts = self._read[batch.to(self.device)] if self._read is not None else self.map.apply(batch.to(self.device))
+        shifts = (
+            self._read.index_select(0, batch.to(self.device))
+            if self._read is not None
+            else self.map.apply(batch.to(self.device))
+        )
         self.problem.progress = number / self.solver.steps
         self._set_rate(number)
         self.optimizer.roll(compute_cmp_state_kwargs={"shifts": shifts})

@@ -89,8 +89,10 @@ class _Evaluation(torch.autograd.Function):
         product: _Products = ctx.product
         by_residual = residual.mul_(2 * ctx.scale * by_loss[:, None, None])
         by_W_dec = product(codes.mT, by_residual)
-        by_W_dec.sub_(W_dec * (by_W_dec * W_dec).sum(2, keepdim=True))
         by_codes = product(by_residual, W_dec.mT)
+        # What of by_W_dec points along each row, from products already at hand: no more passes over matrices of weights.
+        along = (codes * by_codes).sum(1)
+        by_W_dec.addcmul_(W_dec, along[:, :, None], value=-1)
         slope = ctx.measure.derivative(codes, ctx.known)
         by_codes.addcmul_(slope, (by_sparsity / codes.shape[1])[:, None, None].expand_as(slope))
         if ctx.measure.k is not None:

@@ -136,7 +136,7 @@ def test_solvers_are_coopers(solver):
 @pytest.mark.parametrize(("solver", "bound"), itertools.product(SOLVERS, [{}, {"level": 0.4}]))
 def test_every_solver_finds_the_concepts(solver, bound):
     world = make_world(n=1500, most=1)
-    given = {"d_sae": 5, "steps": 600, "batch_size": 128, "restarts": 1, "quiet": True}
+    given = {"d_sae": 5, "steps": 900 if bound else 600, "batch_size": 128, "restarts": 1, "quiet": True}
     ssae = train(world.shifts, solver=solver, **bound, **given)
     assert ssae.outcome.status == "binding"
     assert mcc_codes(ssae.encode(world.shifts).detach().numpy(), world.factors.numpy()).score > 0.99

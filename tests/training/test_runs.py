@@ -165,7 +165,7 @@ def stopped(world, tmp_path, monkeypatch):
 def test_a_damaged_checkpoint(damage, stopped, world):
     path = stopped / "checkpoint.pt"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match="checkpoint.pt cannot be read .*; delete it to begin again") as caught:
+    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it to begin again") as caught:
         train(world.shifts, **GIVEN, out=stopped)
     assert "\n" not in str(caught.value)
 
@@ -173,7 +173,7 @@ def test_a_damaged_checkpoint(damage, stopped, world):
 def test_a_checkpoint_of_another_run(stopped, world):
     narrow = make_world(d=12)
     for shifts, given in ((world.shifts, {"lr": 0.02}), (narrow.shifts, {}), (world.shifts + 1, {})):
-        with pytest.raises(ValueError, match="is of another run .*; give another folder, or delete it") as caught:
+        with pytest.raises(ValueError, match=r"is of another run .*; give another folder, or delete it") as caught:
             train(shifts, **{**GIVEN, **given}, out=stopped)
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="seed: 0 against 1"):
@@ -185,7 +185,7 @@ def test_a_full_disk(world, tmp_path, monkeypatch):
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed\nException raised from")
 
     monkeypatch.setattr(runs.torch, "save", full)
-    with pytest.raises(OSError, match="checkpoint.pt could not be written .*; make room") as caught:
+    with pytest.raises(OSError, match=r"checkpoint.pt could not be written .*; make room") as caught:
         train(world.shifts, **GIVEN, out=tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob(".checkpoint*"))

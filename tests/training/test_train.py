@@ -137,7 +137,7 @@ def test_an_infeasible_bound_is_said_in_words(world):
 
 
 def test_divergence_is_an_error(world):
-    with pytest.raises(ValueError, match="diverged. Lower lr"):
+    with pytest.raises(ValueError, match=r"diverged. Lower lr"):
         train(world.shifts, **{**QUICK, "steps": 60}, lr=1e30)
 
 

@@ -4,6 +4,7 @@ Each function takes shifts and a width and gives a `Found`; those that begin at 
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def pca(shifts: Float[np.ndarray, "n d"], width: int) -> Found:
     """Take the leading principal directions."""
     from sklearn.decomposition import PCA
 
-    fitted = PCA(min(width, *shifts.shape), svd_solver="covariance_eigh").fit(shifts)
+    fitted: Any = PCA(min(width, *shifts.shape), svd_solver="covariance_eigh").fit(shifts)
     return linear(fitted.components_, fitted.components_.T, fitted.mean_)
 
 
@@ -41,7 +42,7 @@ def fast_ica(shifts: Float[np.ndarray, "n d"], width: int, *, seed: int = 0) -> 
     """Take independent components (no more of them than dimensions)."""
     from sklearn.decomposition import FastICA
 
-    ica = FastICA(
+    ica: Any = FastICA(
         min(width, shifts.shape[1]), whiten="unit-variance", whiten_solver="eigh", max_iter=1000, random_state=seed
     )
     with warnings.catch_warnings():
@@ -57,7 +58,8 @@ def dictionary_learning(
     from sklearn.decomposition import MiniBatchDictionaryLearning
 
     scale = np.linalg.norm(shifts, axis=1).mean()
-    learner = MiniBatchDictionaryLearning(
+    learning: Any = MiniBatchDictionaryLearning  # its stub takes alpha for a whole number
+    learner = learning(
         width,
         alpha=0.1,
         max_iter=passes,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ def linear(
     return Found(directions, lambda shifts: (shifts - centre) @ encoder, lambda codes: codes @ directions + centre)
 
 
-def from_sae(sae: torch.nn.Module) -> Found:
+def from_sae(sae: Any) -> Found:
     """Give the answer that an SAE of SAELens's kind is."""
 
     def reads(part: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -37,7 +38,7 @@ def from_sae(sae: torch.nn.Module) -> Found:
 
         return read
 
-    return Found(sae.W_dec.detach().numpy(), reads("encode"), reads("decode"))  # pyright: ignore
+    return Found(sae.W_dec.detach().numpy(), reads("encode"), reads("decode"))
 
 
 def scores(found: Found, world: World) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ssae_lens.evals.synthetic import baselines
 from ssae_lens.evals.synthetic.found import Found, from_sae
-from ssae_lens.evals.synthetic.saes import sae
+from ssae_lens.evals.synthetic.saes import Architecture, sae
 from ssae_lens.evals.synthetic.worlds import World
 from ssae_lens.training.sweep import sweep
 from ssae_lens.training.train import train
@@ -47,7 +47,7 @@ def l1_by_level(world: World, width: int, seed: int, steps: int) -> Found:
     return from_sae(found.best)
 
 
-def _sae(architecture: str) -> Callable[[World, int, int, int], Found]:
+def _sae(architecture: Architecture) -> Callable[[World, int, int, int], Found]:
     return lambda world, width, seed, steps: sae(
         world.train, width, architecture=architecture, active=world.most_changed, seed=seed, steps=steps
     )

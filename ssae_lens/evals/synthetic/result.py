@@ -37,7 +37,7 @@ class Result:
         """A row for each world and method: the mean and standard deviation over seeds of each score."""
         import pandas as pd
 
-        frame = pd.DataFrame(
+        frame: Any = pd.DataFrame(
             [
                 {
                     **{name: each["cell"][name] for name in ("group", "row", "method")},
@@ -73,7 +73,8 @@ class Result:
             lines += [f"{title}: mean ± standard deviation over {len(self.about['seeds'])} seeds, held-out shifts", ""]
             for group in self.table["group"].unique():
                 lines += [*self._block(str(group), score), ""]
-        control = self.table.loc[self.table["method"] == "SSAE", "mcc_shuffled"]
+        table: Any = self.table
+        control = table.loc[table["method"] == "SSAE", "mcc_shuffled"]
         if len(control):
             lines.append(f"SSAE's codes against shuffled labels: {control.min():.3f} to {control.max():.3f}")
         lines += ["", "Methods"]
@@ -88,8 +89,8 @@ class Result:
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots
 
-        worlds = self.table[self.table["group"] != WIDTHS]
-        widths = self.table[self.table["group"] == WIDTHS]
+        table: Any = self.table
+        worlds, widths = table[table["group"] != WIDTHS], table[table["group"] == WIDTHS]
         figure = make_subplots(
             cols=2, column_widths=[0.62, 0.38], subplot_titles=("Worlds", WIDTHS), horizontal_spacing=0.08
         )
@@ -125,7 +126,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Give everything as JSON holds it: the table, its cells, and what they were run with."""
-        table = json.loads(self.table.to_json(orient="records"))
+        table = json.loads(self.table.to_json(orient="records") or "[]")
         return {**self.about, "table": table, "cells": self.cells}
 
     def save(self, folder: str | Path) -> None:
@@ -135,12 +136,14 @@ class Result:
             self.figure().write_html(temporary, include_plotlyjs=True)
 
     def _worlds(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for row, methods in self.table.groupby("row", sort=False):
+        table: Any = self.table
+        for row, methods in table.groupby("row", sort=False):
             yield str(row), {each["method"]: each for each in methods.to_dict(orient="records")}
 
     def _block(self, group: str, score: str) -> Iterator[str]:
         """Give the lines of one part of the table; the best of a line is starred."""
-        part = self.table[self.table["group"] == group]
+        table: Any = self.table
+        part = table[table["group"] == group]
         methods = list(dict.fromkeys(part["method"]))
         paper = group == WIDTHS and score == "mcc_codes"
         head = [*methods, *(["paper: SSAE", "affine"] if paper else [])]
@@ -149,10 +152,13 @@ class Result:
             by_method = cells.set_index("method")
             best = by_method[score].max()
             said = [
-                f"{by_method[score][each]:.3f}±{by_method[score + '_sd'][each]:.3f}"
-                + ("*" if by_method[score][each] >= best - 0.0005 else " ")
-                for each in methods
+                self._entry(by_method.loc[each], score, best) if each in by_method.index else "" for each in methods
             ]
             if paper:
                 said += ["" if each is None else f"{each:.3f} " for each in PAPER[int(cells["latents"].iloc[0])]]
             yield f"  {row:<32}" + "".join(f"{each:>13}" for each in said)
+
+    @staticmethod
+    def _entry(row: Any, score: str, best: float) -> str:
+        """Give mean and spread, starred where no other mean is larger by what is shown."""
+        return f"{row[score]:.3f}±{row[score + '_sd']:.3f}" + ("*" if row[score] >= best - 0.0005 else " ")

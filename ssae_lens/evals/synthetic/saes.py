@@ -1,6 +1,6 @@
 """SAELens's own SAEs, trained on shifts by SAELens's own trainer."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from jaxtyping import Float
 from ssae_lens.base import checks
 from ssae_lens.evals.synthetic.found import Found, from_sae
 
-ARCHITECTURES = ("standard", "topk", "abstopk")
+Architecture = Literal["standard", "topk", "abstopk"]
 
 
 def sae(
     shifts: Float[np.ndarray, "n d"],
     width: int,
     *,
-    architecture: Literal["standard", "topk", "abstopk"],
+    architecture: Architecture,
     active: int,
     seed: int = 0,
     steps: int = 2500,
@@ -36,7 +36,7 @@ def sae(
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
-    checks.one_of("architecture", architecture, ARCHITECTURES)
+    checks.one_of("architecture", architecture, get_args(Architecture))
     torch.manual_seed(seed)
     scale = np.sqrt(shifts.shape[1]) / np.linalg.norm(shifts, axis=1).mean()
     rows = torch.from_numpy(shifts * np.float32(scale))

@@ -129,8 +129,8 @@ def world(
     most_changed
         From 1 to so many concepts change in a shift, any number as likely as any other.
     correlation
-        Of the changes of two concepts of a pair (0 and 1, 2 and 3, …), as that of two 0/1 variables; pairs are not
-        correlated with one another.
+        Of the changes of two concepts of a pair (0 and 1, 2 and 3, …), as that of two 0/1 variables; which pairs
+        change is chosen freely.
     value_correlation
         Of their values where both change (of the normal scores, for laws that are not normal).
     magnitudes

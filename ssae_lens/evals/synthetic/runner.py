@@ -113,7 +113,7 @@ def _all(jobs: list[tuple[Row, int, list[dict[str, Any]]]], folder: Path | None,
         return
     from joblib import Parallel, delayed
 
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
     yield from parallel(delayed(_run)(*job, folder) for job in jobs)  # pyright: ignore[reportGeneralTypeIssues]
 
 
