@@ -77,7 +77,7 @@ def capture_shifts(
         Where to read: any hook that carries one vector of the residual stream's width for each token. Several names are read
         in one pass. A pass goes no further than the last of them.
     position
-        Which token to read: ``last``; ``mean`` of all but the beginning of sequence; a number, counted as Python counts (the
+        Which token to read: ``last``; ``mean`` of all but the first; a number, counted as Python counts (the
         beginning of sequence, where there is one, is 0); a slice such as ``"-4:"``, whose mean is taken; ``answer``, the
         letter or the yes or no that ends the text; or ``changed``, the tokens that differ, a row for each
         where they are as many on both sides and else one of their means.
@@ -107,8 +107,8 @@ def capture_shifts(
 
     Notes
     -----
-    Without a beginning of sequence, the activation of a text's first token has an enormous norm in many models, and as it
-    weighs 1/length in ``mean``, texts of different lengths differ by it. ``position="1:"`` leaves it out.
+    The first token of a text, a beginning of sequence or not, has an activation of enormous norm in most models. ``mean``
+    leaves it out: at 1/length of its weight, it would be most of what texts of different lengths differ by.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 ============ ==============================================================================================
 ``"last"``   the last token
-``"mean"``   all tokens but a beginning of sequence, whose activation is enormous and the same in every text
+``"mean"``   all tokens but the first, be it a beginning of sequence or not: its activation is enormous in most models
 ``3``, ``-2`` the token of that number, from the front (a beginning of sequence, where there is one, is 0) or the end
 ``"-4:"``    the mean over a slice, written as Python writes it: the last four; ``"1:"`` all but the first
 ``"answer"`` the letter or word that the text ends with: A in "(A)", Yes in "Yes."
@@ -88,7 +88,8 @@ def _in_each(texts: Texts, position: str) -> Int[np.ndarray, "texts 2"]:
     """Give the first token of each text's span and the one after its last."""
     lengths = texts.lengths
     if position == "mean":
-        return np.stack([texts.bos.astype(np.int64), lengths], axis=1)
+        # A text of one token has no other.
+        return np.stack([np.minimum(1, lengths - 1), lengths], axis=1)
     if position == "answer":
         return _answers(texts)
     if position == "last":

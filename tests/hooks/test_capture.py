@@ -46,7 +46,7 @@ def alone(model, text, hook, position, runs):
     if position == "last":
         return values[-1]
     if position == "mean":
-        return values[int(tokens[0, 0] == model.tokenizer.bos_token_id) :].mean(0)
+        return values[1:].mean(0) if len(values) > 1 else values[0]
     if isinstance(position, int):
         return values[position]
     begin, end = (int(each) if each else None for each in position.split(":"))
@@ -77,6 +77,7 @@ def test_every_row_is_that_of_its_text_run_alone(shape, kind, pairs):
 @pytest.mark.parametrize("kind", ["hooked", "bridge"])
 def test_every_row_is_that_of_its_text_run_alone_on_smollm2(kind, pairs):
     model, runs = load_model("smollm2-135m", kind, device="cpu"), {}
+    pairs = pairs.select(range(3))
     for position in ("last", "mean", 3, -2):
         assert_rows_are_of_texts_alone(
             model, pairs, ["blocks.15.hook_resid_post", "blocks.5.hook_mlp_out"], position, runs

@@ -37,8 +37,10 @@ def test_spans_of_every_text(position, source, target):
     assert spans_of(position, PAIR) == [(0, source, target)]
 
 
-def test_the_mean_holds_every_token_where_there_is_no_beginning_of_sequence():
-    assert spans_of("mean", PAIR, shape="neox") == [(0, *PAIR)]
+def test_the_mean_leaves_the_first_token_out_with_or_without_a_beginning_of_sequence():
+    first, *_ = spans_of(0, PAIR, shape="neox")
+    assert spans_of("mean", PAIR, shape="neox") == [(0, *(text.removeprefix(first[1]) for text in PAIR))]
+    assert spans_of("mean", ("a", "b"), shape="neox") == [(0, "a", "b")]
     assert spans_of(0, PAIR, shape="neox") == [(0, "The", "The")]
 
 
