@@ -44,7 +44,7 @@ def test_train_writes_a_sae_lens_folder(run, store, tmp_path):
 
     out = tmp_path / "ssae"
     config = tmp_path / "run.yaml"
-    config.write_text("d_sae: 4\nsteps: 40\nrestarts: 1\n")
+    config.write_text("d_sae: 4\nsteps: 60\nbudget: 0.5\n")
     result = run("train", store, "--config", config, "--d-sae", 3, "--out", out, "--quiet")
     assert result.exit_code == 0, result.output
     ssae = SAE.load_from_disk(out)
