@@ -23,6 +23,8 @@ from ssae_lens.training.solvers import formulation_for, make_optimizer
 
 # Results are measured on at most so many shifts, and the rows of the log on fewer.
 MEASURE_ROWS, LOG_ROWS = 8192, 512
+# Codes of all members together are kept to so many numbers.
+MEASURE_CODES = 1 << 26
 # A bound is met when it is passed by less than this share of it.
 SLACK = 0.1
 # A bound does nothing at a multiplier below the first; below the second, if sparsity is less than it as well. (A falling
@@ -99,7 +101,8 @@ class Group:
         # Reading through the map once is cheaper than at every step, wherever the result fits.
         fits = isinstance(data, Rows) and not data.path_backed and data.n * read.shape[1] * 4 <= HOLD_BYTES
         self._read = self._apply_to_all() if fits else None
-        self._sample = read[:: max(1, -(-len(read) // MEASURE_ROWS))]
+        rows = max(1, min(MEASURE_ROWS, MEASURE_CODES // (len(seeds) * max(problem.d_sae, read.shape[1]))))
+        self._sample = read[:: max(1, -(-len(read) // rows))]
 
     def _apply_to_all(self) -> Float[Tensor, "n r"]:
         rows = torch.from_numpy(self.data.values[:])  # type: ignore[union-attr]

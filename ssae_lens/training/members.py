@@ -14,8 +14,6 @@ from ssae_lens.training.config import ProblemConfig
 from ssae_lens.training.measures import Measure
 from ssae_lens.training.objective import Loss, Weights, evaluate
 
-# Where members are run one after another: a product of this many multiplications fills a CPU core by itself.
-LOOP_FROM = 1 << 24
 EPS = 1e-5
 
 
@@ -63,9 +61,7 @@ class Members(nn.Module):
     ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
         """Give each member's loss and sparsity on a batch."""
         if self.problem.linear:
-            work = shifts.shape[0] * self.W_enc.shape[1] * self.W_enc.shape[2]
-            looped = len(self) == 1 or (shifts.device.type == "cpu" and work >= LOOP_FROM)
-            return evaluate(shifts, self.weights, loss, measure, looped=looped, dtype=dtype)
+            return evaluate(shifts, self.weights, loss, measure, dtype)
         with torch.autocast(shifts.device.type, dtype, enabled=dtype != torch.float32):
             output, codes = self(shifts, measure)
         lost = (output.float() - shifts).square().sum(2, keepdim=True) * loss.weights(shifts)

@@ -21,10 +21,11 @@ from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.training.data import Rows, Stream
 from ssae_lens.training.fit import Group
-from ssae_lens.training.members import LOOP_FROM
 
 LOG_ROWS = 100
 CHECKPOINT_SECONDS = 30.0
+# A product of this many multiplications is worth handing out to threads.
+THREADS_FROM = 1 << 24
 
 
 class Run:
@@ -160,7 +161,7 @@ class Run:
 def _threads_for(groups: Sequence[Group], batch_size: int) -> Iterator[None]:
     """Keep small products on one thread: handing them out costs more than it saves, many times more on a busy machine."""
     before = torch.get_num_threads()
-    if max(batch_size * group.members.W_enc.numel() for group in groups) < LOOP_FROM:
+    if max(batch_size * group.members.W_enc.numel() for group in groups) < THREADS_FROM:
         torch.set_num_threads(1)
     try:
         yield

@@ -142,6 +142,7 @@ def test_every_solver_finds_the_concepts(solver, bound):
     assert mcc_codes(ssae.encode(world.shifts).detach().numpy(), world.factors.numpy()).score > 0.99
 
 
+@pytest.mark.filterwarnings("ignore:The constraint is slack")
 @pytest.mark.parametrize(("sparsity", "level"), [("step", 2), ("topk", 2)])
 def test_hard_sparsity_finds_many_concepts(sparsity, level):
     """As many concepts as could be mixed up: the count of active codes is met, and nearly nothing is lost."""

@@ -182,3 +182,11 @@ def test_unusable(world):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="PyTorch can use; leave it out or give 'cpu'"):
             train(world.shifts, **QUICK, device="cuda:0")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The constraint")
+@pytest.mark.parametrize("given", [{}, {"code_norm": "layer"}, {"solver": "extragradient"}])
+def test_compiled_is_the_same(given, world):
+    plain, compiled = (train(world.shifts, **QUICK, **given, compile=each) for each in (False, True))
+    torch.testing.assert_close(plain.W_dec, compiled.W_dec, rtol=1e-4, atol=1e-5)

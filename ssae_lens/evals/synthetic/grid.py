@@ -66,7 +66,8 @@ ROWS: tuple[Row, ...] = (
     Row("20 % bends with context", BEYOND, "world", _base(bend=0.2), FEW),
     Row("50 % bends with context", BEYOND, "world", _base(bend=0.5), FEW),
     Row("tanh of concepts", BEYOND, "world", _base(nonlinearity=1.0), FEW),
-    Row("DGP1, any mixing", BEYOND, "dgp", {"number": 1, "most_condition": None}, FEW),
+    Row("DGP3, any mixing", BEYOND, "dgp", {"number": 3, "most_condition": None}, FEW),
+    Row("mixing of condition 1000", BEYOND, "world", _base(condition=1000), FEW),
     Row("20 concepts in 16", BEYOND, "world", {"d": 16, "n_concepts": 20}, FEW),
     *(Row(f"width {width}", WIDTHS, "cat", {}, ("SSAE", "affine"), width) for width in (135, 150, 200, 300, 500)),
 )
