@@ -107,5 +107,5 @@ class _Evaluation(torch.autograd.Function):
 
 
 def _product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
-    """Multiply members' matrices in one call, as quick as one call each or quicker (benchmarks/train.py shows by how much)."""
+    """Multiply members' matrices in one call, which is as quick as one call each or quicker (benchmarks/train.py)."""
     return torch.bmm(left.to(dtype), right.to(dtype)).to(right.dtype)
