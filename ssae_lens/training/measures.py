@@ -43,7 +43,9 @@ class Measure:
         """Give the measure of a batch, and what `derivative` will want to know."""
         batch = codes.shape[1]
         if self.kind == "l1":
-            return codes.abs().sum((1, 2)) / batch, None
+            # Σ |h| is h · sign(h): a product of vectors, and the sign is the derivative.
+            signs = codes.sign()
+            return (codes.reshape(len(codes), 1, -1) @ signs.reshape(len(codes), -1, 1))[:, 0, 0] / batch, signs
         if self.kind == "smooth":
             # |h| / (1 + |h|/δ) is δ·(1 − 1/(1 + |h|/δ)).
             shrunk = codes.abs().div_(self._width(codes)).add_(1).reciprocal_()
@@ -59,14 +61,11 @@ class Measure:
 
     def derivative(self, codes: Float[Tensor, "m b h"], known: Tensor | None) -> Float[Tensor, "m b h"]:
         """Give the derivative of each shift's measure by its codes. The step passes on that of |h| / (|h| + δ)."""
-        slope = codes.sign()
-        if self.kind == "smooth":
-            assert known is not None
-            return slope.mul_(known).mul_(known)
         if self.kind == "step":
             width = self._width(codes)
-            return slope.mul_(width / codes.abs().add_(width).square_())
-        return slope
+            return codes.sign().mul_(width / codes.abs().add_(width).square_())
+        assert known is not None
+        return known if self.kind == "l1" else codes.sign().mul_(known).mul_(known)
 
     def _width(self, codes: Tensor) -> Tensor:
         assert self.width is not None

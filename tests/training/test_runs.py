@@ -21,6 +21,14 @@ STEPS = 30
 GIVEN = {"d_sae": 5, "steps": STEPS, "restarts": 2, "quiet": True, "batch_size": 64, "checkpoint_every": 3}
 
 
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """Ctrl-C interrupts, also where the tests were started in the background and inherited its being ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def weights(ssae):
     return [each.detach().clone() for each in ssae.parameters()]
 
