@@ -107,5 +107,5 @@ class _Evaluation(torch.autograd.Function):
 
 
 def _product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
-    """Multiply members' matrices in one call, which is as quick as one call each or quicker (benchmarks/train.py)."""
+    """Multiply members' matrices in one call: mostly quicker than one call each (benchmarks/train.py measures it)."""
     return torch.bmm(left.to(dtype), right.to(dtype)).to(right.dtype)
