@@ -1,8 +1,9 @@
 """Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,6 +74,19 @@ def existing_folder(path: str | Path, mend: str = "") -> Path:
         raise FileNotFoundError(f"{path} is a file where a folder is wanted.{_then(mend)}")
     siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
     raise FileNotFoundError(f"There is no folder {path}.{did_you_mean(path.name, siblings)}{_then(mend)}")
+
+
+def made_for(where: object, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise unless what was begun at a place is what is asked for now, naming both sides of every difference."""
+    different = [
+        f"{name}: {there.get(name)!r} there against {now.get(name)!r} now"
+        for name in {**now, **there}
+        if there.get(name) != now.get(name)
+    ]
+    if different:
+        raise ValueError(
+            f"{where} was made for something else ({'; '.join(different)}); give another path, or remove it to begin again."
+        )
 
 
 def _then(mend: str) -> str:

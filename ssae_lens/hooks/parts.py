@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ssae_lens.base import files
+from ssae_lens.base import checks, files
 from ssae_lens.shifts.disk import naming_a_full_disk, require_room
 from ssae_lens.shifts.layout import SIDES, About
 
@@ -49,7 +49,7 @@ class Parts:
         folder = path.with_name(path.name + ".partial")
         file = folder / "header.json"
         if file.exists():
-            require_same(folder, json.loads(file.read_text(encoding="utf-8")), header)
+            checks.made_for(folder, json.loads(file.read_text(encoding="utf-8")), header)
         else:
             require_room(path, n_bytes)
             files.write_json(file, header)
@@ -151,16 +151,3 @@ def identity(about: About, n_rows: int, dtype: np.dtype) -> dict[str, Any]:
         "pairs": about.pairs,
         **digests,
     }
-
-
-def require_same(where: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise unless two captures are of the same thing, naming both sides of every difference."""
-    different = [
-        f"{name}: {there.get(name)!r} there against {now.get(name)!r} now"
-        for name in now | there
-        if there.get(name) != now.get(name)
-    ]
-    if different:
-        raise ValueError(
-            f"{where} was made for something else ({'; '.join(different)}); give another path, or remove it to begin again."
-        )

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.batching import Plan
 from ssae_lens.hooks.distributed import Crew, crew
-from ssae_lens.hooks.parts import Parts, Side, identity, require_same
+from ssae_lens.hooks.parts import Parts, Side, identity
 from ssae_lens.hooks.sites import reading
 from ssae_lens.shifts import ShiftStore, layout
 from ssae_lens.shifts import rows as incoming
@@ -53,7 +54,7 @@ class Work:
         headers = [self._header(about) for about in self.abouts]
         there = [file.exists() for file in files]
         for file, header in zip(compress(files, there), compress(headers, there), strict=True):
-            require_same(file, _found(file), header)
+            checks.made_for(file, _found(file), header)
         with crew() as us:
             if not all(there):
                 parts = Parts.of(path, {**headers[0], **self.settings}, self._n_bytes())

@@ -227,16 +227,7 @@ class PartialStore:
 
     def _require_same(self, where: Any, begun: dict[str, Any]) -> None:
         now = json.loads(json.dumps(self._header()))
-        different = [
-            f"{name}: {begun.get(name)!r} there against {now.get(name)!r} now"
-            for name in now | begun
-            if begun.get(name) != now.get(name)
-        ]
-        if different:
-            raise ValueError(
-                f"{where} was made for something else ({'; '.join(different)}); "
-                "give another path, or remove it to begin again."
-            )
+        checks.made_for(where, begun, now)
 
 
 def folder_of(path: str | Path) -> Path:
