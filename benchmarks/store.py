@@ -23,19 +23,27 @@ def run_stage(stage: str, path: Path, n_rows: int, d_model: int) -> dict[str, fl
     import torch
 
     from ssae_lens.base.origin import Origin
-    from ssae_lens.shifts import PartialStore, ShiftStore
+    from ssae_lens.hooks.parts import Parts, Side
+    from ssae_lens.shifts import ShiftStore, layout
+    from ssae_lens.shifts import rows as incoming
+    from ssae_lens.shifts.layout import SIDES
 
     torch.set_num_threads(1)
     begin = time.perf_counter()
     if stage == "capture":
         generator = np.random.default_rng(0)
-        origin = Origin("blocks.0.hook_resid_post", d_model)
-        with PartialStore.open_or_create(path, n_rows, origin=origin, dtype="float16") as partial:
-            # As a capture sorted by length would: rows of a batch lie anywhere.
-            for rows in np.array_split(generator.permutation(n_rows), max(1, n_rows // BATCH)):
-                source = generator.standard_normal((len(rows), d_model), dtype=np.float32)
-                partial.write(rows, source, source[::-1])
-            partial.finish().close()
+        about = incoming.describe(d_model, Origin("blocks.0.hook_resid_post", d_model))
+        # As a capture sorted by length does: each batch in a file of its own, rows of a batch anywhere in the store.
+        parts = Parts.of(path, {"rows": n_rows}, 4 * n_rows * d_model * 2)
+        for batch in range(-(-n_rows // BATCH)):
+            parts.put(batch, generator.standard_normal((1, BATCH, d_model), dtype=np.float32).astype(np.float16))
+        data = {}
+        for name in SIDES:
+            order = generator.permutation(n_rows)
+            data[name] = Side(parts, 0, order // BATCH, order % BATCH, d_model, np.dtype(np.float16))
+        with parts.becoming(path) as temporary:
+            layout.write(temporary, data | incoming.annotations(n_rows), about)
+        parts.remove()
     elif stage == "memmap":
         with ShiftStore.open(path) as store:
             store.memmap()

@@ -1,13 +1,11 @@
 """Captured pairs on disk and in memory: the HDF5 store of shifts, and the reference code's files."""
 
 from ssae_lens.shifts.merging import merge
-from ssae_lens.shifts.partial import PartialStore
 from ssae_lens.shifts.reference import open_shifts, read_reference, write_reference
 from ssae_lens.shifts.store import ShiftStore
 from ssae_lens.shifts.summary import spectrum_figure, summarise
 
 __all__ = [
-    "PartialStore",
     "ShiftStore",
     "merge",
     "open_shifts",

@@ -117,18 +117,21 @@ def write_reference(path: str | Path, train: ShiftStore, test: ShiftStore | None
 
 def open_shifts(path: str | Path, split: str = "train") -> ShiftStore:
     """Open a store of shifts: a file of this package, or a split of one of the reference code."""
+    path = checks.existing_file(path, "Shifts are written there by capture_shifts and by ShiftStore.save.")
+    return read_reference(path, split) if is_reference(path) else ShiftStore.open(path)
+
+
+def is_reference(path: Path) -> bool:
+    """Say whether a file is the reference code's rather than this package's."""
     import h5py
 
-    path = checks.existing_file(path, "Shifts are written there by capture_shifts and by ShiftStore.save.")
-    if h5py.is_hdf5(path):
-        try:
-            with h5py.File(path, "r") as file:
-                theirs = "schema" not in file.attrs and any(f"cfc_{each}" in file for each in SPLITS)
-        except layout.DAMAGE as error:
-            raise layout.damaged(path, error) from error
-        if theirs:
-            return read_reference(path, split)
-    return ShiftStore.open(path)
+    if not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return "schema" not in file.attrs and any(f"cfc_{each}" in file for each in SPLITS)
+    except layout.DAMAGE as error:
+        raise layout.damaged(path, error) from error
 
 
 def _pairs(path: Path, file: Any, name: str) -> Any:
