@@ -1,0 +1,22 @@
+"""The command ``ssae-lens``, put together."""
+
+from ssae_lens.cli import data, evals, sharing, steering, training
+from ssae_lens.cli.common import group
+
+app = group("Steering vectors from pairs of texts in which several unknown concepts change at once.", "ssae-lens")
+for each in (
+    steering.demo,
+    data.capture,
+    data.inspect,
+    training.train,
+    training.sweep,
+    steering.steer,
+    sharing.convert,
+    sharing.upload,
+):
+    app.command()(each)
+
+studies = group("Studies that print a table.", "eval")
+for each in (evals.synthetic,):
+    studies.command()(each)
+app.add_typer(studies)

@@ -1,0 +1,157 @@
+"""What every command shares: failures of one line, settings from a file, and the run kept beside its result.
+
+Exit status 0 is done, 2 input that cannot be used (one line says what to do), 130 interrupted with what was done kept.
+"""
+
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ssae_lens.base import checks, files
+from ssae_lens.base.versions import versions
+
+# What says how a command reports, and nothing of what it does.
+REPORTING = ("config", "json_out", "quiet")
+
+
+class OneLine(TyperGroup):
+    """Commands whose failures are one line: what a user can mend, in words, with exit status 2."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run a command; as a program, say what went wrong and leave with a status."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        shown, warnings.showwarning = warnings.showwarning, _show_warning
+        try:
+            status = super().main(*args, standalone_mode=False, **extra)
+        except (KeyboardInterrupt, typer.Abort):
+            status = 130
+        except (ValueError, OSError) as error:
+            status = _failed(str(error))
+        except Exception as error:
+            # What the parser of options says: a class that differs between versions of typer.
+            if not hasattr(error, "format_message"):
+                raise
+            status = _failed(error.format_message() or "Name a command; --help lists them.")  # pyright: ignore[reportAttributeAccessIssue]
+        finally:
+            warnings.showwarning = shown
+        if status == 130:
+            print("ssae-lens: interrupted; what was done is kept, and the same command goes on.", file=sys.stderr)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def group(about: str, name: str | None = None) -> typer.Typer:
+    """Make a group of commands."""
+    return typer.Typer(
+        name=name, cls=OneLine, help=about, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+
+
+def _failed(message: str) -> int:
+    print(f"ssae-lens: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        print(f"note: {message}", file=sys.stderr)
+
+
+def _configure(context: typer.Context, path: Path | None) -> Path | None:
+    """Take a file's settings as defaults; what the command has no option for is kept for it in `context.obj`."""
+    if path is None:
+        return None
+    import yaml
+
+    path = checks.existing_file(path)
+    try:
+        read: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from None
+    if type(read) is not dict:
+        raise ValueError(f"{path} holds a {type(read).__name__}; it must hold settings, such as 'd_sae: 16'.")
+    read = {str(name).replace("-", "_"): value for name, value in read.items()}
+    if (command := read.pop("command", context.info_name)) != context.info_name:
+        raise ValueError(f"{path} is of the command {command!r}, not {context.info_name!r}.")
+    options = {str(each.name) for each in context.command.params} - {"config"}
+    context.default_map = {**(context.default_map or {}), **{name: read[name] for name in options & read.keys()}}
+    context.obj = {name: value for name, value in read.items() if name not in options}
+    return path
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", is_eager=True, callback=_configure, help="A YAML file of settings; options win over it."),
+]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the same numbers here, with what made them.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, …")]
+Kind = Annotated[str, typer.Option(help="hooked or bridge.")]
+Model = Annotated[str, typer.Argument(help="smollm2-135m, a TransformerLens name, or a folder.")]
+Shifts = Annotated[Path, typer.Argument(help="A store of shifts.")]
+
+
+def further_settings(context: typer.Context, takes: bool = False) -> dict[str, Any]:
+    """Give the file's settings that are no options; a command that takes none refuses them."""
+    further = dict(context.obj or {})
+    if further and not takes:
+        options = [str(each.name) for each in context.command.params]
+        name = next(iter(further))
+        raise ValueError(
+            f"{context.info_name} has no setting {name!r}.{checks.did_you_mean(name, options)} It has {', '.join(options)}."
+        )
+    return further
+
+
+def settings_of(context: typer.Context) -> dict[str, Any]:
+    """Give what a command was called with, as a configuration file holds it."""
+    given = {name: value for name, value in context.params.items() if name not in REPORTING and value is not None}
+    return {
+        "command": context.info_name,
+        **{name: _plain(value) for name, value in given.items()},
+        **(context.obj or {}),
+    }
+
+
+def keep_run(context: typer.Context, where: Path) -> None:
+    """Write the settings beside a result: ``run.yaml`` in its folder, or ``<file>.run.yaml``."""
+    import yaml
+
+    path = where / "run.yaml" if where.is_dir() else where.with_name(where.name + ".run.yaml")
+    about = ", ".join(f"{name} {version}" for name, version in versions().items())
+    text = yaml.safe_dump(settings_of(context), sort_keys=False, allow_unicode=True)
+    with files.writing(path) as temporary:
+        temporary.write_text(
+            f"# {context.command_path} --config {path.name} does this again.\n# Made with {about}.\n{text}",
+            encoding="utf-8",
+        )
+
+
+def write_numbers(context: typer.Context, path: Path | None, numbers: Mapping[str, Any]) -> None:
+    """Write a result as JSON with what made it, if a path is given."""
+    if path is not None:
+        files.write_json(path, {"about": {**settings_of(context), "versions": versions()}, **numbers})
+
+
+def print_nested(values: Mapping[str, Any], indent: str = "") -> None:
+    """Print names and values, a dictionary's own further in."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            print_nested(value, indent + "  ")
+        elif isinstance(value, list) and len(value) > 12:
+            shown = ", ".join(f"{each:.3g}" if isinstance(each, float) else str(each) for each in value[:8])
+            print(f"{indent}{name}: {shown}, … ({len(value)})")
+        else:
+            print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value

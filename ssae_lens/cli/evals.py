@@ -1,0 +1,34 @@
+"""Commands that print a study's table: `ssae-lens eval …`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ssae_lens.cli.common import Json, Quiet, keep_run, write_numbers
+
+Out = Annotated[
+    Path | None, typer.Option(help="A folder for the table, the figure, and what a later call goes on with.")
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Less of everything, to see what it is.")]
+
+
+def synthetic(
+    context: typer.Context, out: Out = None, quick: Quick = False, json_out: Json = None, quiet: Quiet = False
+) -> None:
+    """Measure how well concepts are found in worlds where they are known, beside other methods.
+
+    Example: ssae-lens eval synthetic --quick --out synthetic
+    """
+    from ssae_lens.evals.synthetic import run
+
+    _print_study(context, lambda: run(out, quick=quick, quiet=quiet), out, json_out)
+
+
+def _print_study(context: typer.Context, study: Callable[[], Any], out: Path | None, json_out: Path | None) -> None:
+    result = study()
+    print(result.text())
+    if out is not None:
+        keep_run(context, out)
+    write_numbers(context, json_out, result.to_json())

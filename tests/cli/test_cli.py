@@ -1,0 +1,207 @@
+"""The command: each subcommand end to end on a tiny model, and its failures in one line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from ssae_lens import ShiftStore, SteeringVector
+from ssae_lens.cli import app
+
+HOOK = "blocks.1.hook_resid_post"
+
+
+@pytest.fixture
+def run():
+    runner = CliRunner()
+    return lambda *words: runner.invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def store(run, tmp_path):
+    path = tmp_path / "gender.h5"
+    result = run("capture", "tiny-gpt2", "gender", "--hook", HOOK, "--out", path, "--quiet")
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def test_capture_says_what_it_wrote(run, tmp_path):
+    result = run("capture", "tiny-gpt2", "gender", "--hook", HOOK, "--out", tmp_path / "a.h5", "--quiet")
+    assert "135 pairs of 32 dimensions" in result.output
+    assert HOOK in result.output
+
+
+def test_inspect(run, store, tmp_path):
+    numbers, figure = tmp_path / "numbers.json", tmp_path / "spectrum.html"
+    result = run("inspect", store, "--json", numbers, "--figure", figure)
+    assert result.exit_code == 0, result.output
+    assert "tiny-gpt2" in result.output
+    written = json.loads(numbers.read_text())
+    assert written["rows"] == 135
+    assert written["about"]["command"] == "inspect"
+    assert "torch" in written["about"]["versions"]
+    assert "plotly" in figure.read_text()[:20000]
+
+
+def test_train_writes_a_sae_lens_folder(run, store, tmp_path):
+    from sae_lens import SAE
+
+    out = tmp_path / "ssae"
+    config = tmp_path / "run.yaml"
+    config.write_text("d_sae: 4\nsteps: 60\nbudget: 0.5\n")
+    result = run("train", store, "--config", config, "--d-sae", 3, "--out", out, "--quiet")
+    assert result.exit_code == 0, result.output
+    ssae = SAE.load_from_disk(out)
+    assert ssae.cfg.d_sae == 3  # the option wins over the file
+    assert ssae.cfg.metadata.hook_name == HOOK
+
+
+def test_sweep_prints_its_table(run, store, tmp_path):
+    numbers = tmp_path / "sweep.json"
+    result = run(
+        "sweep",
+        store,
+        "--d-sae",
+        2,
+        "--d-sae",
+        3,
+        "--seeds",
+        2,
+        "--out",
+        tmp_path / "out",
+        "--json",
+        numbers,
+        "--quiet",
+    )
+    assert result.exit_code == 0, result.output
+    assert "udr_decoders" in result.output
+    assert [row["d_sae"] for row in json.loads(numbers.read_text())["settings"]] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("capture", "tiny-gpt2", "gendre", "--hook", HOOK, "--out", "x.h5"), "gender"),
+        (("capture", "tiny-gpt2", "gender", "--hook", "blocks.9.hook_resid_post", "--out", "x.h5"), "blocks.9"),
+        (("inspect", "missing.h5"), "missing.h5"),
+        (("train", "missing.h5", "--d-sae", "4", "--out", "x"), "missing.h5"),
+        (("train", "missing.h5", "--out", "x"), "--d-sae"),
+        (("train", "missing.h5", "--d-sae", "many", "--out", "x"), "--d-sae"),
+        (("trian",), "trian"),
+        (("inspect", "x.h5", "--figur", "y"), "--figur"),
+        (("train", "x.h5", "--config", "missing.yaml"), "missing.yaml"),
+        (("steer", "tiny-gpt2", "--vector", "calm.safetensors", "--prompt", "I"), "calm.safetensors"),
+        (("convert", "missing.h5", "x.h5"), "missing.h5"),
+        (("upload", "missing", "me/it"), "missing"),
+    ],
+)
+def test_unusable_input_is_one_line_and_status_2(run, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    result = run(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_are_no_settings(run, store, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("d_sae: 4\nlearning_rate: 1\n")
+    result = run("train", store, "--config", config, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "learning_rate" in result.stderr
+
+
+def test_a_command_that_takes_no_further_settings(run, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("pairs: gender\nhooks: x\n")
+    result = run("capture", "tiny-gpt2", "--config", config, "--hook", HOOK, "--out", tmp_path / "a.h5")
+    assert result.exit_code == 2
+    assert "'hooks'" in result.stderr
+    assert "'hook'" in result.stderr
+
+
+def test_a_file_of_another_command(run, store, tmp_path):
+    result = run("train", store, "--config", f"{store}.run.yaml", "--d-sae", 3, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "'capture'" in result.stderr
+
+
+def test_the_run_kept_beside_a_result_does_it_again(run, store, tmp_path):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("steps: 60\nbudget: 0.5\n")
+    first, second = tmp_path / "first", tmp_path / "second"
+    result = run("train", store, "--d-sae", 3, "--seed", 4, "--config", settings, "--out", first, "--quiet")
+    assert result.exit_code == 0, result.output
+    kept = yaml.safe_load((first / "run.yaml").read_text())
+    assert kept == {
+        "command": "train", "shifts": str(store), "out": str(first), "d_sae": 3, "seed": 4, "steps": 60, "budget": 0.5
+    }  # fmt: skip
+    result = run("train", "--config", first / "run.yaml", "--out", second, "--quiet")
+    assert result.exit_code == 0, result.output
+    weights = [load_file(each / "sae_weights.safetensors") for each in (first, second)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_capture_again_from_its_run(run, store, tmp_path):
+    result = run("capture", "--config", f"{store}.run.yaml", "--out", tmp_path / "again.h5", "--quiet")
+    assert result.exit_code == 0, result.output
+    with ShiftStore.open(store) as first, ShiftStore.open(tmp_path / "again.h5") as again:
+        assert first.fingerprint == again.fingerprint
+
+
+def test_steer_beside_the_unsteered_text(run, tmp_path):
+    vector, numbers = tmp_path / "calm.safetensors", tmp_path / "texts.json"
+    SteeringVector(torch.ones(32), HOOK).save(vector)
+    result = run(
+        "steer", "tiny-gpt2", "--vector", vector, "--prompt", "The man", "--prompt", "I", "--scale", 9,
+        "--max-new-tokens", 3, "--json", numbers, "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.strip().splitlines()) == 4
+    texts = json.loads(numbers.read_text())["texts"]
+    assert [(each["prompt"], each["scale"]) for each in texts] == [("The man", 0), ("The man", 9), ("I", 0), ("I", 9)]
+
+
+def test_convert_a_vector_there_and_back(run, tmp_path):
+    first, there, back = (tmp_path / name for name in ("a.safetensors", "a.gguf", "b.safetensors"))
+    SteeringVector(torch.arange(32.0), HOOK, concept="calm").save(first)
+    assert run("convert", first, there).exit_code == 0
+    assert run("convert", there, back).exit_code == 0
+    assert torch.equal(SteeringVector.load(back).direction, torch.arange(32.0))
+    assert SteeringVector.load(back).concept == "calm"
+
+
+def test_convert_pairs_there_and_back(run, store, tmp_path):
+    there, back = tmp_path / "theirs.h5", tmp_path / "back.h5"
+    assert run("convert", store, there).exit_code == 0
+    result = run("convert", there, back, "--hook", HOOK, "--model", "tiny-gpt2")
+    assert result.exit_code == 0, result.output
+    with ShiftStore.open(store) as ours, ShiftStore.open(back) as again:
+        assert np.array_equal(ours.shifts, again.shifts)
+        assert again.origin.hook_name == HOOK
+
+
+def test_help_of_every_command_has_an_example(run):
+    from ssae_lens.cli.app import app as whole
+
+    names = [each.callback.__name__ for each in whole.registered_commands]
+    assert {"demo", "capture", "train", "sweep", "steer", "convert", "upload"} <= set(names)
+    for name in names:
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert f"Example: ssae-lens {name}" in " ".join(result.output.split())
+
+
+def test_interrupted_is_130(run, store, tmp_path, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssae_lens.training.train", interrupt)
+    result = run("train", store, "--d-sae", 3, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
