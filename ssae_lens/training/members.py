@@ -15,6 +15,8 @@ from ssae_lens.training.measures import Measure
 from ssae_lens.training.objective import Loss, Weights, evaluate
 
 EPS = 1e-5
+# Numbers that a core's cache surely holds.
+CACHED = 1 << 18
 
 
 class Members(nn.Module):
@@ -83,7 +85,10 @@ class Members(nn.Module):
     @torch.no_grad()
     def renormalise(self) -> None:
         """Put decoder rows back on the sphere that a step left."""
-        self.W_dec.div_(torch.linalg.vector_norm(self.W_dec, dim=2, keepdim=True).clamp_(min=1e-8))
+        rows = self.W_dec.flatten(0, 1)
+        # A block at a time, which is still in the cache when its norms are known.
+        for block in rows.split(max(1, CACHED // rows.shape[1])):
+            block.div_(torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_(min=1e-8))
 
     def _codes_of(self, read: Float[Tensor, "m b r"], measure: Measure) -> Float[Tensor, "m b h"]:
         if self.b_dec is not None:
