@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssae_lens.pairs.corpora import CORPORA, Corpus
-from ssae_lens.pairs.schema import from_rows
-from ssae_lens.pairs.splits import SPLITS, keys_of, sides_of, split_by_content, taken
+from ssae_lens.pairs.schema import TEXTS, from_rows
+from ssae_lens.pairs.splits import SPLITS, sides_of, split_by_content, taken
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,13 +30,15 @@ def _generated(
     """Make `n` pairs or, with a split, so many that `n` of them fall on its side."""
     if split is None:
         return from_rows(corpus.rows(_within(name, corpus, n or corpus.size), seed), corpus.concepts)
+    # Which side a pair falls on is settled only among many; what is not asked for is never made into a data set.
     made = _within(name, corpus, max(n or 0, corpus.size))
     while True:
-        dataset = from_rows(corpus.rows(made, seed), corpus.concepts)
-        sides = sides_of(keys_of(dataset), test_fraction, lasting=True)
+        rows = corpus.rows(made, seed)
+        keys = [tuple(row[key] for key in ("content", *TEXTS) if key in row) for row in rows]
+        sides = sides_of(keys, test_fraction, lasting=True)
         kept = np.flatnonzero(sides == SPLITS.index(split))
         if len(kept) >= (n or 1):
-            return dataset.select(kept[:n])
+            return from_rows([rows[each] for each in kept[:n]], corpus.concepts)
         if made == corpus.most:
             raise ValueError(f"{name!r} has {len(kept)} pairs in split {split!r}; n is {n}. Ask for at most that many.")
         made = ceil(1.2 * made * (n or 1) / max(1, len(kept)))

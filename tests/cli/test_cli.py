@@ -61,7 +61,8 @@ def test_train_writes_a_sae_lens_folder(run, store, tmp_path):
 
 
 def test_sweep_prints_its_table(run, store, tmp_path):
-    numbers = tmp_path / "sweep.json"
+    numbers, config = tmp_path / "sweep.json", tmp_path / "settings.yaml"
+    config.write_text("steps: 60\nbudget: 0.5\n")
     result = run(
         "sweep",
         store,
@@ -75,6 +76,8 @@ def test_sweep_prints_its_table(run, store, tmp_path):
         tmp_path / "out",
         "--json",
         numbers,
+        "--config",
+        config,
         "--quiet",
     )
     assert result.exit_code == 0, result.output

@@ -66,7 +66,7 @@ def assert_rows_are_of_texts_alone(model, pairs, hooks, position, runs):
 
 
 @pytest.mark.parametrize("kind", ["hooked", "bridge"])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [SHAPES[0], *(pytest.param(each, marks=pytest.mark.slow) for each in SHAPES[1:])])
 def test_every_row_is_that_of_its_text_run_alone(shape, kind, pairs):
     model, runs = tiny_model(shape, kind), {}
     for position in ("last", "mean", 2, -3, "-4:"):

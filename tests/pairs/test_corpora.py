@@ -31,7 +31,10 @@ def test_sizes_are_as_said_and_nothing_stands_twice(name):
         assert "|" not in source + target
 
 
-@pytest.mark.parametrize("name", corpora())
+# The made corpora are large: all of them takes seconds.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if each.generated else name for name, each in corpora().items()]
+)
 def test_splits_leak_nothing(name):
     train, test = load_pairs(name, "train"), load_pairs(name, "test")
     assert 0.07 < len(test) / (len(test) + len(train)) < 0.13
@@ -115,6 +118,7 @@ def test_cat_has_one_contrast_for_each_changed_part():
         assert 1 <= len(found) <= 3
 
 
+@pytest.mark.slow
 def test_cat_changes_one_two_and_three_parts_equally_often():
     dataset = load_pairs("cat")
     assert len(set(texts(dataset))) == len(dataset) == 30_000

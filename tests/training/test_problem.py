@@ -133,7 +133,13 @@ def test_solvers_are_coopers(solver):
     assert isinstance(make_optimizer(problem, SolverConfig(solver=solver)), cooper.optim.ConstrainedOptimizer)
 
 
-@pytest.mark.parametrize(("solver", "bound"), itertools.product(SOLVERS, [{}, {"level": 0.4}]))
+@pytest.mark.parametrize(
+    ("solver", "bound"),
+    [
+        pytest.param(solver, bound, marks=[] if solver == "alternating" else pytest.mark.slow)
+        for solver, bound in itertools.product(SOLVERS, [{}, {"level": 0.4}])
+    ],
+)
 def test_every_solver_finds_the_concepts(solver, bound):
     world = make_world(n=1500, most=1)
     given = {"d_sae": 5, "steps": 900 if bound else 600, "batch_size": 128, "restarts": 1, "quiet": True}
@@ -142,6 +148,7 @@ def test_every_solver_finds_the_concepts(solver, bound):
     assert mcc_codes(ssae.encode(world.shifts).detach().numpy(), world.factors.numpy()).score > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The constraint is slack")
 @pytest.mark.parametrize(("sparsity", "level"), [("step", 2), ("topk", 2)])
 def test_hard_sparsity_finds_many_concepts(sparsity, level):

@@ -77,6 +77,7 @@ def killed_at(step, where, work):
     return in_a_child(until_killed)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a child process")
 @pytest.mark.parametrize("given", [{}, {"level": 0.3, "bias": True, "code_norm": "batch", "solver": "extragradient"}])
 def test_killed_ten_times_and_resumed(given, world, tmp_path):

@@ -64,6 +64,7 @@ def test_heat_map(world):
     assert by_budget.layout.yaxis.title.text == "budget"
 
 
+@pytest.mark.slow
 def test_it_chooses_a_right_width_without_labels():
     world = make_world(n=1500, most=1)
     swept = sweep(world.shifts, d_sae=[3, 5], seeds=3, steps=600, batch_size=128, quiet=True)

@@ -105,6 +105,7 @@ def test_the_ssae_says_where_it_came_from(world, tmp_path):
     assert "sae-lens" in metadata.versions
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The constraint")
 def test_weights_and_biases_offline(world, tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
