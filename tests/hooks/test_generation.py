@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.hooks.generation import Sampler, generate_sweep
+from ssae_lens.hooks.decoding import Sampler
+from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.hooks.steer import steer
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.vector import SteeringVector

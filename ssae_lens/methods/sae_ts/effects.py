@@ -1,0 +1,242 @@
+"""Effects: by how much steering with a vector changes each feature of an SAE in what a model writes."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from typing_extensions import Self
+
+from ssae_lens.base import checks
+from ssae_lens.base.files import fingerprint
+from ssae_lens.base.origin import Origin
+from ssae_lens.base.progress import progress
+from ssae_lens.base.versions import versions
+from ssae_lens.hooks.parts import Parts
+from ssae_lens.hooks.weight_layout import laid_out_for_generation
+from ssae_lens.methods.sae_ts import storage
+from ssae_lens.methods.sae_ts.places import fingerprint_of, place_of, unit_rows
+from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
+from ssae_lens.methods.sae_ts.scales import TOLERANCE, Losses, search
+from ssae_lens.methods.sae_ts.settings import Settings
+from ssae_lens.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from ssae_lens.hooks.sites import Model
+
+KIND = "effects"
+SHAPES = {"vectors": "n d_model", "effects": "n d_sae", "scales": "n", "rises": "n", "baseline": "d_sae"}
+# In mean norms of the activations: where tokens are of another kind, in which features mean nothing.
+ENORMOUS = 10.0
+# A part's columns before those of the features.
+SCALE, RISE, FEATURES = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What `measure_effects` found.
+
+    Attributes
+    ----------
+    vectors
+        The directions, of length 1.
+    effects
+        For each, the mean activation of each feature over what the model writes under it, less `baseline`.
+    scales, rises
+        The length of each that was added, and by how much that raised the mean loss.
+    baseline
+        The features' mean activations over what the model writes without steering.
+    origin
+        The model and the hook.
+    sae
+        The fingerprint of the SAE.
+    mean_norm
+        The mean norm of the activations at the hook.
+    settings
+        How they were measured.
+    call
+        What they are the effects of, flat: a call that was made for something else is known by it.
+    """
+
+    vectors: Float[Tensor, "n d_model"]
+    effects: Float[Tensor, "n d_sae"]
+    scales: Float[Tensor, "n"]
+    rises: Float[Tensor, "n"]
+    baseline: Float[Tensor, "d_sae"]
+    origin: Origin
+    sae: str
+    mean_norm: float
+    settings: Settings
+    call: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def reached(self) -> Bool[Tensor, "n"]:
+        """Which vectors raise the loss by the target; the others were added at the largest scale tried."""
+        return self.rises >= (1 - TOLERANCE) * self.settings.target
+
+    def save(self, path: str | Path) -> None:
+        """Write them as safetensors, vectors and effects in half precision, to which they were rounded when measured."""
+        about = {name: getattr(self, name) for name in ("sae", "mean_norm", "call")}
+        about |= {"origin": self.origin.to_dict(), "settings": asdict(self.settings), "versions": versions()}
+        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote."""
+        tensors, about = storage.load(path, KIND, SHAPES)
+        with storage.whole(path):
+            origin, settings = Origin.from_dict(about["origin"]), Settings.from_dict(about["settings"])
+            said = {name: about[name] for name in ("sae", "mean_norm", "call")}
+        return cls(**tensors, origin=origin, settings=settings, **said)
+
+
+def measure_effects(
+    model: "Model",
+    sae: Any,
+    vectors: Float[Tensor, "n d_model"],
+    settings: Settings | None = None,
+    *,
+    path: str | Path | None = None,
+    max_rows: int = 128,
+    quiet: bool = False,
+) -> Effects:
+    """Measure by how much steering with each of many vectors changes the features of what a model writes.
+
+    Each vector is scaled to raise the model's loss by a target. The model continues short prompts under it, and reads what
+    it wrote again, without steering; the effect is the features' mean activation over the generated tokens, less that over
+    what it writes without steering. Prompts, and with them the first tokens, have no part in the means, nor have tokens
+    whose activation is enormous, as that of first tokens is.
+
+    Parameters
+    ----------
+    model
+        A HookedTransformer or a TransformerBridge with its tokenizer.
+    sae
+        Any SAELens SAE of this model's residual stream; it names its hook, where the vectors are added.
+    vectors
+        Directions; their lengths do not matter.
+    settings
+        By default `Settings()`, which a laptop can do for hundreds of vectors.
+    path
+        The file to write. A call that was interrupted or killed is completed by the same call, to the same numbers. By
+        default nothing is written.
+    max_rows
+        How many texts to generate or read at once, at most.
+    quiet
+        Show no progress.
+
+    Returns
+    -------
+    Effects
+
+    Raises
+    ------
+    ValueError
+        If something given cannot be used, or what is at `path` was made for something else.
+
+    Examples
+    --------
+    >>> from sae_lens import StandardSAE, StandardSAEConfig
+    >>> from ssae_lens.models import tiny_model
+    >>> sae = StandardSAE(StandardSAEConfig(d_in=32, d_sae=64))
+    >>> sae.cfg.metadata.hook_name = "blocks.1.hook_resid_post"
+    >>> settings = Settings(target=0.1, max_new_tokens=4)
+    >>> measure_effects(tiny_model("gpt2"), sae, sae.W_dec[:3], settings).effects.shape
+    torch.Size([3, 64])
+    """
+    settings = settings or Settings()
+    checks.whole("max_rows", max_rows)
+    origin = place_of(model, sae)
+    # Rounded before they are used, so that the file holds what was steered by.
+    units = storage.half("vectors", unit_rows(vectors, origin.d_model))
+    call = _call(origin, sae, units, settings, max_rows)
+    path = Path(path) if path else None
+    if path and path.exists():
+        found = Effects.load(path)
+        checks.made_for(path, found.call, call)
+        return found
+    parts = Parts.of(path, call, 2 * 4 * len(units) * (sae.cfg.d_sae + FEATURES))
+    bench = _Bench(model, sae, origin.hook_name, settings, max_rows)
+    batches = units.split(bench.vectors_at_once)
+    with (
+        laid_out_for_generation(model),
+        progress(total=len(units), unit="vectors", about="Steering", quiet=quiet) as bar,
+    ):
+        # The first part is the baseline.
+        if 0 not in parts:
+            parts.put(0, bench.unsteered(units[0]).numpy())
+        for number, batch in enumerate(batches, start=1):
+            if number not in parts:
+                parts.put(number, bench.steered(batch).numpy())
+            bar.update(len(batch))
+    baseline = torch.from_numpy(np.array(parts.get(0)[0]))
+    rows = torch.from_numpy(np.concatenate([parts.get(number + 1) for number in range(len(batches))]))
+    effects = Effects(
+        units,
+        storage.half("effects", rows[:, FEATURES:] - baseline),
+        rows[:, SCALE].clone(),
+        rows[:, RISE].clone(),
+        baseline,
+        origin,
+        call["sae"],
+        bench.losses.mean_norm,
+        settings,
+        call,
+    )
+    if path:
+        with parts.becoming(path) as temporary:
+            effects.save(temporary)
+        parts.remove()
+    return effects
+
+
+class _Bench:
+    """What measures the vectors of one part."""
+
+    def __init__(self, model: "Model", sae: Any, hook_name: str, settings: Settings, max_rows: int) -> None:
+        self.model, self.sae, self.hook_name, self.settings, self.max_rows = model, sae, hook_name, settings, max_rows
+        self.losses = Losses(model, hook_name, settings.texts)
+        self.vectors_at_once = max(1, max_rows // (len(settings.prompts) * settings.n_samples))
+
+    def unsteered(self, unit: Float[Tensor, "d_model"]) -> Float[Tensor, "1 d_sae"]:
+        return self._means(unit[None], torch.zeros(1), self.settings.n_baseline)
+
+    def steered(self, units: Float[Tensor, "n d_model"]) -> Float[Tensor, "n columns"]:
+        found = search(self.losses, units, self.settings.target, self.max_rows)
+        means = self._means(units, found.scales, self.settings.n_samples)
+        return torch.cat([found.scales[:, None], found.rises[:, None], means], dim=1)
+
+    def _means(self, units: Tensor, scales: Tensor, n_samples: int) -> Float[Tensor, "n d_sae"]:
+        vectors = [SteeringVector(each, self.hook_name) for each in units]
+        texts = rollouts(
+            self.model,
+            vectors,
+            scales.tolist(),
+            self.settings.prompts,
+            self.settings.sampler(),
+            max_new_tokens=self.settings.max_new_tokens,
+            n_samples=n_samples,
+            seed=self.settings.seed,
+            max_rows=self.max_rows,
+        )
+        longest = ENORMOUS * self.losses.mean_norm
+        return feature_means(self.model, self.sae, self.hook_name, texts, longest, self.max_rows)
+
+
+def _call(origin: Origin, sae: Any, units: Tensor, settings: Settings, max_rows: int) -> dict[str, Any]:
+    """Say, flat and JSON-able, what effects are of; long lists by their fingerprints."""
+    said = asdict(settings) | {name: fingerprint(getattr(settings, name)) for name in ("texts", "prompts")}
+    return {
+        **{f"origin.{name}": value for name, value in origin.to_dict().items()},
+        "sae": fingerprint_of(sae),
+        "vectors": fingerprint([*units.shape, units.numpy().tobytes().hex()]),
+        **said,
+        # Numbers differ in their last digits by what is read together.
+        "max_rows": max_rows,
+    }

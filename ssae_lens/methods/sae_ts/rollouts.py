@@ -1,0 +1,95 @@
+"""Rollouts: texts that a steered model writes, and what an SAE sees in them when they are read again without steering."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ssae_lens.hooks.decoding import Sampler, generate_rows, rows_for
+from ssae_lens.hooks.sites import reading
+from ssae_lens.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from ssae_lens.hooks.sites import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts:
+    """Texts by the vector that they were steered by.
+
+    Attributes
+    ----------
+    tokens
+        The texts, each with its prompt, padded on the right.
+    generated
+        Which of the tokens were generated; the same number in every text.
+    """
+
+    tokens: Int[Tensor, "vectors rollouts pos"]
+    generated: Bool[Tensor, "vectors rollouts pos"]
+
+
+def rollouts(
+    model: "Model",
+    vectors: Sequence[SteeringVector],
+    scales: Sequence[float],
+    prompts: Sequence[str],
+    sampler: Sampler,
+    *,
+    max_new_tokens: int,
+    n_samples: int = 1,
+    seed: int = 0,
+    max_rows: int = 128,
+    quiet: bool = True,
+) -> Rollouts:
+    """Let a model continue each prompt under each vector at its scale, added at every token; nothing ends a text early.
+
+    A prompt's sample has the same random numbers under every vector, so that texts differ by the vectors alone.
+    """
+    by_name = {str(number): vector for number, vector in enumerate(vectors)}
+    rows = rows_for(
+        model,
+        prompts,
+        list(zip(by_name, scales, strict=True)),
+        max_new_tokens=max_new_tokens,
+        n_samples=n_samples,
+        seed=seed,
+    )
+    generate_rows(model, rows, by_name, sampler, max_rows=max_rows, quiet=quiet, check=False)
+    texts = [torch.tensor(row.tokens + row.made) for row in rows]
+    tokens = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
+    begin = torch.tensor([len(row.tokens) for row in rows])[:, None]
+    place = torch.arange(tokens.shape[1])
+    generated = (place >= begin) & (place < begin + max_new_tokens)
+    shape = (len(prompts), len(vectors), n_samples, -1)
+    tokens, generated = (each.view(shape).transpose(0, 1).flatten(1, 2) for each in (tokens, generated))
+    return Rollouts(tokens, generated)
+
+
+@torch.no_grad()
+def feature_means(
+    model: "Model", sae: Any, hook_name: str, texts: Rollouts, longest: float, max_rows: int = 128
+) -> Float[Tensor, "vectors d_sae"]:
+    """Read rollouts without steering, and give each feature's mean over a vector's generated tokens.
+
+    Prompts are the same with steering and without, and have no part in the mean; so the first token, whose activation is
+    enormous in most models, has none either. In some a few others are like it: tokens whose activation is longer than
+    `longest` are left out.
+    """
+    n_vectors = len(texts.tokens)
+    tokens, generated = texts.tokens.flatten(0, 1), texts.generated.flatten(0, 1)
+    sums, counts = [], []
+    with reading(model, [hook_name]) as read:
+        for rows, where in zip(tokens.split(max_rows), generated.split(max_rows), strict=True):
+            values = read(rows.to(model.cfg.device))[hook_name]
+            values = values[where.to(values.device)]
+            kept = values.norm(dim=-1, keepdim=True) <= longest
+            codes = sae.encode(values.to(sae.device, sae.dtype))
+            codes = (codes.to_dense() if codes.is_sparse else codes).float()
+            sums.append(codes.where(kept.to(codes.device), 0).view(len(rows), -1, codes.shape[-1]).sum(1).cpu())
+            counts.append(kept.view(len(rows), -1).sum(1).cpu())
+    total = torch.cat(sums).view(n_vectors, -1, sae.cfg.d_sae).sum(1)
+    return total / torch.cat(counts).view(n_vectors, -1).sum(1, keepdim=True).clamp_min(1)

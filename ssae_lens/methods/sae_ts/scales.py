@@ -1,0 +1,210 @@
+"""Scales: for each of many directions, how much of it raises a model's loss on some texts by a target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ssae_lens.base import checks
+from ssae_lens.base.progress import progress
+from ssae_lens.hooks.sites import reading, resolve_hook
+from ssae_lens.hooks.steer import steer
+from ssae_lens.methods.sae_ts.places import unit_rows
+from ssae_lens.methods.sae_ts.texts import TEXTS
+from ssae_lens.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from ssae_lens.hooks.sites import Model
+
+# In mean norms of the activations at the hook: the first scale that is tried, and the largest.
+FIRST, LARGEST = 0.37, 8.0
+# The loss rises about as this power of the scale, as was measured on a language model.
+POWER = 2.4
+TOLERANCE, ROUNDS = 0.05, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """What `find_scales` found.
+
+    Attributes
+    ----------
+    scales
+        The length of each direction to add; the largest tried for one that does not raise the loss enough.
+    rises
+        By how much the mean loss rises at that scale, as it was measured.
+    reached
+        Which directions raise the loss by the target, or come within a twentieth of it.
+    loss
+        The mean loss without steering.
+    mean_norm
+        The mean norm of the activations at the hook, first tokens left out.
+    """
+
+    scales: Float[Tensor, "n"]
+    rises: Float[Tensor, "n"]
+    reached: Bool[Tensor, "n"]
+    loss: float
+    mean_norm: float
+
+
+def find_scales(
+    model: "Model",
+    vectors: Float[Tensor, "n d"],
+    hook_name: str,
+    *,
+    target: float = 0.5,
+    texts: Sequence[str] = TEXTS,
+    max_rows: int = 128,
+    quiet: bool = False,
+) -> Scales:
+    """Find how much of each direction to add, at every token, so that the mean loss on some texts rises by a target.
+
+    Steering by vectors at these scales harms the model alike, so that what else they do can be compared.
+
+    Parameters
+    ----------
+    model
+        A HookedTransformer or a TransformerBridge with its tokenizer.
+    vectors
+        Directions; their lengths do not matter.
+    hook_name
+        Where they are added.
+    target
+        The rise of the mean loss, in nats a token.
+    texts
+        What the loss is taken on: the mean over all their tokens but the first.
+    max_rows
+        How many texts to read at once, at most.
+    quiet
+        Show no progress.
+
+    Returns
+    -------
+    Scales
+        Each within a twentieth of the target, or as far as the largest scale tried: eight mean norms of the activations.
+
+    Notes
+    -----
+    The rise is about a power of the scale, so powers are interpolated between the largest scale that was too small and
+    the smallest that was too large. Now and then their middle is taken, so that the search ends whatever the shape.
+
+    Examples
+    --------
+    >>> from ssae_lens.models import tiny_model
+    >>> found = find_scales(tiny_model("gpt2"), torch.eye(32)[:2], "blocks.1.hook_resid_post", target=0.1)
+    >>> found.reached  # a random model predicts badly, and not every direction makes that worse
+    tensor([ True, False])
+    """
+    checks.above("target", target, 0)
+    checks.whole("max_rows", max_rows)
+    units = unit_rows(vectors, model.cfg.d_model)
+    return search(Losses(model, hook_name, texts), units, target, max_rows, quiet=quiet)
+
+
+def search(
+    losses: "Losses", units: Float[Tensor, "n d"], target: float, max_rows: int, *, quiet: bool = True
+) -> Scales:
+    """Find the scales, as `find_scales` says, of directions of length 1."""
+    largest = LARGEST * losses.mean_norm
+    scales = torch.full((len(units),), FIRST * losses.mean_norm)
+    rises = torch.zeros_like(scales)
+    # The largest scale known to be too small and the smallest known to be too large, and the rises there.
+    low, low_rise = torch.zeros_like(scales), torch.zeros_like(scales)
+    high, high_rise = torch.full_like(scales, torch.inf), torch.full_like(scales, torch.inf)
+    todo = torch.arange(len(units))
+    with progress(total=len(units), unit="vectors", about="Finding scales", quiet=quiet) as bar:
+        for turn in range(ROUNDS):
+            # A model that overflows has been given too much.
+            rises[todo] = (losses(units[todo], scales[todo], max_rows) - losses.unsteered).nan_to_num(nan=torch.inf)
+            below = rises[todo] < target
+            low[todo[below]], low_rise[todo[below]] = scales[todo[below]], rises[todo[below]]
+            high[todo[~below]], high_rise[todo[~below]] = scales[todo[~below]], rises[todo[~below]]
+            done = ((rises[todo] - target).abs() <= TOLERANCE * target) | (below & (scales[todo] >= largest))
+            bar.update(int(done.sum()))
+            todo = todo[~done]
+            if not len(todo):
+                break
+            bounds = (each[todo] for each in (low, low_rise, high, high_rise))
+            scales[todo] = _next(*bounds, target, middle=turn % 3 == 2).clamp_max(largest)
+    return Scales(scales, rises, rises >= (1 - TOLERANCE) * target, losses.unsteered, losses.mean_norm)
+
+
+def _next(low: Tensor, low_rise: Tensor, high: Tensor, high_rise: Tensor, target: float, *, middle: bool) -> Tensor:
+    """Give the scale to try next: where the rise would be the target if it were linear in the scale's power."""
+    share = (target - low_rise) / (high_rise - low_rise)
+    between = (low + high) / 2 if middle else (low**POWER + (high**POWER - low**POWER) * share) ** (1 / POWER)
+    # Nothing was too much yet: on, but not more than twice as far. The first scale tried is above 0.
+    onward = low * (target / low_rise.clamp_min(1e-9 * target)) ** (1 / POWER)
+    return torch.where(high.isinf(), torch.minimum(torch.maximum(onward, 1.1 * low), 2 * low), between)
+
+
+class Losses:
+    """A model's mean loss on some texts, with any directions added at a hook.
+
+    Parameters
+    ----------
+    model, hook_name
+        As in `find_scales`.
+    texts
+        Texts of two tokens at least.
+    """
+
+    def __init__(self, model: "Model", hook_name: str, texts: Sequence[str]) -> None:
+        if isinstance(texts, str) or not texts:
+            raise ValueError(f"texts is {texts!r}; give a list of at least one text.")
+        if model.tokenizer is None:
+            raise ValueError("The model has no tokenizer, which reading texts needs; attach one.")
+        self.model: Any = model
+        self.hook_name = resolve_hook(model, hook_name)
+        ids = [self.model.to_tokens(text)[0].cpu() for text in texts]
+        for text, each in zip(texts, ids, strict=True):
+            if not 2 <= len(each) <= model.cfg.n_ctx:
+                raise ValueError(
+                    f"The text {text[:40]!r} has {len(each)} tokens; a loss needs from 2 to the model's {model.cfg.n_ctx}."
+                )
+        # Padded on the right, where no real token sees it.
+        self.tokens: Int[Tensor, "texts pos"] = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
+        lengths = torch.tensor([len(each) for each in ids])
+        self.real: Bool[Tensor, "texts pos"] = torch.arange(self.tokens.shape[1]) < lengths[:, None]
+
+    def __call__(self, units: Float[Tensor, "n d"], scales: Float[Tensor, "n"], max_rows: int) -> Float[Tensor, "n"]:
+        """Give the mean loss under each of some directions, each at its own scale."""
+        at_once, found = max(1, max_rows // len(self.tokens)), []
+        for start in range(0, len(units), at_once):
+            vectors = [SteeringVector(each, self.hook_name) for each in units[start : start + at_once]]
+            rows = [each for each in vectors for _ in self.tokens]
+            amounts = scales[start : start + at_once].repeat_interleave(len(self.tokens))
+            with steer(self.model, rows, scale=amounts, per_row=True, check=False):
+                found.append(self._means(len(vectors)))
+        return torch.cat(found)
+
+    @cached_property
+    def unsteered(self) -> float:
+        """The mean loss of the model as it is."""
+        return self._means(1).item()
+
+    @cached_property
+    def mean_norm(self) -> float:
+        """The mean norm of the activations at the hook, first tokens left out."""
+        with reading(self.model, [self.hook_name]) as read:
+            values = read(self.tokens.to(self.model.cfg.device))[self.hook_name]
+        real = self.real.clone()
+        real[:, 0] = False
+        return values.float().norm(dim=-1).cpu()[real].mean().item()
+
+    @torch.no_grad()
+    def _means(self, times: int) -> Float[Tensor, "times"]:
+        """Read all texts so many times at once, and give the mean loss of each time."""
+        tokens = self.tokens.repeat(times, 1).to(self.model.cfg.device)
+        logits = self.model(tokens, return_type="logits", padding_side="right")
+        # Row by row: the logits of all rows are large enough once.
+        pairs = zip(logits, tokens, strict=True)
+        each = [cross_entropy(row[:-1].float(), ids[1:], reduction="none") for row, ids in pairs]
+        losses = torch.stack(each).cpu().view(times, *self.tokens.shape[:1], -1)
+        return losses[:, self.real[:, 1:]].double().mean(1).float()

@@ -1,0 +1,136 @@
+"""Vectors made from an approximator ŷ = xM + b: targeted, by pseudo-inverse, and by rotation.
+
+A target t says which features are wanted, and how much of each: a feature's number, several numbers, or weights by number.
+Every vector has length 1; `measure_effects` and `find_scales` say how much of it to add.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssae_lens.methods.sae_ts.approximator import Approximator
+from ssae_lens.methods.sae_ts.places import fingerprint_of
+from ssae_lens.vector import SteeringVector
+
+Target = int | Iterable[int] | Mapping[int, float]
+
+
+def targeted(approximator: Approximator, features: Target, *, bias: float = 1.0, concept: str = "") -> SteeringVector:
+    """Give SAE-TS's vector: s = Mt/‖Mt‖ − λ·Mb/‖Mb‖, made unit length.
+
+    Mt is the direction in which the predicted effects turn towards the target the fastest. Mb is that in which they turn
+    towards b, what any vector does; it is taken out.
+
+    Parameters
+    ----------
+    approximator
+        What `fit_approximator` gave.
+    features
+        One feature or several, perhaps with weights.
+    bias
+        λ; the paper's is 1.
+    concept
+        What the vector should do; by default the features' numbers.
+
+    Examples
+    --------
+    >>> from ssae_lens.base.origin import Origin
+    >>> place = Origin("blocks.1.hook_resid_post", 2)
+    >>> found = Approximator(torch.tensor([[1.0, 0], [0, 2]]), torch.tensor([0.0, 3]), place, "", 1.0, 0.5, 0.0, {})
+    >>> targeted(found, 0).direction
+    tensor([ 0.7071, -0.7071])
+    """
+    wanted, named = _target(approximator, features)
+    return _vector(approximator, _less_bias(approximator, approximator.M @ wanted, bias), "targeted", concept or named)
+
+
+def pseudo_inverse(
+    approximator: Approximator, features: Target, *, size: float = 1.0, concept: str = ""
+) -> SteeringVector:
+    """Give the vector whose predicted effect is nearest to a target: (t/‖t‖ − b) pinv(M), made unit length.
+
+    Parameters
+    ----------
+    approximator, features, concept
+        As in `targeted`.
+    size
+        The length that t is given.
+    """
+    wanted, named = _target(approximator, features)
+    solved = (size * wanted / wanted.norm() - approximator.b) @ approximator.inverse
+    return _vector(approximator, solved, "pseudo-inverse", concept or named)
+
+
+def rotated(
+    approximator: Approximator, sae: Any, features: Target, *, bias: float = 1.0, concept: str = ""
+) -> SteeringVector:
+    """Give the features' decoder rows, turned as all decoder rows have to be turned to lie nearest to the columns of M.
+
+    With the columns of M and the rows of W_dec made unit length, MW_dec = UΣVᵀ; R = UVᵀ is the rotation that makes
+    Σ‖Mⱼ − R dⱼ‖² least, and s = Rd/‖Rd‖ − λ·Mb/‖Mb‖, made unit length, with d the sum of the unit rows, weighted by t.
+
+    Parameters
+    ----------
+    approximator, features, bias, concept
+        As in `targeted`.
+    sae
+        The SAE that the approximator was made with.
+    """
+    wanted, named = _target(approximator, features)
+    turn, rows = rotation_of(approximator, sae)
+    return _vector(approximator, _less_bias(approximator, turn @ (wanted @ rows), bias), "rotation", concept or named)
+
+
+def rotation_of(
+    approximator: Approximator, sae: Any
+) -> tuple[Float[Tensor, "d_model d_model"], Float[Tensor, "d_sae d_model"]]:
+    """Give R, as `rotated` says, and the unit decoder rows that it turns."""
+    if fingerprint_of(sae) != approximator.sae:
+        raise ValueError(
+            f"The approximator was made with another SAE ({approximator.sae} against {fingerprint_of(sae)}) at "
+            f"{approximator.origin.hook_name!r}; give that one."
+        )
+    rows = sae.W_dec.detach().to("cpu", torch.float32)
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    # A feature that never fired has a column of zeros, and no say.
+    columns = approximator.M / approximator.M.norm(dim=0).clamp_min(torch.finfo(rows.dtype).tiny)
+    u, _, vt = torch.linalg.svd((columns @ rows).double())
+    return (u @ vt).float(), rows
+
+
+def _less_bias(approximator: Approximator, direction: Tensor, bias: float) -> Tensor:
+    """Give a direction, made unit length, less so much of the unit direction of Mb."""
+    away = approximator.M @ approximator.b
+    if bias and (length := away.norm()) > 0:
+        return direction / direction.norm() - bias * away / length
+    return direction
+
+
+def _target(approximator: Approximator, features: Target) -> tuple[Float[Tensor, "d_sae"], str]:
+    """Give t, and a name for it."""
+    if isinstance(features, int):
+        features = [features]
+    weights = dict(features) if isinstance(features, Mapping) else dict.fromkeys(features, 1.0)
+    d_sae = len(approximator.b)
+    wanted = torch.zeros(d_sae)
+    for feature, weight in weights.items():
+        if isinstance(feature, bool) or not isinstance(feature, int) or not 0 <= feature < d_sae:
+            raise ValueError(f"features has {feature!r}; this SAE has features 0 to {d_sae - 1}.")
+        if not approximator.M[:, feature].any():
+            raise ValueError(
+                f"Feature {feature} never fired while effects were measured, and no vector is known to raise it; choose "
+                "another, or measure more."
+            )
+        wanted[feature] = float(weight)
+    if not wanted.isfinite().all() or not wanted.any():
+        raise ValueError(f"features is {features!r}; give one feature at least, with a finite weight that is not 0.")
+    return wanted, "feature " + " + ".join(f"{each}" for each in weights)
+
+
+def _vector(approximator: Approximator, direction: Tensor, kind: str, concept: str) -> SteeringVector:
+    norms = {"mean_residual_norm": approximator.mean_norm}
+    made = SteeringVector(direction, origin=approximator.origin, method=f"sae_ts {kind}", concept=concept, norms=norms)
+    return made.normalize()
