@@ -26,12 +26,16 @@ def writing(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        # mkstemp makes files for their owner alone; a result is as readable as any file the user writes.
-        temporary.chmod(0o666 & ~_umask())
         yield temporary
+        readable(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def readable(path: Path) -> None:
+    """Let a file be read as any that the user writes: mkstemp and safetensors make theirs for their owner alone."""
+    path.chmod(0o666 & ~_umask())
 
 
 def write_json(path: str | Path, value: Any) -> None:

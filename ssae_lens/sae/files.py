@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ssae_lens.base import checks
+from ssae_lens.base import checks, files
 
 ARCHITECTURE = "ssae"
 
@@ -55,4 +55,5 @@ def move_in(save: Any, path: str | Path) -> tuple[Path, Path]:
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path, prefix=".saving-") as temporary:
         weights, cfg = save(temporary)
+        files.readable(weights)
         return Path(shutil.move(weights, path / weights.name)), Path(shutil.move(cfg, path / cfg.name))
