@@ -1,0 +1,32 @@
+"""`pca`: the direction in which most of what changes lies."""
+
+import numpy as np
+
+from ssae_lens.methods.contrast import Contrast
+from ssae_lens.shifts import ShiftStore
+from ssae_lens.vector import SteeringVector
+
+
+def pca(shifts: ShiftStore, concept: str = "") -> SteeringVector:
+    """Give the first principal direction of the pairs, each centred on its own mean, as long as the pairs move along it.
+
+    With u the unit vector that makes Σ (u·δᵢ)² largest, v = (u·m)u, where m is the mean signed shift. Centred on their
+    mean, the sides of pair i are ±δᵢ/2, so u is as well the first right singular vector of the matrix of shifts, not
+    centred; the shifts' signs do not matter to u. They give v its sign and its length: a scale of 1 adds as much as the
+    pairs move along u on average. Where the pairs move to and fro along u, that is hardly anything.
+
+    Parameters
+    ----------
+    shifts, concept
+        As in `mean_shift`.
+    """
+    from scipy.linalg import eigh
+
+    contrast = Contrast.of(shifts, concept, least=2)
+    moments = np.zeros((shifts.d_model, shifts.d_model))
+    for without, with_it in contrast.blocks():
+        moved = with_it.astype(np.float64) - without
+        moments += moved.T @ moved
+    last = shifts.d_model - 1
+    _, vectors = eigh(moments, subset_by_index=[last, last], overwrite_a=True)
+    return contrast.vector_along(vectors[:, 0], "pca")

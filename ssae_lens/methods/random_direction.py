@@ -1,0 +1,35 @@
+"""`random`: a direction that means nothing, to hold others against."""
+
+import numpy as np
+
+from ssae_lens.base import checks
+from ssae_lens.vector import SteeringVector
+
+
+def random(like: SteeringVector, *, seed: int = 0) -> SteeringVector:
+    """Give a control for a vector: as long, at the same hooks, of a direction drawn at random.
+
+    v = ‖like‖ · g/‖g‖ with g of independent standard normal numbers, so that no direction is likelier than another. What
+    steering with it does is what adding anything of that size does.
+
+    Parameters
+    ----------
+    like
+        What it is to be compared with.
+    seed
+        The same seed, the same direction.
+
+    Examples
+    --------
+    >>> calm = SteeringVector([3.0, 4.0], "blocks.1.hook_resid_post")
+    >>> round(random(calm).direction.norm().item(), 4)
+    5.0
+    """
+    checks.whole("seed", seed, least=0)
+    generator = np.random.default_rng(seed)
+    drawn = {hook: generator.standard_normal(like.d_model) for hook in like.hook_names}
+    directions = {
+        hook: each * (float(like.directions[hook].norm()) / np.linalg.norm(each)) for hook, each in drawn.items()
+    }
+    norms = {hook: like.at(hook).norms for hook in like.hook_names}
+    return SteeringVector(directions, origin=like.origin, method="random", norms=norms)
