@@ -195,7 +195,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="where text and activations are kept")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the SAE")
-    parser.add_argument("--contexts", type=int, default=5760, help=f"how many runs of 128 tokens to read, to {CONTEXTS}")
+    parser.add_argument(
+        "--contexts", type=int, default=5760, help=f"how many runs of 128 tokens to read, to {CONTEXTS}"
+    )
     parser.add_argument(
         "--samples", type=int, default=2_000_000, help="how many activations to train on, epochs and all"
     )
