@@ -62,8 +62,8 @@ activations on text that they steer and it reads unsteered. `approximator.safete
 
 
 WON = "So the targeted vector does what it is for on most features."
-LOST = """So with an SAE this small and a map fitted to so few vectors, the targeted vector does **not** beat the decoder row on
-most features; what the original reports is of a far larger SAE and map."""
+LOST = """So with an SAE this small and a map fitted to so few vectors, the targeted vector does **not** beat the decoder
+row on most features; what the original reports is of a far larger SAE and map."""
 
 
 def sae_ts(measured: dict[str, Any]) -> str:
