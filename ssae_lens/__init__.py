@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens import sae as _sae
 
 if TYPE_CHECKING:
+    from ssae_lens.dashboard import dashboard
     from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
     from ssae_lens.models import load_model
     from ssae_lens.pairs import load_pairs
@@ -30,6 +31,7 @@ _HOMES = {
     "TrainingSSAE": "sae",
     "TrainingSSAEConfig": "sae",
     "capture_shifts": "hooks",
+    "dashboard": "dashboard",
     "generate_sweep": "hooks",
     "load_model": "models",
     "load_pairs": "pairs",
@@ -48,6 +50,7 @@ __all__ = [
     "TrainingSSAE",
     "TrainingSSAEConfig",
     "capture_shifts",
+    "dashboard",
     "generate_sweep",
     "load_model",
     "load_pairs",
@@ -58,6 +61,11 @@ __all__ = [
 ]
 
 _sae.register()
+
+# `dashboard` names a function and the room that it lives in. Python binds a room to its name when it is first imported, and
+# then no more: that is done here and taken back, so that the name is the function's whatever is imported later.
+import_module(f"{__name__}.dashboard")
+del globals()["dashboard"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,141 @@
+/* Elements, tables and figures. Whatever comes from the report's data reaches the page as text nodes or through plotly's
+   labels, which Python has escaped; no markup is ever made of it. */
+"use strict";
+
+const REPORT = JSON.parse(document.getElementById("data").textContent);
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+/** Make an element; strings among its children become text. */
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (value !== null && value !== false) node.setAttribute(name, value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** Put other children into an element; figures that were in it are let go. */
+function fill(node, ...children) {
+  for (const plot of node.querySelectorAll(".js-plotly-plot")) Plotly.purge(plot);
+  node.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  return node;
+}
+
+function number(value, digits = 3) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value !== "number") return String(value);
+  const size = Math.abs(value);
+  const plain = Number.isInteger(value) || (size < 1e5 && size >= 1e-4);
+  const words = plain ? String(Number.isInteger(value) ? value : Number(value.toPrecision(digits))) : value.toExponential(2);
+  return words.replace("-", "−");
+}
+
+function percent(value) {
+  return value === null || value === undefined ? "–" : `${Number((100 * value).toPrecision(3))} %`;
+}
+
+function missing(words) {
+  return el("p", { class: "missing" }, words);
+}
+
+/** Make a table of rows of cells; a cell is a text, a number or an element. */
+function table(caption, columns, rows, attributes = {}) {
+  const cell = (value) => {
+    if (value instanceof Node) return value.tagName === "TD" ? value : el("td", {}, value);
+    const plain = typeof value === "number" || value === null;
+    const long = typeof value === "string" && value.length > 24;
+    return el("td", { class: plain ? "number" : long ? "text" : null, dir: plain ? null : "auto" }, plain ? number(value) : String(value));
+  };
+  const numeric = (i) => rows.length > 0 && rows.every((row) => typeof row[i] === "number" || row[i] === null);
+  const heads = columns.map((column, i) =>
+    column instanceof Node ? column : el("th", { scope: "col", class: numeric(i) ? "number" : null }, String(column)));
+  return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption, ...attributes },
+    el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, heads)),
+      el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell))))));
+}
+
+/** Undo what was escaped for plotly's labels. */
+function unescaped(label) {
+  if (typeof label !== "string") return label;
+  return label.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+}
+
+/** Give a figure's numbers as a table. */
+function numbersOf({ title, data, layout }) {
+  const traces = data.filter((trace) => trace.hoverinfo !== "skip");
+  const map = traces.find((trace) => trace.z);
+  if (map) {
+    const wide = 30;
+    const cut = map.z.length > wide || map.x.length > wide ? `${title}: the first ${wide} rows and columns` : title;
+    return table(cut, ["", ...map.x.slice(0, wide).map(unescaped)],
+      map.z.slice(0, wide).map((row, i) => [unescaped(map.y[i]), ...row.slice(0, wide)]), { class: "scroll tall" });
+  }
+  const axis = (name) => layout[name]?.title?.text || name;
+  const several = traces.length > 1;
+  const rows = traces.flatMap((trace) => trace.x.map((x, i) => {
+    const panel = layout.yaxis2 ? axis(trace.yaxis.replace("y", "yaxis")) : null;
+    const what = panel && panel !== trace.name ? `${trace.name}, ${panel}` : trace.name;
+    return [...(several ? [unescaped(what)] : []), ...(trace.text ? [unescaped(trace.text[i])] : []), unescaped(x), unescaped(trace.y[i])];
+  }));
+  const heads = [...(several ? ["line"] : []), ...(traces.some((trace) => trace.text) ? ["point"] : []), axis("xaxis"),
+    several && layout.yaxis2 ? "value" : axis("yaxis")];
+  return table(rows.length > 500 ? `${title}: the first 500 points` : title, heads, rows.slice(0, 500), { class: "scroll tall" });
+}
+
+/** Make a figure: it is drawn when it comes into view, and its numbers are written out when they are asked for. */
+function figure(drawing) {
+  if (!drawing) return null;
+  const plot = el("div", { class: "plot", role: "img", "aria-label": `${drawing.title}. ${drawing.alt}` });
+  plot.style.height = `${drawing.height}px`;
+  plot.drawing = drawing;
+  const numbers = el("details", {}, el("summary", {}, "Numbers"));
+  numbers.addEventListener("toggle", () => numbers.append(numbersOf(drawing)), { once: true });
+  toDraw.observe(plot);
+  return el("figure", {},
+    el("figcaption", {}, el("strong", {}, drawing.title), el("span", {}, drawing.alt)), plot, numbers);
+}
+
+/** Fit figures that were drawn before to a panel that is shown again: the window may have changed meanwhile. */
+function refit(panel) {
+  for (const plot of panel.querySelectorAll(".js-plotly-plot")) {
+    if (plot.clientWidth !== plot._fullLayout.width) Plotly.Plots.resize(plot);
+  }
+}
+
+function draw(plot) {
+  toDraw.unobserve(plot);
+  const { data, layout } = plot.drawing;
+  const template = REPORT.templates[DARK.matches ? "dark" : "light"];
+  // Plotly writes into what it is given.
+  Plotly.newPlot(plot, data, { ...structuredClone(layout), template, ...plot.extra }, {
+    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  });
+  plot.on("plotly_click", ({ points: [point] }) => {
+    if (Number.isInteger(point.customdata)) location.hash = `latent-${point.customdata}`;
+  });
+}
+
+const toDraw = new IntersectionObserver((entries) => {
+  if (typeof Plotly === "undefined") return;
+  for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
+}, { rootMargin: "200px" });
+
+// Plotly comes last in the page: what came into view before it is looked at again.
+addEventListener("DOMContentLoaded", () => {
+  for (const plot of document.querySelectorAll(".plot")) {
+    toDraw.unobserve(plot);
+    toDraw.observe(plot);
+  }
+});
+addEventListener("beforeprint", () => {
+  for (const plot of document.querySelectorAll(".plot:not(.js-plotly-plot)")) if (plot.offsetParent) draw(plot);
+});
+DARK.addEventListener("change", () => {
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+    Plotly.purge(plot);
+    plot.classList.remove("js-plotly-plot");
+    toDraw.observe(plot);
+  }
+});

@@ -1,0 +1,150 @@
+/* The tab of latents: the list that search narrows, and the page of one latent. */
+
+const LISTED = 200;
+const byNumber = new Map(REPORT.latents.map((row) => [row.latent, row]));
+let query = "";
+
+function titleOf(row) {
+  return row.name ? `${row.latent} ${row.name}` : String(row.latent);
+}
+
+function matching() {
+  const words = query.trim().toLowerCase();
+  return REPORT.latents.filter((row) => !words || `${titleOf(row)} ${row.closest || ""}`.toLowerCase().includes(words));
+}
+
+function linkTo(latent, words) {
+  return el("a", { href: `#latent-${latent}` }, words ?? titleOf(byNumber.get(latent)));
+}
+
+function latentList(current) {
+  const found = matching();
+  const items = found.slice(0, LISTED).map((row) => {
+    const link = linkTo(row.latent);
+    if (row.latent === current) link.setAttribute("aria-current", "page");
+    return el("li", {}, link);
+  });
+  const more = found.length > LISTED ? `The first ${LISTED} of ${found.length}; a search narrows them.` : "";
+  return [el("p", { class: "small quiet", role: "status" }, query ? `${found.length} found for “${query}”. ${more}` : more), el("ul", {}, items)];
+}
+
+/** Split a text at spans of its characters (code points, as Python counts) and mark these. */
+function marked(text, spans, tag) {
+  const letters = Array.from(text);
+  const parts = [];
+  let at = 0;
+  for (const [start, end] of spans) {
+    parts.push(letters.slice(at, start).join(""), el(tag, {}, letters.slice(start, end).join("")));
+    at = end;
+  }
+  return [...parts, letters.slice(at).join("")];
+}
+
+function pairList(title, pairs, none) {
+  const items = pairs.map((pair) => el("li", {},
+    el("p", { class: "small quiet" }, `code ${number(pair.code)}, row ${pair.row}`),
+    pair.source || pair.target ? [
+      el("p", { dir: "auto" }, marked(pair.source, pair.source_spans, "del")),
+      el("p", { dir: "auto" }, marked(pair.target, pair.target_spans, "ins")),
+    ] : el("p", { class: "quiet" }, "The store holds no texts.")));
+  return el("section", {}, el("h3", {}, title), items.length ? el("ol", { class: "pairs" }, items) : missing(none));
+}
+
+/** Show a token's white space. */
+function token(text) {
+  return el("code", {}, text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥"));
+}
+
+function tokenTable(title, tokens) {
+  return tokens.length ? table(title, ["token", "logit"], tokens.map(([text, logit]) => [token(text), logit])) : null;
+}
+
+/** Show texts steered at the scale that a slider gives, beside the unsteered ones. */
+function steeredTexts(texts, curve) {
+  const scales = [...new Set(texts.map((each) => each.scale))].sort((a, b) => a - b);
+  const plain = new Map(texts.filter((each) => each.scale === 0).map((each) => [each.prompt, each.text]));
+  const shown = el("div", { "aria-live": "polite" });
+  const slider = el("input", { type: "range", id: "scale", min: 0, max: scales.length - 1, step: 1, value: scales.length - 1 });
+  const label = el("output", { for: "scale" });
+  const show = () => {
+    const scale = scales[slider.value];
+    label.value = number(scale);
+    slider.setAttribute("aria-valuetext", `scale ${number(scale)}`);
+    fill(shown, texts.filter((each) => each.scale === scale).map((each) => el("blockquote", { dir: "auto" },
+      el("p", {}, el("strong", {}, each.prompt), each.text),
+      scale !== 0 && plain.has(each.prompt)
+        ? el("p", { class: "quiet small" }, "Unsteered: ", el("strong", {}, each.prompt), plain.get(each.prompt)) : null)));
+    markScale(curve, scale);
+  };
+  slider.addEventListener("input", show);
+  show();
+  return el("section", {}, el("h3", {}, "Steered texts"),
+    el("p", {}, el("label", { for: "scale" }, "Scale "), slider, " ", label), shown);
+}
+
+/** Mark the slider's scale in the steering curve, where it is on that. */
+function markScale(curve, scale) {
+  const plot = curve?.querySelector(".plot");
+  if (!plot) return;
+  const there = plot.drawing.data.some((trace) => trace.x.includes(scale));
+  const line = { type: "line", x0: scale, x1: scale, yref: "paper", y0: 0, y1: 1, line: { width: 2, dash: "dot", color: "#7b8490" } };
+  plot.extra = { shapes: there ? [line] : [] };
+  if (plot.classList.contains("js-plotly-plot")) Plotly.relayout(plot, plot.extra);
+}
+
+function steps(latent) {
+  const at = REPORT.latents.findIndex((row) => row.latent === latent);
+  const [before, after] = [REPORT.latents[at - 1], REPORT.latents[at + 1]];
+  return el("nav", { class: "steps", "aria-label": "Neighbouring latents" },
+    before ? linkTo(before.latent, `← ${titleOf(before)}`) : null, after ? linkTo(after.latent, `${titleOf(after)} →`) : null);
+}
+
+function facts(pairs) {
+  return el("dl", { class: "facts" }, pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
+function latentPage(latent) {
+  const row = byNumber.get(latent);
+  if (!row) return [el("h2", { tabindex: "-1" }, `There is no latent ${latent}`), missing(`This report has ${REPORT.latents.length} latents.`)];
+  const parts = [
+    steps(latent),
+    el("h2", { tabindex: "-1" }, row.name ? `Latent ${latent}: ${row.name}` : `Latent ${latent}`),
+    facts([
+      ["proposed name", row.name ? `${row.name}${row.sign < 0 ? ", against the direction" : ""}` : "none"],
+      ["confidence", row.confidence === null ? "–" : number(row.confidence)],
+      ["strength", number(row.strength)],
+      ["density", percent(row.density)],
+      ["stability across seeds", number(row.stability)],
+    ]),
+  ];
+  if (row.broken) parts.push(el("p", { class: "warning" }, "Its direction or its codes hold what is not a number; they are taken as zero here."));
+  else if (row.density === 0) parts.push(el("p", { class: "warning" }, "This latent never fires on these pairs."));
+  const detail = REPORT.details[latent];
+  if (!detail) return [...parts, missing("Its page was left out to keep this file small: the report has pages of the named and the strongest latents.")];
+  const curve = figure(detail.steering);
+  return [
+    ...parts,
+    el("div", { class: "grid" },
+      figure(detail.codes) || missing("No histogram: no codes but zeros are known."),
+      figure(detail.correlations) || missing("No correlations: no labels, or codes that never change.")),
+    el("h2", {}, "Strongest pairs"),
+    el("p", { class: "small quiet" }, "What the first text alone has is ", el("del", {}, "struck out"), ", what the second alone has ", el("ins", {}, "underlined"), "."),
+    el("div", { class: "grid" },
+      pairList("Largest codes", detail.positive, "No pair has a code above zero, or none was given."),
+      pairList("Codes furthest below zero", detail.negative, "No pair has a code below zero, or none was given.")),
+    el("h2", {}, "Direction"),
+    el("div", { class: "grid" },
+      el("section", {}, el("h3", {}, "Tokens (logit lens)"), detail.promoted.length + detail.suppressed.length
+        ? el("div", { class: "row" }, tokenTable("promoted", detail.promoted), tokenTable("suppressed", detail.suppressed))
+        : missing("No tokens: they need the model.")),
+      el("section", {}, el("h3", {}, "Nearest latents"), detail.nearest.length
+        ? table("cosine of decoder rows", ["latent", "cosine"], detail.nearest.map(([other, cosine]) => [linkTo(other), cosine]))
+        : missing("There is no other latent.")),
+      el("section", {}, el("h3", {}, "Other methods’ vectors of this concept"), detail.vectors.length
+        ? table("cosine with this latent", ["method", "cosine"], detail.vectors)
+        : missing("None was given."))),
+    el("h2", {}, "Steering"),
+    curve || missing("No steering curve was measured."),
+    detail.steered.length ? steeredTexts(detail.steered, curve) : missing("No texts were steered along this latent."),
+  ];
+}

@@ -1,0 +1,200 @@
+/* The page: tabs, search and links into it, and what each tab shows. */
+
+const TABS = { overview: "Overview", latents: "Latents", comparison: "Comparison", decomposition: "Decomposition" };
+const ROWS = 50;
+const panels = {};
+const shown = new Set();
+let selected = null;
+
+const SHOW = {
+  overview(panel) {
+    const rows = REPORT.overview.map(figure);
+    fill(panel,
+      facts(REPORT.about.map(([name, value]) => [name, typeof value === "number" ? number(value) : String(value)])),
+      rows.length ? el("div", { class: "grid" }, rows) : null,
+      el("h2", {}, "Latents"),
+      REPORT.latents.length ? latentTable() : missing("No latents: add_latents."),
+      REPORT.missing.length ? [el("h2", {}, "Not in this report"), REPORT.missing.map(missing)] : null);
+  },
+  latents(panel) {
+    const list = el("nav", { class: "list", "aria-label": "Latents" });
+    panel.list = list;
+    panel.page = el("article", {});
+    fill(panel, el("div", { class: "latents" }, list, panel.page));
+  },
+  comparison(panel) {
+    const { scores, chosen, tasks, texts } = REPORT.comparison;
+    if (!scores?.length) return fill(panel, missing("Methods were not compared in this report: add_comparison."));
+    const pages = new Map(tasks);
+    const names = [...new Set([...scores.map((row) => row.task), ...pages.keys(), ...texts.map((row) => row.task)])];
+    const words = chosen ? "Score of each method on each task; the best of a task is starred"
+      : "Largest behaviour × coherence over all scales, chosen on the very texts it is measured on; the best of a task is starred";
+    return fill(panel, scoreTable(scores, words), given(scores), chooser("task", "Task", names, (task) => [
+      pages.get(task)?.length ? el("div", { class: "grid" }, pages.get(task).map(figure)) : missing("No curves of this task were given."),
+      textsOf(texts.filter((row) => row.task === task)),
+    ]));
+  },
+  decomposition(panel) {
+    const { summary, vectors } = REPORT.decomposition;
+    if (!vectors?.length) return fill(panel, missing("No vectors were decomposed in this report: add_decomposition."));
+    const pages = new Map(vectors);
+    return fill(panel, summary.length ? anyTable("What each dictionary makes of each vector", summary) : null,
+      chooser("vector", "Vector", [...pages.keys()], (vector) => el("div", { class: "grid" }, pages.get(vector).map(figure))));
+  },
+};
+
+/** Make a choice of one of several names, and what is shown for it. */
+function chooser(id, label, names, show) {
+  const place = el("div", {});
+  const select = el("select", { id }, names.map((name, i) => el("option", { value: i }, String(name))));
+  const change = () => fill(place, show(names[select.value]));
+  select.addEventListener("change", change);
+  change();
+  return el("section", {}, el("p", {}, el("label", { for: id }, `${label} `), select), place);
+}
+
+function anyTable(caption, rows) {
+  const columns = [...new Set(rows.flatMap(Object.keys))];
+  return table(caption, columns, rows.map((row) => columns.map((column) => row[column] ?? null)));
+}
+
+function scoreTable(scores, caption) {
+  const tasks = [...new Set(scores.map((row) => row.task))];
+  const methods = [...new Set(scores.map((row) => row.method))];
+  const rows = tasks.map((task) => {
+    const found = new Map(scores.filter((row) => row.task === task).map((row) => [row.method, row]));
+    const best = Math.max(...[...found.values()].map((row) => row.score ?? -Infinity));
+    return [String(task), ...methods.map((method) => {
+      const row = found.get(method);
+      if (!row) return el("td", { class: "number" }, "–");
+      const interval = row.low !== undefined && row.high !== undefined ? ` [${number(row.low)}, ${number(row.high)}]` : "";
+      const scale = row.scale === undefined || row.scale === null ? null : el("div", { class: "small quiet" }, `scale ${number(row.scale)}`);
+      return el("td", { class: row.score === best ? "number best" : "number" }, number(row.score) + interval, scale);
+    })];
+  });
+  return table(caption, ["task", ...methods].map((name, i) => el("th", { scope: "col", class: i ? "number" : null }, String(name))), rows);
+}
+
+function given(scores) {
+  const told = new Map(scores.filter((row) => row.given).map((row) => [row.method, row.given]));
+  return told.size ? table("What each method was given", ["method", "given"], [...told]) : null;
+}
+
+function textsOf(texts) {
+  if (!texts.length) return missing("No steered texts of this task were given.");
+  const prompts = [...new Set(texts.map((row) => row.prompt))];
+  const columns = [...new Set(texts.flatMap(Object.keys))].filter((column) => column !== "task" && column !== "prompt");
+  return el("section", {}, el("h3", {}, "Texts side by side"), prompts.map((prompt) =>
+    table(prompt, columns, texts.filter((row) => row.prompt === prompt).map((row) => columns.map((column) => row[column] ?? null)))));
+}
+
+/** Make the table of all latents, which each column's head sorts. */
+function latentTable() {
+  const columns = { latent: "latent", name: "concept", confidence: "confidence", closest: "closest label", strength: "strength",
+    density: "density", stability: "stability" };
+  const place = el("div", {});
+  let [by, down, most] = ["strength", true, ROWS];
+  const show = () => {
+    const rank = (value) => (value === null || value === "" || value === undefined ? null : value);
+    const rows = [...REPORT.latents].sort((a, b) => {
+      const [x, y] = [rank(a[by]), rank(b[by])];
+      if (x === null || y === null) return (x === null) - (y === null);
+      return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
+    });
+    const heads = Object.entries(columns).map(([column, title]) => el("th", { scope: "col",
+      "aria-sort": by === column ? (down ? "descending" : "ascending") : null },
+    el("button", { type: "button", "data-column": column, click: () => {
+      [by, down] = [column, by === column ? !down : column !== "latent" && column !== "name" && column !== "closest"];
+      show();
+      place.querySelector(`[data-column=${column}]`).focus();
+    } }, title)));
+    const cells = rows.slice(0, most).map((row) => [linkTo(row.latent, String(row.latent)), row.name || "–", row.confidence,
+      row.closest ? `${row.closest} (${number(row.correlation, 2)})` : "–", row.strength,
+      el("td", { class: "number" }, percent(row.density)), row.stability]);
+    const rest = rows.length - most;
+    fill(place, table(`${rows.length === 1 ? "1 latent" : `${rows.length} latents`}; a column’s head sorts by it`, heads, cells), rest > 0 ? el("p", {},
+      el("button", { type: "button", click: () => { most += 10 * ROWS; show(); } }, `Show ${Math.min(rest, 10 * ROWS)} more`)) : null);
+  };
+  show();
+  return place;
+}
+
+/** Select a tab, and show what it has when it is first looked at. */
+function select(tab) {
+  selected = tab;
+  for (const name of Object.keys(TABS)) {
+    const button = document.getElementById(`tab-${name}`);
+    button.setAttribute("aria-selected", String(name === tab));
+    button.tabIndex = name === tab ? 0 : -1;
+    panels[name].hidden = name !== tab;
+  }
+  if (shown.has(tab)) refit(panels[tab]);
+  else SHOW[tab](panels[tab]);
+  shown.add(tab);
+}
+
+/** Go where the address says: to a tab or a latent. */
+function route() {
+  const place = location.hash.slice(1);
+  if (place === "main") return;
+  const asked = /^latent-(\d+)$/.exec(place);
+  if (!asked && place !== "latents") {
+    select(place in TABS ? place : "overview");
+    return;
+  }
+  const moved = selected !== null;
+  const latent = asked ? Number(asked[1]) : REPORT.latents[0]?.latent;
+  select("latents");
+  const { list, page } = panels.latents;
+  if (latent === undefined) {
+    fill(page, missing("No latents are in this report: add_latents."));
+    return;
+  }
+  const scrolled = list.scrollTop;
+  fill(list, latentList(latent));
+  list.scrollTop = scrolled;
+  const here = list.querySelector("[aria-current]");
+  if (here) {
+    const [box, frame] = [here.getBoundingClientRect(), list.getBoundingClientRect()];
+    if (box.top < frame.top || box.bottom > frame.bottom) list.scrollTop += box.top - frame.top - frame.height / 3;
+  }
+  fill(page, latentPage(latent));
+  document.title = `Latent ${latent} – ${REPORT.title}`;
+  if (moved && asked) page.querySelector("h2").focus();
+}
+
+function begin() {
+  document.title = REPORT.title;
+  document.getElementById("title").textContent = REPORT.title;
+  const tabs = document.getElementById("tabs");
+  for (const [name, title] of Object.entries(TABS)) {
+    tabs.append(el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`,
+      click: () => { location.hash = name; } }, title));
+    panels[name] = el("section", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}` });
+    document.getElementById("main").append(panels[name]);
+  }
+  tabs.addEventListener("keydown", (event) => {
+    const names = Object.keys(TABS);
+    const to = { ArrowRight: names.indexOf(selected) + 1, ArrowLeft: names.indexOf(selected) - 1, Home: 0, End: names.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const name = names.at(to % names.length);
+    location.hash = name;
+    document.getElementById(`tab-${name}`).focus();
+  });
+  const input = document.getElementById("query");
+  input.addEventListener("input", () => {
+    query = input.value;
+    if (selected !== "latents") select("latents");
+    fill(panels.latents.list, latentList(null));
+  });
+  document.getElementById("search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [first] = matching();
+    if (first) location.hash = `latent-${first.latent}`;
+  });
+  addEventListener("hashchange", route);
+  route();
+}
+
+begin();
