@@ -1,54 +1,111 @@
-"""The demonstration: unlabelled pairs in which several things change, their steering vectors, a steered sentence."""
+"""The demonstration: unlabelled pairs in which several things change, their steering vectors, sentences steered by them.
 
-import torch
+Everything it makes goes into one folder, and a report of it, `report.html`, beside.
+"""
 
-from ssae_lens.hooks import capture_shifts, steer
-from ssae_lens.metrics import correlations, hungarian
+from pathlib import Path
+
+from ssae_lens.dashboard.build import build_report
+from ssae_lens.dashboard.page import write_report
+from ssae_lens.evals.matching import match_concepts
+from ssae_lens.evals.steering import METHODS, Lab, Method, Result, Settings, Task, Way, built_in, study
+from ssae_lens.evals.steering.methods import UNLABELLED
+from ssae_lens.hooks import capture_shifts
 from ssae_lens.models import load_model
-from ssae_lens.pairs import load_pairs
-from ssae_lens.sae import SSAE
-from ssae_lens.shifts import ShiftStore
-from ssae_lens.training import train
+from ssae_lens.training import sweep
 from ssae_lens.vector import SteeringVector
 
-MODEL = "smollm2-135m"
-HOOK = "blocks.15.hook_resid_post"
-PAIRS, LATENTS, NEW_TOKENS = 400, 16, 24
-CONCEPT, PROMPT, SCALE = "tense", "The old gardener", 2.0
+MODEL, HOOK = "smollm2-135m", "blocks.15.hook_resid_post"
+PAIRS, WIDTHS, SEEDS = 1000, (16, 24), 3
+TASKS = ("positive sentiment", "past tense", "politeness")
+BESIDE = ("CAA", "SAE-TS", "unsteered")
+SETTINGS = Settings(
+    scales=(0.1, 0.2, 0.35),
+    max_new_tokens=20,
+    temperature=0.0,
+    n_pairs=PAIRS,
+    n_seeds=SEEDS,
+    n_contents=1,
+    long_tasks=(),
+    layer_tasks=(),
+)
+PROMPTS = 3
 
 
-def run(*, quiet: bool = False) -> None:
-    """Load SmolLM2, capture pairs, train an SSAE, and steer one sentence with one of its decoder rows."""
+def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
+    """Find the concepts of unlabelled pairs in SmolLM2, steer sentences towards three of them, and write a report.
+
+    Parameters
+    ----------
+    out
+        The folder for the shifts, the SSAE, and the report.
+    quiet
+        Show no progress.
+
+    Returns
+    -------
+    pathlib.Path
+        The report.
+    """
+    out = Path(out)
     print(f"1. Opening {MODEL}, a language model of 135 million parameters.")
     model = load_model(MODEL)
-    pairs = load_pairs("sentences", "train", n=PAIRS)
-    row = pairs[0]
-    print(f"2. {len(pairs)} pairs of sentences; in each, one to three things change, and nothing says which:")
+    tasks = [each.with_prompts(PROMPTS) for each in built_in(TASKS, n_pairs=PAIRS)]
+    pool = tasks[0].pool
+    assert pool is not None
+    row = pool.pairs[0]
+    print(f"2. {len(pool.pairs)} pairs of sentences; in each, one to three things change, and nothing says which:")
     print(f"     {row['source']}\n   → {row['target']}")
-    shifts = capture_shifts(model, pairs, HOOK, position="mean", quiet=quiet)
-    print(f"3. An SSAE of {LATENTS} latents learns from their shifts at {HOOK}.")
-    ssae = train(shifts, d_sae=LATENTS, quiet=quiet)
-    print(f"   {ssae.outcome.message}")
-    latent, sign, fit = latent_of(ssae, shifts, CONCEPT)
-    print(f"4. Labels, looked at only now: latent {latent} follows {CONCEPT} (correlation {sign * fit:.2f}).")
-    vector = SteeringVector.from_ssae(ssae, latent) * sign
-    print(f"5. Steering “{PROMPT}” along it, at {SCALE:g} times the mean shift:")
-    length = float(torch.from_numpy(shifts.shifts).norm(dim=1).mean())
-    for name, scale in (("unsteered", 0.0), ("towards the past", SCALE), ("towards the present", -SCALE)):
-        print(f"   {name:>20}: {continued(model, vector, scale * length)}")
+    shifts = capture_shifts(model, pool.pairs, HOOK, position="mean", path=out / "shifts.h5", quiet=quiet)
+    print(f"3. SSAEs learn from their shifts at {HOOK}; the width on which seeds agree is kept.")
+    swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
+    ssae = swept.best
+    for line in swept.table()[["d_sae", "udr_decoders", "loss", "sparsity"]].to_string(index=False).splitlines():
+        print(f"     {line}")
+    concepts = match_concepts(ssae, shifts)
+    print("4. Labels, looked at only now, say which latent is which concept:")
+    for line in repr(concepts).splitlines()[1:]:
+        print(f"   {line}")
+    print(f"5. Steering {PROMPTS} unfinished sentences towards {', '.join(TASKS)}, beside methods that need labels.")
+    lab = Lab(model, HOOK, SETTINGS)
+
+    def found(_lab: Lab, task: Task) -> Way:
+        vector = SteeringVector.from_ssae(ssae, concepts[task.concept], hook_name=HOOK) * task.sign
+        return Way(lab.of_one_length(vector))
+
+    methods = {"SSAE": Method(found, UNLABELLED), **{name: METHODS[name] for name in BESIDE}}
+    result = study(tasks, model=model, hook=HOOK, methods=methods, settings=SETTINGS, quiet=quiet)
+    _show(result)
+    report = build_report(
+        ssae,
+        shifts,
+        run=out / "ssae",
+        comparison=result.to_json(),
+        model=model,
+        title="SmolLM2: concepts found in unlabelled pairs",
+        concepts=concepts,
+        quiet=quiet,
+    )
+    path = write_report(report, out / "report.html")
+    print(f"6. The whole of it, latent by latent: open {path}")
+    return path
 
 
-def latent_of(ssae: SSAE, shifts: ShiftStore, concept: str) -> tuple[int, int, float]:
-    """Give the latent whose codes follow a concept's labels, its sign, and the correlation's size."""
-    assert shifts.labels is not None
-    codes = ssae.encode(torch.from_numpy(shifts.shifts)).detach()
-    match = hungarian(correlations(codes, shifts.labels))
-    which = list(shifts.concepts).index(concept)
-    return int(match.latents[which]), int(match.signs[which]), float(match.per_factor[which])
-
-
-def continued(model: object, vector: SteeringVector, scale: float) -> str:
-    """Give the prompt's greedy continuation under steering, on one line."""
-    with steer(model, vector, scale=scale):  # pyright: ignore[reportArgumentType]
-        text = model.generate(PROMPT, max_new_tokens=NEW_TOKENS, do_sample=False, verbose=False)  # pyright: ignore[reportAttributeAccessIssue]
-    return " ".join(str(text).split())
+def _show(result: Result) -> None:
+    """Print each task's scores, and one sentence under each method."""
+    table = result.table
+    texts = {
+        (each["cell"]["task"], each["cell"]["method"]): each["texts"]
+        for each in result.cells
+        if each["cell"]["part"] == "report"
+    }
+    for task, rows in table.groupby("task", sort=False):
+        prompt = next(iter(texts[str(task), "unsteered"]))
+        print(f"\n   {task}: “{prompt} …”  (behaviour and coherence from 0 to 1, on prompts that chose no scale)")
+        for row in rows.to_dict("records"):
+            said = texts.get((str(task), row["method"]))
+            if said is None:
+                continue
+            scores = f"{row['behaviour']:.2f}  {row['coherence']:.2f}"
+            print(f"   {row['method']:>10}  {scores}  … {' '.join(said[prompt].split())}")
+    print()

@@ -13,10 +13,11 @@ for each in (
     steering.steer,
     sharing.convert,
     sharing.upload,
+    sharing.dashboard,
 ):
     app.command()(each)
 
 studies = group("Studies that print a table.", "eval")
-for each in (evals.synthetic,):
+for each in (evals.synthetic, evals.steering):
     studies.command()(each)
 app.add_typer(studies)

@@ -11,6 +11,8 @@ from ssae_lens.cli.common import Json, Quiet, keep_run, write_numbers
 Out = Annotated[
     Path | None, typer.Option(help="A folder for the table, the figure, and what a later call goes on with.")
 ]
+Model = Annotated[str, typer.Option(help="smollm2-135m, a TransformerLens name, or a folder.")]
+Hook = Annotated[str, typer.Option(help="Where; by default after the block in the middle.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Less of everything, to see what it is.")]
 
 
@@ -24,6 +26,29 @@ def synthetic(
     from ssae_lens.evals.synthetic import run
 
     _print_study(context, lambda: run(out, quick=quick, quiet=quiet), out, json_out)
+
+
+def steering(
+    context: typer.Context,
+    out: Out = None,
+    model: Model = "smollm2-135m",
+    hook: Hook = "",
+    behaviours: Annotated[Path | None, typer.Option(help="A folder of A/B and yes/no behaviour files.")] = None,
+    topics: Annotated[Path | None, typer.Option(help="A folder of SAE-TS topics.")] = None,
+    quick: Quick = False,
+    json_out: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how well methods steer, each scale chosen on one half of prompts and reported on the other.
+
+    Example: ssae-lens eval steering --quick --out steering
+    """
+    from ssae_lens.evals.steering import run
+
+    def study() -> Any:
+        return run(out, quick, quiet, model=model, hook=hook, behaviours=behaviours, topics=topics)
+
+    _print_study(context, study, out, json_out)
 
 
 def _print_study(context: typer.Context, study: Callable[[], Any], out: Path | None, json_out: Path | None) -> None:

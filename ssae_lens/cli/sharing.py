@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ssae_lens.cli.common import Quiet
+
 
 def convert(
     source: Annotated[Path, typer.Argument(help="A file or folder of one kind.")],
@@ -56,13 +58,48 @@ def convert(
             print(f"{target}: {len(store)} pairs for the reference code.")
 
 
+def dashboard(
+    result: Annotated[Path, typer.Argument(help="The folder that train or sweep wrote.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    shifts: Annotated[Path | None, typer.Option(help="The store that it was trained on: codes, pairs, labels.")] = None,
+    comparison: Annotated[Path | None, typer.Option(help="What eval steering --json wrote.")] = None,
+    model: Annotated[str, typer.Option(help="The model, to show the tokens that each latent promotes.")] = "",
+    title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page of an SSAE: its latents, their pairs, tokens and agreement with labels.
+
+    Example: ssae-lens dashboard my-ssae --shifts gender.h5 --out gender.html
+    """
+    from ssae_lens.dashboard import build_report, write_report
+    from ssae_lens.evals.matching import match_concepts
+    from ssae_lens.models import load_model
+    from ssae_lens.sae import SSAE
+    from ssae_lens.shifts import open_shifts
+
+    ssae = SSAE.load_from_disk(result)
+    store = open_shifts(shifts) if shifts else None
+    named = {"concepts": match_concepts(ssae, store)} if store is not None and store.labels is not None else {}
+    report = build_report(
+        ssae,
+        store,
+        run=result,
+        comparison=comparison,
+        model=load_model(model) if model else None,
+        title=title,
+        quiet=quiet,
+        **named,
+    )
+    print(write_report(report, out))
+
+
 def upload(
     folder: Annotated[Path, typer.Argument(help="An SSAE's folder.")],
     repo: Annotated[str, typer.Argument(help="user/name on the Hugging Face Hub.")],
     sae_id: Annotated[str, typer.Option(help="Its folder there; by default the hook's name.")] = "",
     revision: Annotated[str, typer.Option(help="The branch.")] = "main",
     licence: Annotated[str, typer.Option(help="The weights' licence, as the Hub writes it.")] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Put an SSAE into a repository of the Hugging Face Hub, with a model card.
 

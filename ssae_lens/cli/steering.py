@@ -60,11 +60,14 @@ def steer(
     write_numbers(context, json_out, {"texts": texts})
 
 
-def demo(quiet: Quiet = False) -> None:
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for what it makes, and its report.")] = Path("ssae-demo"),
+    quiet: Quiet = False,
+) -> None:
     """Show what the package does, on a small language model.
 
     Example: ssae-lens demo
     """
     from ssae_lens.demo import run
 
-    run(quiet=quiet)
+    run(out, quiet=quiet)

@@ -1,7 +1,7 @@
 """How much of the shifts a model gives back, and how many codes it takes."""
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from ssae_lens.base.checks import at_least
 from ssae_lens.metrics.arrays import Array, as_matrix, same_length, same_width
@@ -28,12 +28,12 @@ def active_codes(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> floa
     ``relative=0`` counts what is not exactly zero (the L0 of a hard-sparse code); a code from an L1 constraint is never
     exactly zero, so it needs a threshold. A row of zeros has none.
     """
-    return float(_active(codes, relative).sum(axis=1).mean())
+    return float(active(codes, relative).sum(axis=1).mean())
 
 
 def density(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> Float[np.ndarray, "k"]:
     """Give for each latent the share of rows it is active in, as `active_codes` counts; 0 is a dead latent."""
-    return _active(codes, relative).mean(axis=0)
+    return active(codes, relative).mean(axis=0)
 
 
 def mean_abs(codes: Shaped[Array, "n k"]) -> float:
@@ -41,7 +41,8 @@ def mean_abs(codes: Shaped[Array, "n k"]) -> float:
     return float(abs(as_matrix("codes", codes)).mean(dtype=np.float64))
 
 
-def _active(codes: Array, relative: float) -> np.ndarray:
+def active(codes: Shaped[Array, "n k"], relative: float = 0.01) -> Bool[np.ndarray, "n k"]:
+    """Say of every code whether it is active, as `active_codes` counts."""
     at_least("relative", relative, 0)
     sizes = abs(as_matrix("codes", codes))
     return sizes > relative * sizes.max(axis=1, keepdims=True)

@@ -4,9 +4,9 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ssae_lens.evals.synthetic import baselines
-from ssae_lens.evals.synthetic.found import Found, from_sae
-from ssae_lens.evals.synthetic.saes import Architecture, sae
+from ssae_lens.evals import baselines
+from ssae_lens.evals.found import Found, from_sae
+from ssae_lens.evals.saes import Architecture, sae
 from ssae_lens.evals.synthetic.worlds import World
 from ssae_lens.training.sweep import sweep
 from ssae_lens.training.train import train

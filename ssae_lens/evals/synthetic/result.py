@@ -1,13 +1,9 @@
 """What the study gave: the numbers of every cell, as a table, a text, a figure and a file."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssae_lens.base.files import write_json, writing
+from ssae_lens.evals import studies
 from ssae_lens.evals.synthetic.grid import PAPER, WIDTHS
 
 if TYPE_CHECKING:
@@ -17,24 +13,13 @@ SCORES = ("mcc_codes", "mcc_decoders", "r2", "mcc_shuffled")
 GOOD, POOR = 0.99, 0.9
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """The study's cells, and what they were run with.
+class Result(studies.Result):
+    """The study's cells, one for each method, world and seed, and what they were run with."""
 
-    Attributes
-    ----------
-    cells
-        One for each method, world and seed: ``cell`` (its settings) and its scores.
-    about
-        Seeds, methods in words, worlds, versions, seconds taken.
-    """
+    name = "synthetic"
 
-    cells: list[dict[str, Any]]
-    about: dict[str, Any]
-
-    @cached_property
-    def table(self) -> "pd.DataFrame":
-        """A row for each world and method: the mean and standard deviation over seeds of each score."""
+    def _tabulated(self) -> "pd.DataFrame":
+        """Give a row for each world and method: the mean and standard deviation over seeds of each score."""
         import pandas as pd
 
         frame: Any = pd.DataFrame(
@@ -123,17 +108,6 @@ class Result:
         figure.update_xaxes(title="latents", row=1, col=2)
         figure.update_yaxes(range=[0, 1.02], row=1, col=2)
         return figure.update_layout(title="Concepts found in synthetic worlds", height=700, template="plotly_white")
-
-    def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it: the table, its cells, and what they were run with."""
-        table = json.loads(self.table.to_json(orient="records") or "[]")
-        return {**self.about, "table": table, "cells": self.cells}
-
-    def save(self, folder: str | Path) -> None:
-        """Write `synthetic.json` and `synthetic.html`."""
-        write_json(Path(folder) / "synthetic.json", self.to_json())
-        with writing(Path(folder) / "synthetic.html") as temporary:
-            self.figure().write_html(temporary, include_plotlyjs=True)
 
     def _worlds(self) -> Iterator[tuple[str, dict[str, Any]]]:
         table: Any = self.table

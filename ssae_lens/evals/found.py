@@ -1,4 +1,4 @@
-"""What a method found in a world: directions, codes for any shifts, and the way back; and how it is scored."""
+"""What a method found in shifts: directions, codes for any shifts, and the way back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-
-from ssae_lens.evals.synthetic.worlds import World
-from ssae_lens.metrics import mcc_codes, mcc_decoders, r2_uncentred
 
 
 @dataclass(frozen=True)
@@ -39,18 +36,3 @@ def from_sae(sae: Any) -> Found:
         return read
 
     return Found(sae.W_dec.detach().numpy(), reads("encode"), reads("decode"))
-
-
-def scores(found: Found, world: World) -> dict[str, float]:
-    """Score an answer on the shifts held out.
-
-    MCC of codes, the same against shuffled labels (a control), MCC of decoders, and the share of energy explained.
-    """
-    codes = found.encode(world.test)
-    order = np.random.default_rng(0).permutation(len(codes))
-    return {
-        "mcc_codes": mcc_codes(codes, world.test_codes).score,
-        "mcc_shuffled": mcc_codes(codes, world.test_codes[order]).score,
-        "mcc_decoders": mcc_decoders(found.directions, world.directions).score,
-        "r2": r2_uncentred(world.test, found.decode(codes)),
-    }

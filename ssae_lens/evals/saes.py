@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 
 from ssae_lens.base import checks
-from ssae_lens.evals.synthetic.found import Found, from_sae
+from ssae_lens.evals.found import Found, from_sae
 
 Architecture = Literal["standard", "topk", "abstopk"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ssae_lens.evals.synthetic.found import Found, from_sae, linear
+from ssae_lens.evals.found import Found, from_sae, linear
 from ssae_lens.training.config import ProblemConfig, SolverConfig
 from ssae_lens.training.data import open_data
 from ssae_lens.training.fit import Group

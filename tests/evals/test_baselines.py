@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from ssae_lens.evals.baselines import affine, dictionary_learning, fast_ica, pca, random_directions
+from ssae_lens.evals.saes import sae
 from ssae_lens.evals.synthetic import world
-from ssae_lens.evals.synthetic.baselines import affine, dictionary_learning, fast_ica, pca, random_directions
-from ssae_lens.evals.synthetic.found import scores
-from ssae_lens.evals.synthetic.saes import sae
+from ssae_lens.evals.synthetic.scores import scores
 from ssae_lens.metrics import expected_chance
 
 MADE = world(12, 5, most_changed=2, n=1500)

@@ -1,0 +1,304 @@
+"""The study: every method on every task, one scale chosen on one half and reported on the other, kept cell by cell.
+
+A cell is one measurement of one method on one task. What methods learn is kept too, so that a run that was stopped goes on
+without learning it again.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssae_lens.base.files import fingerprint
+from ssae_lens.base.progress import progress
+from ssae_lens.base.versions import versions
+from ssae_lens.evals.judges import Judge
+from ssae_lens.evals.steering import builtin, files, ratings
+from ssae_lens.evals.steering.chosen import best_scale
+from ssae_lens.evals.steering.measure import PARTS, USES, Bench, Way
+from ssae_lens.evals.steering.methods import METHODS, Lab, Method, caa
+from ssae_lens.evals.steering.result import Result
+from ssae_lens.evals.steering.saes import Features
+from ssae_lens.evals.steering.settings import QUICK, Settings
+from ssae_lens.evals.steering.tasks import Task
+from ssae_lens.evals.studies import Cell, Job, filled, gather
+from ssae_lens.models import load_model
+from ssae_lens.vector import SteeringVector, cosine_table
+
+if TYPE_CHECKING:
+    from ssae_lens.hooks.sites import Model
+
+MODEL = "smollm2-135m"
+QUICK_METHODS = ("SSAE", "CAA", "CAA, answer", "mean shift", "random", "prompting", "unsteered")
+# What is not in a cell's own settings and yet shapes it; raise it when a measurement or a method changes.
+EDITION = 1
+
+
+def run(
+    out: Path | None = None,
+    quick: bool = False,
+    quiet: bool = False,
+    *,
+    model: "str | Model" = MODEL,
+    hook: str = "",
+    behaviours: str | Path | None = None,
+    topics: str | Path | None = None,
+    judge: Judge | None = None,
+) -> Result:
+    """Run the comparison as the command does: the table, `steering.json` and `steering.html` in `out`.
+
+    Parameters
+    ----------
+    out
+        A folder for results, and for what a later call goes on with.
+    quick
+        Three tasks, fewer methods, prompts and scales.
+    quiet
+        Show no progress.
+    model, hook, judge
+        As in `study`.
+    behaviours, topics
+        Folders of further tasks, as `files.behaviour_tasks` and `files.topic_tasks` read them.
+    """
+    settings = QUICK if quick else Settings()
+    tasks = builtin.built_in(builtin.QUICK if quick else None, n_pairs=settings.n_pairs)
+    tasks += files.behaviour_tasks(behaviours) if behaviours else []
+    tasks += files.topic_tasks(topics, n_pairs=settings.n_pairs) if topics else []
+    if quick:
+        tasks = [each.with_prompts(4) for each in tasks]
+    methods = {name: METHODS[name] for name in (QUICK_METHODS if quick else METHODS)}
+    result = study(tasks, model=model, hook=hook, methods=methods, settings=settings, judge=judge, out=out, quiet=quiet)
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def study(
+    tasks: Sequence[Task] | None = None,
+    *,
+    model: "str | Model" = MODEL,
+    hook: str = "",
+    methods: Mapping[str, Method] | None = None,
+    settings: Settings | None = None,
+    features: Features | None = None,
+    judge: Judge | None = None,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Steer every task by every method, and say which does best.
+
+    Parameters
+    ----------
+    tasks
+        By default the built-in ones.
+    model
+        A name that `load_model` opens, or a model.
+    hook
+        Where; by default after the block in the middle.
+    methods
+        By name; by default `METHODS`. An unsteered row is added where there is none.
+    settings
+        How much is done.
+    features
+        An SAE for methods that need one; by default what ships with the package for the model.
+    judge
+        What rates the texts that report beside the local judges, such as an `EndpointJudge`; what it does not answer is
+        counted and left out.
+    out
+        A folder for the cells and for what methods learn; what is there is not done again. What a method learned is known
+        there by the method's name.
+    workers
+        Processes of one thread each. None is as many as there are processors; 1 stays in this one, as does a model that was
+        not given by its name.
+    quiet
+        Show no progress.
+    """
+    settings = settings or Settings()
+    tasks = builtin.built_in(n_pairs=settings.n_pairs) if tasks is None else list(tasks)
+    methods = dict(METHODS if methods is None else methods)
+    methods.setdefault("unsteered", METHODS["unsteered"])
+    if not tasks:
+        raise ValueError(
+            f"tasks is empty; give at least one, such as built_in() makes of {', '.join(builtin.names())}."
+        )
+    names = [task.name for task in tasks]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"tasks has two called {min(twice)!r}; give each its own name.")
+    began = time.monotonic()
+    opened = partial(_opened, model) if isinstance(model, str) else lambda: model
+    lab = Lab(opened(), hook, settings, features=features)
+    for task in tasks:
+        require_room(lab.model, task, settings)
+    plans, missing = _learned(lab, tasks, methods, None if out is None else Path(out) / "learned", quiet=quiet)
+    about = {
+        "model": lab.model.cfg.model_name,
+        "hook": lab.hook,
+        "settings": asdict(settings),
+        "methods": {name: each.given for name, each in methods.items()},
+        "missing": missing,
+        "cosines": {plan.task.name: plan.cosines for plan in plans},
+        "tasks": [_about(task) for task in tasks],
+    }
+    folder = None if out is None else Path(out) / "cells"
+    jobs = [plan.job(opened, folder) for plan in plans]
+    done = gather(jobs, workers=workers if isinstance(model, str) else 1, about="steering", quiet=quiet)
+    if judge is not None:
+        told = ratings.rated(judge, tasks, done)
+        done, about = [*done, *told], {**about, "ratings": ratings.about(judge, told)}
+    seconds = round(time.monotonic() - began, 1)
+    return Result(done, {**about, "seconds": seconds, "versions": versions()})
+
+
+def require_room(model: "Model", task: Task, settings: Settings) -> None:
+    """Raise if a prompt or a question, with what comes before and after it, is more than a model reads."""
+    tokens = settings.long_tokens if task.name in settings.long_tasks else settings.max_new_tokens
+    prompts = task.choosing + task.reporting + task.elsewhere
+    room = [(prompt, tokens) for prompt in prompts] + [(each.question, 8) for each in task.questions]
+    for text, more in room:
+        length = len(model.to_tokens(task.prefix + text, truncate=False)[0])
+        if length + more > model.cfg.n_ctx:
+            raise ValueError(
+                f"The task {task.name!r} has the prompt {text[:40]!r} of {length} tokens (with words that ask for the "
+                f"behaviour); with {more} more that is beyond the {model.cfg.n_ctx} that the model reads: shorten it, or "
+                "make fewer tokens."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that is measured on one task: ways to steer by method and hook, and the settings of cells."""
+
+    task: Task
+    ways: dict[tuple[str, str], Way]
+    settings: Settings
+    common: Cell
+    hook: str
+
+    @property
+    def cosines(self) -> dict[str, float]:
+        """The cosine of each vector with the mean shift: with what labels give of the SSAE's own pairs."""
+        labelled = self.ways.get(("mean shift", self.hook))
+        if labelled is None or labelled.vector is None:
+            return {}
+        vectors = {name: way.vector for (name, hook), way in self.ways.items() if hook == self.hook and way.vector}
+        here = {name: each for name, each in vectors.items() if each.hook_name == self.hook}
+        return cosine_table(here)["mean shift"].to_dict()
+
+    def job(self, opened: Callable[[], "Model"], folder: Path | None) -> Job:
+        """Give the cells to run together, in a process that opens the model itself."""
+        count = [self._cell("judges", "", "")] + [
+            self._cell(part, *key) for key in self.ways for part in ("dose", *self._later(key))
+        ]
+        return Job(count, partial(self.run, opened, folder), len(count))
+
+    def run(self, opened: Callable[[], "Model"], folder: Path | None) -> list[Cell]:
+        """Measure every scale; choose; measure what is chosen."""
+        made: list[Bench] = []
+
+        def bench() -> Bench:
+            # One for all cells, and none where all were run before.
+            if not made:
+                made.append(Bench(opened(), self.task, self.settings))
+            return made[0]
+
+        done = filled([self._cell("judges", "", "")], folder, bench, lambda bench, _cell: bench.judges())
+        doses = filled([self._cell("dose", *key) for key in self.ways], folder, bench, self._score)
+        later = [
+            self._cell(part, *key, scale=best_scale(dose))
+            for key, dose in zip(self.ways, doses, strict=True)
+            for part in self._later(key)
+        ]
+        return [*done, *doses, *filled(later, folder, bench, self._score)]
+
+    def _later(self, key: tuple[str, str]) -> list[str]:
+        if key[1] != self.hook:
+            return ["report"]
+        long = self.task.name in self.settings.long_tasks and not self.task.questions
+        return ["report", "side effects", *(["long"] if long else [])]
+
+    def _cell(self, part: str, method: str, hook: str, **more: Any) -> Cell:
+        """Give all that shapes a cell's numbers, but for versions of packages."""
+        way = self.ways.get((method, hook), Way())
+        vector = None if way.vector is None else fingerprint(way.vector.direction.tolist())
+        steered = {"method": method, "hook": hook, "vector": vector, "prefix": way.prefix}
+        used = {name: getattr(self.settings, name) for name in USES[part]}
+        # As JSON has it, in which a kept cell is compared.
+        return {"part": part, **steered, **more, **self.common, "settings": json.loads(json.dumps(used))}
+
+    def _score(self, bench: Bench, cell: Cell) -> dict[str, Any]:
+        way = self.ways[cell["method"], cell["hook"]]
+        scale = {} if cell["part"] == "dose" else {"scale": cell["scale"]}
+        began = time.process_time()
+        found = PARTS[cell["part"]](bench, way, **scale)
+        return {**found, "cpu_seconds": round(time.process_time() - began, 2)}
+
+
+def _learned(
+    lab: Lab, tasks: Sequence[Task], methods: Mapping[str, Method], folder: Path | None, *, quiet: bool
+) -> tuple[list[Plan], list[dict[str, str]]]:
+    """Let every method learn every task, and say where one has nothing to go by."""
+    plans, missing = [], []
+    with progress(total=len(tasks) * len(methods), unit="vector", about="learning", quiet=quiet) as bar:
+        for task in tasks:
+            ways: dict[tuple[str, str], Way] = {}
+            for name, method in methods.items():
+                try:
+                    ways[name, lab.hook] = _way(lab, task, name, method.make, lab.hook, folder)
+                except ValueError as error:
+                    missing.append({"task": task.name, "method": name, "why": str(error)})
+                bar.update()
+            for hook in lab.hooks(task)[1:] if ("CAA", lab.hook) in ways else ():
+                ways["CAA", hook] = _way(lab, task, "CAA", partial(_caa_at, hook=hook), hook, folder)
+            common = {
+                "task": task.name,
+                "group": task.group,
+                "texts": task.fingerprint,
+                "model": lab.origin(lab.hook).to_dict(),
+                "edition": EDITION,
+            }
+            plans.append(Plan(task, ways, lab.settings, common, lab.hook))
+    return plans, missing
+
+
+def _caa_at(lab: Lab, task: Task, hook: str) -> Way:
+    return caa(lab, task, hook=hook)
+
+
+def _way(lab: Lab, task: Task, name: str, make: Callable[[Lab, Task], Way], hook: str, folder: Path | None) -> Way:
+    """Learn a vector, or read what was learned before."""
+    if folder is None:
+        return make(lab, task)
+    origin = lab.origin(hook).to_dict()
+    features = lab.features.fingerprint if lab.features else None
+    key = [name, task.fingerprint, origin, features, lab.settings.n_pairs, lab.settings.n_seeds, EDITION, versions()]
+    path = folder / f"{fingerprint(key)}.safetensors"
+    if path.is_file():
+        return Way(SteeringVector.load(path))
+    way = make(lab, task)
+    if way.vector is not None:
+        way.vector.save(path)
+    return way
+
+
+def _about(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "group": task.group,
+        "behaviour": task.behaviour,
+        "concept": task.concept,
+        "sign": task.sign,
+        "contrasts": len(task.contrasts),
+        "pool": None if task.pool is None else {"name": task.pool.name, "pairs": len(task.pool.pairs)},
+        "prompts": [len(task.choosing), len(task.reporting), len(task.elsewhere)],
+        "held_out": len(task.questions) or len(task.with_it),
+    }
+
+
+@cache
+def _opened(name: str) -> "Model":
+    """Open a model once in each process."""
+    return load_model(name)

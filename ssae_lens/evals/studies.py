@@ -1,0 +1,167 @@
+"""What every study shares: cells that are kept as they are done, processes to run them, and the shape of a result.
+
+A cell is one measurement: a dictionary of all that shapes it, and the numbers that it gave. With a folder, each is written
+as soon as it is done under the hash of its settings and of the versions of packages, and a study that was stopped takes up
+what is there.
+"""
+
+import json
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from ssae_lens.base.files import fingerprint, write_json, writing
+from ssae_lens.base.progress import progress
+from ssae_lens.base.versions import versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells that are run together, since they need the same thing.
+
+    Attributes
+    ----------
+    cells
+        Their settings.
+    run
+        Gives the cells with their numbers, in this order.
+    weight
+        How long it may take, in any unit: the heaviest job is begun first, so that none is left alone at the end.
+    """
+
+    cells: Sequence[Cell]
+    run: Callable[[], list[Cell]]
+    weight: float = 0.0
+
+
+def gather(jobs: Sequence[Job], *, workers: int | None, about: str, quiet: bool) -> list[Cell]:
+    """Run jobs in processes of one thread each (with one worker, in this process), and give all cells in their order."""
+    done: list[list[Cell]] = [[] for _ in jobs]
+    order = sorted(range(len(jobs)), key=lambda i: -jobs[i].weight)
+    total = sum(len(job.cells) for job in jobs)
+    with progress(total=total, unit="cell", about=about, quiet=quiet) as bar:
+        for i, cells in _each([(i, jobs[i].run) for i in order], workers or os.cpu_count() or 1):
+            done[i] = cells
+            bar.update(len(cells))
+    return [cell for cells in done for cell in cells]
+
+
+def filled(
+    cells: Sequence[Cell], folder: Path | None, make: Callable[[], Any], score: Callable[[Any, Cell], dict[str, Any]]
+) -> list[Cell]:
+    """Read the cells that were run before, and run and keep the others; `make` is called if there are any."""
+    found = [_kept(cell, folder) for cell in cells]
+    if all(found):
+        return found  # pyright: ignore[reportReturnType]
+    made = make()
+    with _one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what goes wrong in a fit is seen in its scores
+        for i, cell in enumerate(cells):
+            if found[i] is None:
+                found[i] = {"cell": cell, **score(made, cell)}
+                if folder is not None:
+                    write_json(_path(cell, folder), found[i])
+    return found  # pyright: ignore[reportReturnType]
+
+
+@dataclass(frozen=True, eq=False)
+class Result(ABC):
+    """What a study gave.
+
+    Attributes
+    ----------
+    cells
+        Each with ``cell`` (its settings) and its numbers.
+    about
+        What they were run with: seeds, versions, seconds taken.
+    """
+
+    cells: list[Cell]
+    about: dict[str, Any]
+    name: ClassVar[str]
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """The numbers, a row for each line of the study."""
+        return self._tabulated()
+
+    @abstractmethod
+    def text(self) -> str:
+        """Give the table to read in a terminal."""
+
+    @abstractmethod
+    def figure(self) -> Any:
+        """Give a plotly figure."""
+
+    @abstractmethod
+    def beaten(self) -> list[str]:
+        """Say where another does better than ours, or ours falls short."""
+
+    @abstractmethod
+    def _tabulated(self) -> "pd.DataFrame":
+        """Make the table."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything as JSON holds it: the table, its cells, and what they were run with."""
+        table = json.loads(self.table.to_json(orient="records") or "[]")
+        return {**self.about, "table": table, "cells": self.cells}
+
+    def save(self, folder: str | Path) -> None:
+        """Write the JSON and the figure, under the study's name."""
+        write_json(Path(folder) / f"{self.name}.json", self.to_json())
+        with writing(Path(folder) / f"{self.name}.html") as temporary:
+            self.figure().write_html(temporary, include_plotlyjs=True)
+
+
+def _each(jobs: list[tuple[int, Callable[[], list[Cell]]]], workers: int) -> Iterator[tuple[int, list[Cell]]]:
+    """Run numbered jobs, and give the cells of each as it ends."""
+    if workers == 1 or len(jobs) < 2:
+        yield from ((i, run()) for i, run in jobs)
+        return
+    from joblib import Parallel, delayed
+
+    parallel: Any = Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from parallel(delayed(_numbered)(i, run) for i, run in jobs)
+
+
+def _numbered(i: int, run: Callable[[], list[Cell]]) -> tuple[int, list[Cell]]:
+    return i, run()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep these small fits on one thread: handing them out costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _path(cell: Cell, folder: Path) -> Path:
+    return folder / f"{fingerprint([cell, versions()])}.json"
+
+
+def _kept(cell: Cell, folder: Path | None) -> Cell | None:
+    """Read a cell that was run before; one that cannot be read is run again."""
+    if folder is None or not _path(cell, folder).is_file():
+        return None
+    try:
+        kept = json.loads(_path(cell, folder).read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return kept if kept.get("cell") == cell else None

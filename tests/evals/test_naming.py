@@ -1,0 +1,100 @@
+"""What judges are told of latents, and what is made of their answers."""
+
+import numpy as np
+import pytest
+
+from ssae_lens.evals.describe import LatentDescription, ShownPair, SteeredText, differing_spans
+from ssae_lens.evals.judges import Answer
+from ssae_lens.evals.naming import changed_words, name_latents
+
+
+def described(latent, positive, negative=(), **more):
+    shown = [
+        [ShownPair(row, 1.0, source, target, *differing_spans(source, target)) for row, (source, target) in enumerate(side)]
+        for side in (positive, negative)
+    ]
+    return LatentDescription(latent, *shown, density=1.0, **more)
+
+
+TENSE = described(
+    4,
+    [("He is old", "She was old"), ("It is new", "It was new"), ("What is red", "What was blue")],
+    [("She was ill", "He is ill"), ("All was well", "All is well")],
+    promoted=[(" was", 3.0)],
+    suppressed=[(" is", -3.0)],
+    steered=[SteeredText("Now", 0.5, "it was"), SteeredText("Now", 0.0, "it is")],
+)
+WORDS = described(2, [("king", "queen"), ("man", "woman")], [("sister", "brother")])
+
+
+class Scripted:
+    """A judge that weighs the options by numbers it is given for each latent, then for each way."""
+
+    name = "scripted"
+
+    def __init__(self, *rounds):
+        self.rounds, self.asked = list(rounds), []
+
+    def answer(self, questions):
+        self.asked.append(list(questions))
+        return [
+            Answer(max(scores, key=lambda each: scores[each]), scores)
+            for question, row in zip(questions, self.rounds.pop(0), strict=True)
+            for scores in [dict(zip(question.options, row, strict=True))]
+        ]
+
+
+def test_words_that_change_both_ways_cancel():
+    lost, gained = changed_words(TENSE)
+    assert (lost[0], gained[0]) == (("is", 5), ("was", 5))
+    counts = dict(lost + gained)
+    # He → She along the latent, and She → He against it, which turned round is the same change.
+    assert (counts["he"], counts["she"]) == (2, 2)
+    assert dict(gained)["she"] == 2
+
+
+def test_what_is_seen_are_common_words_or_else_the_pairs():
+    judge = Scripted([[0, 0], [0, 0]])
+    name_latents([TENSE, WORDS], judge, ["a", "b"])
+    assert [each.seen for each in judge.asked[0]] == ["is, he → was, she", "king → queen, man → woman, brother → sister"]
+
+
+def test_a_reader_is_shown_everything():
+    judge = Scripted([[1.0, 0.0]], [[1.0, 0.0]])
+    name_latents([TENSE], judge, {"time_of_day": ("morning", "evening"), "tense": ("present", "past")})
+    question = judge.asked[0][0]
+    assert question.options == ("time of day (morning to evening)", "tense (present to past)")
+    for part in ("It is new\n  becomes It was new", "All was well", "' was'", "' is'", "+0.5: Now … it was", "+0: Now"):
+        assert part in question.prompt
+    assert "{" not in question.prompt
+
+
+def test_leanings_are_taken_off():
+    """The judge likes the first option whatever it sees; beyond that, latent i speaks for option i."""
+    scores = np.eye(5) + [10, 0, 0, 0, -3]
+    latents = [described(i, [("a", "b")]) for i in range(5)]
+    names = name_latents(latents, Scripted(scores.tolist()), list("abcde"))
+    assert [each.name for each in names] == list("abcde")
+    assert names[0].confidence == pytest.approx(np.exp(1) / (np.exp(1) + 4))
+    # Of one latent alone nothing is known of leanings.
+    assert name_latents(latents[2:3], Scripted(scores[2:3].tolist()), list("abcde"))[0].name == "a"
+
+
+def test_the_way_is_asked_for():
+    judge = Scripted([[3, 0], [0, 3], [3, 0]], [[0, 1], [1, 0]])
+    candidates = {"tense": ("present", "past"), "colour": ("", "")}
+    names = name_latents([TENSE, WORDS, TENSE], judge, candidates)
+    assert [(each.name, each.sign) for each in names] == [("tense", -1), ("colour", 1), ("tense", 1)]
+    assert [each.options for each in judge.asked[1]] == [("present to past", "past to present")] * 2
+
+
+def test_own_words_and_no_words():
+    class Free:
+        name = "free"
+
+        def answer(self, questions):
+            return [Answer("verb tense"), Answer(None, problem="down")]
+
+    names = name_latents([TENSE, WORDS], Free(), [])
+    assert [(each.latent, each.name, each.confidence) for each in names] == [(4, "verb tense", None), (2, None, None)]
+    assert names[1].answer.problem == "down"
