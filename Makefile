@@ -9,12 +9,12 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 JOBS   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 READY  := $(VENV)/.ready
 
-.PHONY: demo test unit lint bench docs clean setup
+.PHONY: demo test unit lint bench docs clean setup browser
 
 demo: $(READY)
 	$(BIN)/ssae-lens demo
 
-test: $(READY)
+test: $(READY) browser
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 unit: $(READY)
@@ -33,6 +33,11 @@ docs: $(READY)
 	$(BIN)/mkdocs build --strict
 
 setup: $(READY)
+
+# The page's tests drive a real browser, and say so where they skip for want of one.
+browser:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
 
 # torch first and alone: whichever build the machine's pip settings offer is then kept, and
 # nothing later pulls in another one with gigabytes of CUDA libraries behind it.
