@@ -187,6 +187,20 @@ def test_search_narrows_and_enter_opens(page):
     assert "0 found" in page.locator(".list").inner_text()
 
 
+def test_search_from_another_tab_leaves_no_tab_out_of_reach(page):
+    page.get_by_role("searchbox").fill("tense")
+    page.locator(".list").get_by_role("link", name="0 tense").wait_for()
+    page.get_by_role("tab", name="Overview").click()
+    page.locator("#panel-overview").wait_for()
+    assert page.title() == "Six latents"
+
+
+@pytest.mark.parametrize("place", ["constructor", "latent-", "%00", "latent-1e3"])
+def test_an_address_that_means_nothing_is_the_overview(page, place):
+    go(page, place)
+    page.locator("#panel-overview").wait_for()
+
+
 def test_a_latents_page(page):
     go(page, "latent-0")
     first = page.locator("ol.pairs li").first
@@ -244,7 +258,26 @@ def test_a_change_of_theme_redraws(page):
     before = page.evaluate(colour)
     page.emulate_media(color_scheme="dark")
     page.locator("#panel-comparison .plot:not(.js-plotly-plot)").first.wait_for(state="detached")
+    draw_all(page)
+    page.locator("#panel-comparison .xtick text").first.wait_for(state="attached")
     assert page.evaluate(colour) != before
+
+
+def test_the_policy_refuses_requests_and_other_scripts(page, complaints):
+    sent = page.evaluate("fetch('https://example.org').then(() => 'sent', () => 'refused')")
+    ran = page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            document.body.append(script);
+            script.remove();
+            return window.ran === true;
+        }"""
+    )
+    assert (sent, ran) == ("refused", False)
+    assert complaints
+    assert all("Content Security Policy" in each for each in complaints)
+    complaints.clear()
 
 
 def test_text_is_text_and_nothing_else(opened, written, shots):

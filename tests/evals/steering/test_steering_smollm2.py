@@ -15,7 +15,7 @@ def test_labels_steer_sentiment_and_chance_does_not():
         scales=(0.35,),
         multipliers=(-1.0, 0.0, 1.0),
         max_new_tokens=12,
-        n_contents=1,
+        n_contents=4,
         long_tasks=(),
         layer_tasks=(),
     )
