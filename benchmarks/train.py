@@ -221,9 +221,11 @@ def sweeping(repetitions: int, steps: int) -> float:
             for seed in range(5):
                 train(shifts, level=level, seed=seed, restarts=1, **given)
 
-    took = take_turns(
-        {"sweep": lambda: sweep(shifts, level=levels, seeds=5, **given), "each alone": one_after_another}, repetitions
-    )
+    def together() -> None:
+        # The same twenty, and no halves of the shifts beside them.
+        sweep(shifts, level=levels, seeds=5, halves=False, **given)
+
+    took = take_turns({"sweep": together, "each alone": one_after_another}, repetitions)
     for name, each in took.items():
         print(f"{name:>28} {statistics.median(each):>9.2f} s")
     return ratio(took, "each alone", "sweep")

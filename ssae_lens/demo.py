@@ -57,10 +57,11 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     print(f"2. {len(pool.pairs)} pairs of sentences; in each, one to three things change, and nothing says which:")
     print(f"     {row['source']}\n   → {row['target']}")
     shifts = capture_shifts(model, pool.pairs, HOOK, position="mean", path=out / "shifts.h5", quiet=quiet)
-    print(f"3. SSAEs learn from their shifts at {HOOK}; the width on which seeds agree is kept.")
+    print(f"3. SSAEs learn from their shifts at {HOOK}; the width of which most recurs in both halves is kept.")
     swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
     ssae = swept.best
-    for line in swept.table()[["d_sae", "udr_decoders", "loss", "sparsity"]].to_string(index=False).splitlines():
+    table = swept.table()[["d_sae", "udr_decoders", "recurring", "loss", "sparsity"]]
+    for line in table.to_string(index=False).splitlines():
         print(f"     {line}")
     concepts = match_concepts(ssae, shifts)
     print("4. Labels, looked at only now, say which latent is which concept:")

@@ -54,7 +54,7 @@ def sweep(
     json_out: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train SSAEs for widths, levels and seeds, and keep the one on which seeds agree.
+    """Train SSAEs for widths, levels and seeds, and keep the one of which most is found again in either half of the shifts.
 
     A configuration file may hold any setting of training besides these options, such as budget, steps or lr.
 
@@ -70,5 +70,5 @@ def sweep(
     keep_run(context, out)
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
-    print(f"{out}: the SSAE of d_sae={result.chosen.d_sae}, on whose directions the seeds agree.")
+    print(f"{out}: the SSAE of d_sae={result.chosen.d_sae}, of which most is found again in either half of the shifts.")
     write_numbers(context, json_out, {"settings": json.loads(str(table.to_json(orient="records")))})

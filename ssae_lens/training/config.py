@@ -28,7 +28,8 @@ class ProblemConfig:
         ``"relative"`` takes an L1 level as a share of the mean ``|code|`` of the unconstrained fit (the leading principal
         directions), so that one number means the same on every data set; ``"absolute"`` takes it as it is.
     budget
-        With no level, the share of the shifts' energy (as the encoder sees them) that reconstruction may lose.
+        With no level, the share of the shifts' energy (as the encoder sees them) that reconstruction may lose beyond what
+        so few latents must lose.
     sparsity
         ``"l1"`` is the mean ``|code|``. ``"smooth"`` starts as L1 and anneals into a count of active codes,
         Σ ``|h| / (1 + |h|/δ)`` with δ shrinking. ``"step"`` counts codes beyond a small threshold, with the gradient
@@ -44,7 +45,8 @@ class ProblemConfig:
         saved weights. None is ``"balanced"``, but ``"subspace"`` with ``"topk"``, whose choice of codes a scaling would
         change, and ``"none"`` with a `sample_norm`, which no map can be folded through.
     directions
-        How many leading directions; None takes as many as latents.
+        How many leading directions. None takes half as many again as latents (a weak concept lies partly beyond the
+        strongest directions), but as many as latents with ``"whiten"``, to which all directions are as strong.
     sample_norm
         ``"layer"`` standardises each shift before the encoder with a learned scale and offset (the reference code's second
         version); ``"standardise"`` does so without them and scales the output back (its first version).

@@ -5,6 +5,7 @@ A `Group` holds members of one width that share every batch. `train` runs one gr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ssae_lens.training.inputs import fit_input
 from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss
 from ssae_lens.training.problem import ShiftProblem
+from ssae_lens.training.refit import refitted
 from ssae_lens.training.solvers import formulation_for, make_optimizer
 
 # Results are measured on at most so many shifts, and the rows of the log on fewer.
@@ -93,6 +95,7 @@ class Group:
             solver.warmup,
             formulation_for(solver),
             torch.bfloat16 if solver.precision == "bfloat16" else torch.float32,
+            self.map.floor,
         )
         if solver.compile:
             self.members.loss_and_sparsity = torch.compile(self.members.loss_and_sparsity)
@@ -163,6 +166,19 @@ class Group:
         self.members.train()
         return codes
 
+    @cached_property
+    @torch.no_grad()
+    def decoders(self) -> Float[Tensor, "m h d"]:
+        """Members' decoder rows as they read in residual units, of any length. Asked for when training has ended."""
+        rows = self.map.restore(self.members.W_dec.detach())
+        if self.problem_config.kind != "smooth" or not self.problem_config.linear or self.problem_config.bias:
+            return rows
+        shifts = self.data.sample().to(self.device)
+        most = max(1, MEASURE_CODES // (len(self.seeds) * self.problem_config.d_sae))
+        shifts = shifts[:: -(-len(shifts) // most)]
+        codes = self.members.codes(self.map.apply(shifts), self.problem.measure)
+        return torch.stack([refitted(each, shifts, own) for each, own in zip(codes, rows, strict=True)])
+
     @torch.no_grad()
     def outcomes(self) -> list[Outcome]:
         """Measure every member on the data, and say how its bound stands."""
@@ -200,8 +216,8 @@ class Group:
         if self.problem.by_budget:
             if loss > bound * (1 + 5 * SLACK):
                 return "infeasible", (
-                    f"Reconstruction loses {loss:.3g} where the budget allows {bound:g}: with "
-                    f"d_sae={self.problem_config.d_sae} it cannot do better. Raise d_sae or the budget."
+                    f"Reconstruction loses {loss:.3g} where {bound:.3g} is allowed (with d_sae={self.problem_config.d_sae} "
+                    f"it must lose {self.map.floor:.3g}): that was not reached. Raise the steps or the budget."
                 )
             return "binding", f"Sparsity is {sparsity:.4g} a shift, with {loss:.3g} of the energy lost."
         if sparsity > bound * (1 + SLACK):
@@ -222,7 +238,7 @@ class Group:
     def ssae(self, member: int, metadata: dict[str, Any]) -> SSAE:
         """Give a member as an SSAE in residual units, with everything linear folded into its weights."""
         k = round(self.bounds[member]) if self.problem_config.kind == "topk" else None
-        return fold(self.members, member, self.map, metadata, k)
+        return fold(self.members, member, self.map, metadata, k, self.decoders[member])
 
 
 def _active(codes: Float[Tensor, "m b h"]) -> Float[Tensor, " m"]:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from sae_lens.saes.sae import SAEMetadata
+from torch import Tensor
 
 from ssae_lens.sae import SSAE, SSAEConfig
 from ssae_lens.training.inputs import InputMap
@@ -11,12 +13,22 @@ from ssae_lens.training.members import EPS, Members
 
 
 @torch.no_grad()
-def fold(members: Members, member: int, read: InputMap, metadata: dict[str, Any], k: int | None = None) -> SSAE:
-    """Give one member as an SSAE that reads shifts in residual units and whose decoder rows have unit length."""
+def fold(
+    members: Members,
+    member: int,
+    read: InputMap,
+    metadata: dict[str, Any],
+    k: int | None = None,
+    rows: Float[Tensor, "h d"] | None = None,
+) -> SSAE:
+    """Give one member as an SSAE that reads shifts in residual units and whose decoder rows have unit length.
+
+    With `rows`, in residual units, these are its decoder.
+    """
     problem = members.problem
-    W_enc, W_dec = members.W_enc[member], members.W_dec[member]
+    W_enc = members.W_enc[member]
     b_enc = torch.zeros_like(W_enc[0]) if members.b_enc is None else members.b_enc[member]
-    b_dec = torch.zeros_like(W_dec[0]) if members.b_dec is None else members.b_dec[member]
+    b_dec = torch.zeros_like(W_enc[:, 0]) if members.b_dec is None else members.b_dec[member]
     # The pre-bias: what the encoder subtracts from its input is a constant of its output.
     b_enc = b_enc - b_dec @ W_enc
     config: dict[str, Any] = {}
@@ -34,11 +46,12 @@ def fold(members: Members, member: int, read: InputMap, metadata: dict[str, Any]
         config["code_norm"] = problem.code_norm
     if k is not None:
         config["k"] = k
-    W_enc, W_dec, b_dec = read.fold(W_enc, W_dec, b_dec)
-    lengths = torch.linalg.vector_norm(W_dec, dim=1).clamp(min=1e-12)
+    W_enc, b_dec = read.fold(W_enc), read.restore(b_dec)
+    rows = read.restore(members.W_dec[member]) if rows is None else rows
+    lengths = torch.linalg.vector_norm(rows, dim=1).clamp(min=1e-12)
     d_in, d_sae = W_enc.shape
     ssae = SSAE(SSAEConfig(d_in=d_in, d_sae=d_sae, metadata=SAEMetadata(**metadata), **config))
-    state = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec / lengths[:, None], "b_dec": b_dec}
+    state = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": rows / lengths[:, None], "b_dec": b_dec}
     if "code_norm" in config:
         state["code_scale"] = members.code_scale[member] * lengths
         state["code_offset"] = members.code_offset[member] * lengths

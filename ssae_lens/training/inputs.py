@@ -5,6 +5,7 @@ reconstructions back. Shifts are not centred: the zero shift stays zero.
 """
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 import torch
 from jaxtyping import Float
@@ -17,16 +18,22 @@ from ssae_lens.training.config import ProblemConfig
 POWERS = {"subspace": 0.0, "balanced": 0.5, "whiten": 1.0, "zca": 1.0}
 # Directions smaller than this share of the largest are rounding, not data.
 SMALLEST = 1e-6
+# Directions for each latent, where nothing is said.
+MORE = 1.5
 
 
 @dataclass(frozen=True)
 class InputMap:
-    """The linear map before the encoder and the one after the decoder; None is the identity, but for `scale`."""
+    """The linear map before the encoder and the one after the decoder; None is the identity, but for `scale`.
+
+    `fit_mean_abs` and `floor` are of the unconstrained fit: its mean ``|code|``, and the share of the energy that it loses.
+    """
 
     encode: Float[Tensor, "d r"] | None
     decode: Float[Tensor, "r d"] | None
     scale: float
     fit_mean_abs: float
+    floor: float = 0.0
 
     def apply(self, shifts: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
         """Give what the encoder reads."""
@@ -36,13 +43,13 @@ class InputMap:
         """Give the width of what the encoder reads."""
         return d_in if self.encode is None else self.encode.shape[1]
 
-    def fold(
-        self, W_enc: Float[Tensor, "r h"], W_dec: Float[Tensor, "h r"], b_dec: Float[Tensor, " r"]
-    ) -> tuple[Float[Tensor, "d h"], Float[Tensor, "h d"], Float[Tensor, " d"]]:
-        """Give the weights that read and write shifts themselves (rows of W_dec are then of any length)."""
-        if self.encode is None or self.decode is None:
-            return W_enc * self.scale, W_dec / self.scale, b_dec / self.scale
-        return self.encode @ W_enc, W_dec @ self.decode, b_dec @ self.decode
+    def fold(self, W_enc: Float[Tensor, "r h"]) -> Float[Tensor, "d h"]:
+        """Give the encoder that reads shifts themselves."""
+        return W_enc * self.scale if self.encode is None else self.encode @ W_enc
+
+    def restore(self, read: Float[Tensor, "*n r"]) -> Float[Tensor, "*n d"]:
+        """Take what the encoder reads back to shifts. Rows of a decoder are then of any length."""
+        return read / self.scale if self.decode is None else read @ self.decode
 
 
 def fit_input(shifts: Float[Tensor, "n d"], problem: ProblemConfig) -> InputMap:
@@ -59,7 +66,8 @@ def fit_input(shifts: Float[Tensor, "n d"], problem: ProblemConfig) -> InputMap:
     elif problem.sample_norm == "none" and problem.level_unit == "relative":
         scale = 1 / shifts.norm(dim=1).mean().item()
     read = InputMap(_single(encode), _single(decode), scale, 0.0)
-    return replace(read, fit_mean_abs=_fit_mean_abs(read.apply(shifts), problem))
+    fit_mean_abs, floor = _unconstrained(read.apply(shifts), problem)
+    return replace(read, fit_mean_abs=fit_mean_abs, floor=floor)
 
 
 def _matrices(
@@ -71,8 +79,7 @@ def _matrices(
         return torch.diag(1 / spread), torch.diag(spread)
     sizes, vectors = torch.linalg.eigh(moments)
     sizes, vectors = sizes.flip(0).clamp(min=0), vectors.flip(1)
-    wanted = len(sizes) if problem.reading == "zca" else (problem.directions or problem.d_sae)
-    kept = min(wanted, max(1, int((sizes > SMALLEST * sizes[0]).sum())))
+    kept = min(_wanted(problem, len(sizes)), max(1, int((sizes > SMALLEST * sizes[0]).sum())))
     lengths = sizes[:kept].sqrt() ** POWERS[problem.reading]
     leading = vectors[:, :kept]
     encode, decode = leading / lengths, (leading * lengths).T
@@ -80,16 +87,25 @@ def _matrices(
     return (encode @ leading.T, leading @ decode) if problem.reading == "zca" else (encode, decode)
 
 
-def _fit_mean_abs(read: Float[Tensor, "n r"], problem: ProblemConfig) -> float:
-    """Give the mean |code| of the unconstrained fit: the leading principal directions, which no linear code betters."""
+def _wanted(problem: ProblemConfig, d_in: int) -> int:
+    """Give the number of directions to keep, if the data has so many."""
+    if problem.reading == "zca":
+        return d_in
+    return problem.directions or (problem.d_sae if problem.reading == "whiten" else ceil(MORE * problem.d_sae))
+
+
+def _unconstrained(read: Float[Tensor, "n r"], problem: ProblemConfig) -> tuple[float, float]:
+    """Give the mean |code| and the lost share of the leading principal directions, which no linear code betters."""
     if problem.sample_norm != "none":
         read = F.layer_norm(read, read.shape[-1:])
-    _, vectors = torch.linalg.eigh(read.T @ read)
+    sizes, vectors = torch.linalg.eigh((read.T @ read).double())
+    sizes, vectors = sizes.clamp(min=0), vectors.to(read.dtype)
+    floor = (sizes[: -problem.d_sae].sum() / sizes.sum()).item()
     codes = read @ vectors[:, -problem.d_sae :]
     if problem.code_norm != "none":
         by_batch = problem.code_norm == "batch"
         codes = F.batch_norm(codes, None, None, training=True) if by_batch else F.layer_norm(codes, codes.shape[-1:])
-    return codes.abs().sum(1).mean().item() / problem.d_sae
+    return codes.abs().sum(1).mean().item() / problem.d_sae, floor
 
 
 def _single(matrix: Tensor | None) -> Tensor | None:

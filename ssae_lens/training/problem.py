@@ -35,8 +35,9 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         Each member's level, or its budget where there is no level.
     loss
         How residuals become a loss.
-    fit_mean_abs
-        The mean ``|code|`` of the unconstrained fit: what a relative level is a share of.
+    fit_mean_abs, floor
+        Of the unconstrained fit: the mean ``|code|``, which a relative level is a share of, and the share of the energy
+        that it loses, which a budget is added to.
     warmup
         The share of training before bounds tighten.
     """
@@ -51,6 +52,7 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         warmup: float = 0.0,
         formulation: type[cooper.formulations.Formulation] = cooper.formulations.Lagrangian,
         dtype: torch.dtype = torch.float32,
+        floor: float = 0.0,
     ) -> None:
         super().__init__()
         self.members, self.problem, self.loss, self.dtype = members, problem, loss, dtype
@@ -60,9 +62,11 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         # Measures sum over latents; an L1 level is the mean.
         per_code = problem.d_sae if problem.kind == "l1" and not self.by_budget else 1
         self.bounds = bounds * per_code * (fit_mean_abs if relative else 1.0)
-        if self.by_budget and loss.kind == "absolute":
-            # A budget is a share of the energy, which this loss spreads over dimensions.
-            self.bounds = bounds * loss.energy / members.W_enc.shape[1]
+        if self.by_budget:
+            self.bounds = floor + bounds * (1 - floor)
+            if loss.kind == "absolute":
+                # A budget is a share of the energy, which this loss spreads over dimensions.
+                self.bounds = self.bounds * loss.energy / members.W_enc.shape[1]
         self.k = round(bounds[0].item()) if problem.kind == "topk" else None
         self.absolute = problem.level_unit == "absolute" and problem.kind == "l1" and not self.by_budget
         self.scale = torch.full_like(bounds, fit_mean_abs)

@@ -29,7 +29,7 @@ THREADS_FROM = 1 << 24
 
 
 class Run:
-    """Groups in training on one data set, with what is kept of it."""
+    """Groups in training on one data set (and some, perhaps, on parts of it), with what is kept of it."""
 
     def __init__(self, data: Rows | Stream, groups: Sequence[Group], *, seed: int, about: dict[str, Any]) -> None:
         self.data, self.groups, self.seed = data, groups, seed
@@ -67,6 +67,7 @@ class Run:
                 bar.update()
                 if self.step % log_every == 0 or self.step == self.solver.steps:
                     rows = [group.record(self.step) for group in self.groups]
+                    rows = [row for row, group in zip(rows, self.groups, strict=True) if group.data is self.data]
                     self._note(rows, bar, out)
                     if self._ended(rows):
                         break
@@ -80,19 +81,14 @@ class Run:
             (out / "checkpoint.pt").unlink(missing_ok=True)
 
     def _advance(self) -> None:
-        """Take a step of every group on one batch, read once."""
-        solver = self.solver
-        if isinstance(self.data, Rows):
-            pick = self.data.pick(self.step, solver.batch_size, self.seed)
-            batch = None
-            for group in self.groups:
-                if not group.holds_data and batch is None:
-                    batch = self.data.batch(self.step, solver.batch_size, self.seed)
-                group.step(self.step, pick if group.holds_data else batch)  # pyright: ignore[reportArgumentType]
-        else:
-            batch = self.data.batch(self.step, solver.batch_size, self.seed)
-            for group in self.groups:
-                group.step(self.step, batch)
+        """Take a step of every group on its data's batch, read once."""
+        read: dict[tuple[int, bool], torch.Tensor] = {}
+        for group in self.groups:
+            key = id(group.data), group.holds_data
+            if key not in read:
+                get = group.data.pick if isinstance(group.data, Rows) and group.holds_data else group.data.batch
+                read[key] = get(self.step, self.solver.batch_size, self.seed)
+            group.step(self.step, read[key])
         self.step += 1
 
     def _ended(self, rows: list[dict[str, Any]]) -> bool:

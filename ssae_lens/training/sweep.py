@@ -1,7 +1,7 @@
 """`sweep`: many SSAEs in one program, and the choice among them that needs no labels.
 
-Members of one width share their input map and run side by side; all share every batch. UDR, the agreement of seeds,
-chooses width and level: a setting at which every seed finds the same directions has found something that is there.
+Members of one width share their input map and run side by side; all share every batch. What is chosen is the setting of
+which most is found again: each is also fitted to either half of the shifts, and a latent that both halves give is there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from ssae_lens.base import checks
 from ssae_lens.base.files import write_json
-from ssae_lens.metrics import udr
+from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.metrics.udr import UDR
 from ssae_lens.sae import SSAE
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
-from ssae_lens.training.data import open_data
+from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.fit import Group, Outcome
 from ssae_lens.training.runs import Run
 from ssae_lens.training.train import best_of, check_device, check_level, finished, warn_of_few
@@ -28,9 +29,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# Of how many seeds the best is taken in either half, and the least shifts that are worth halving.
+HALF_SEEDS, LEAST_ROWS = 4, 8
+
+
 @dataclass(frozen=True)
 class Setting:
-    """One width and bound of a sweep, with its seeds' outcomes and how far they agree."""
+    """One width and bound of a sweep.
+
+    Attributes
+    ----------
+    outcomes, udr
+        Of its seeds, and how far they agree.
+    again
+        For each latent of the fit to one half of the shifts, its |cosine| with its match in the fit to the other.
+    """
 
     d_sae: int
     level: float | None
@@ -39,6 +52,12 @@ class Setting:
     udr: UDR
     _group: Group = field(repr=False)
     _members: range = field(repr=False)
+    again: Float[np.ndarray, " k"] | None = field(default=None, repr=False)
+
+    @property
+    def recurring(self) -> float:
+        """How many latents are found again less those that are not, Σ cos² − (1 − cos²). NaN without halves."""
+        return float("nan") if self.again is None else float((2 * self.again**2 - 1).sum())
 
 
 @dataclass(frozen=True)
@@ -57,12 +76,15 @@ class Sweep:
 
     @property
     def chosen(self) -> Setting:
-        """The setting on whose directions the seeds agree most, of those that met their bound; no label is looked at.
+        """The setting of which most is `recurring`, of those that met their bound; no label is looked at.
 
-        Agreement within half a percent counts as equal, and then the wider setting is taken: a few latents too many
-        split nothing while the seeds still agree, too few must merge.
+        Latents too few merge concepts, in other ways in each half; of latents too many, some follow what only one half has.
+        Where halves were not fitted it is the setting on whose directions the seeds agree most. Agreement within half a
+        percent counts as equal, and then the wider setting is taken.
         """
         met = [each for each in self.settings if any(one.status == "binding" for one in each.outcomes)] or self.settings
+        if all(each.again is not None for each in met):
+            return max(met, key=lambda each: each.recurring)
         most = max(each.udr.decoders for each in met)
         return max(
             (each for each in met if each.udr.decoders >= most - 0.005),
@@ -121,6 +143,7 @@ class Sweep:
             "budget": each.budget if each.level is None else None,
             "udr_codes": each.udr.codes,
             "udr_decoders": each.udr.decoders,
+            "recurring": each.recurring,
             **{name: mean(name) for name in ("loss", "sparsity", "mean_abs", "active", "multiplier")},
             "status": ", ".join(sorted({one.status for one in each.outcomes})),
         }
@@ -133,6 +156,7 @@ def sweep(
     level: Sequence[float] | float | None = None,
     budget: Sequence[float] | float | None = None,
     seeds: Sequence[int] | int = 5,
+    halves: bool = True,
     preset: str | None = None,
     out: str | Path | None = None,
     device: str | torch.device | None = None,
@@ -150,6 +174,9 @@ def sweep(
         The widths, and the levels or (without levels) the budgets, to try: one or several of each.
     seeds
         The seeds, or how many.
+    halves
+        Fit every setting to either half of the shifts as well, from up to four of the seeds, and choose by what is found
+        again. False (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
     out
         A folder for the log, the table and the best SSAE; an interrupted sweep goes on when called again.
     **given
@@ -169,28 +196,24 @@ def sweep(
     checks.whole("the number of seeds", len(seeds), 2, "UDR compares seeds; `train` fits one.")
     if levels and budgets:
         raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
-    place, groups, solver = check_device(device), [], SolverConfig()
-    data = None
+    place, solver = check_device(device), SolverConfig()
+    groups: list[list[Group]] = []
+    parts: list[Rows | Stream] = []
     for width in widths:
         several = {"level": levels} if levels else ({"budget": budgets} if budgets else {})
         problems = list(_problems(preset, {"d_sae": width, **given}, several))
         solver = problems[0][1]
-        data = data or open_data(shifts, solver.batch_size)
-        warn_of_few(data, problems[0][0])
-        for part, bounds in _parts(problems, seeds):
-            groups.append(Group(data, part[0], solver, seeds * len(part), bounds, place))
-            for problem in part:
-                check_level(problem, groups[-1])
-    assert data is not None
-    used = as_dict(groups[0].problem_config, solver)
-    run = Run(
-        data,
-        groups,
-        seed=min(seeds),
-        about={"settings": used, "d_sae": widths, "bounds": levels or budgets, "seeds": seeds},
-    )
+        parts = parts or _data(open_data(shifts, solver.batch_size), halves=halves)
+        warn_of_few(parts[0], problems[0][0])
+        for together in _together(problems):
+            groups.append([_group(each, together, solver, seeds, place, half=each is not parts[0]) for each in parts])
+            for problem in together:
+                check_level(problem, groups[-1][0])
+    used = as_dict(groups[0][0].problem_config, solver)
+    about = {"settings": used, "d_sae": widths, "bounds": levels or budgets, "seeds": seeds, "halves": len(parts) > 1}
+    run = Run(parts[0], [each for trio in groups for each in trio], seed=min(seeds), about=about)
     run.go(None if out is None else Path(out), quiet=quiet, checkpoint_every=checkpoint_every)
-    result = Sweep([each for group in groups for each in _settings_of(group, len(seeds))], shifts, used)
+    result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds))], shifts, used)
     if out is not None:
         write_json(Path(out) / "sweep.json", result.table().to_dict(orient="records"))
         result.best.save_model(out)
@@ -214,33 +237,59 @@ def _problems(
         yield settings(preset, **given)
 
 
-def _parts(
-    problems: list[tuple[ProblemConfig, SolverConfig]], seeds: list[int]
-) -> Iterator[tuple[list[ProblemConfig], list[float]]]:
+def _data(data: Rows | Stream, *, halves: bool) -> list[Rows | Stream]:
+    """Give the data and, where they are wanted and can be had, its halves."""
+    return [data, *data.halves()] if halves and isinstance(data, Rows) and data.n >= LEAST_ROWS else [data]
+
+
+def _together(problems: list[tuple[ProblemConfig, SolverConfig]]) -> list[list[ProblemConfig]]:
     """Give what runs side by side: every bound at once, but for top-k, whose k is one for all members."""
     configs = [problem for problem, _ in problems]
-    together = [[each] for each in configs] if configs[0].kind == "topk" else [configs]
-    for part in together:
-        yield part, [_bound(each) for each in part for _ in seeds]
+    return [[each] for each in configs] if configs[0].kind == "topk" else [configs]
+
+
+def _group(
+    data: Rows | Stream,
+    problems: list[ProblemConfig],
+    solver: SolverConfig,
+    seeds: list[int],
+    place: torch.device,
+    *,
+    half: bool,
+) -> Group:
+    seeds = seeds[:HALF_SEEDS] if half else seeds
+    bounds = [_bound(each) for each in problems for _ in seeds]
+    return Group(data, problems[0], solver, seeds * len(problems), bounds, place)
 
 
 def _bound(problem: ProblemConfig) -> float:
     return problem.budget if problem.level is None else problem.level
 
 
-def _settings_of(group: Group, n_seeds: int) -> Iterator[Setting]:
-    """Give a group's settings with the agreement of their seeds."""
+def _settings_of(groups: list[Group], n_seeds: int) -> Iterator[Setting]:
+    """Give the settings of a group and its halves, with what agrees."""
+    group = groups[0]
     outcomes = group.outcomes()
     codes = group.codes()
-    decoders = group.members.W_dec.detach()
-    if group.map.decode is not None:
-        decoders = decoders @ group.map.decode
-    for begin in range(0, len(outcomes), n_seeds):
+    halves = [(each, each.outcomes(), min(n_seeds, HALF_SEEDS)) for each in groups[1:]]
+    for number, begin in enumerate(range(0, len(outcomes), n_seeds)):
         members = range(begin, begin + n_seeds)
         problem = group.problem_config
         bound = group.bounds[begin]
         problem = replace(problem, level=bound) if problem.level is not None else replace(problem, budget=bound)
-        agreement = udr([codes[i] for i in members], [decoders[i] for i in members])
+        agreement = udr([codes[i] for i in members], [group.decoders[i] for i in members])
+        best = [
+            half.decoders[number * few + best_of(found[number * few : (number + 1) * few])]
+            for half, found, few in halves
+        ]
+        again = mcc_decoders(best[0], best[1]).per_factor if best else None
         yield Setting(
-            problem.d_sae, problem.level, problem.budget, outcomes[begin : begin + n_seeds], agreement, group, members
+            problem.d_sae,
+            problem.level,
+            problem.budget,
+            outcomes[begin : begin + n_seeds],
+            agreement,
+            group,
+            members,
+            again,
         )

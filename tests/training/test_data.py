@@ -40,6 +40,14 @@ def test_an_epoch_gives_each_row_once_and_the_next_another_order(values):
     assert not torch.equal(again.pick(7, 20, seed=2), rows.pick(7, 20, seed=1))
 
 
+def test_halves_share_no_row_and_leave_none_out(values):
+    first, second = Rows(values.numpy()).halves()
+    assert (first.n, second.n) == (N // 2, N // 2)
+    both = torch.cat([first.sample(), second.sample()])
+    assert sorted(both.tolist()) == sorted(values.tolist())
+    torch.testing.assert_close(first.batch(0, N // 2, 0).sort(0).values, values[::2].sort(0).values)
+
+
 def test_fewer_rows_than_a_batch(values):
     assert sorted(Rows(values[:5].numpy()).pick(3, 256, 0).tolist()) == list(range(5))
 

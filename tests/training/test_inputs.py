@@ -34,10 +34,12 @@ def test_what_the_encoder_reads(kind, shifts):
 @pytest.mark.parametrize("kind", ["balanced", "subspace", "whiten"])
 def test_there_and_back_is_the_projection_onto_leading_directions(kind, shifts):
     found = fit_input(shifts, problem(kind))
-    assert found.encode.shape == (D, R)
-    torch.testing.assert_close((found.encode @ found.decode).double(), leading(shifts, R), rtol=0, atol=1e-4)
-    torch.testing.assert_close(found.decode @ found.encode, torch.eye(R), rtol=0, atol=1e-4)
-    assert fit_input(shifts, problem(kind, directions=8)).encode.shape == (D, 8)
+    assert found.encode.shape == (D, R if kind == "whiten" else 8)
+    torch.testing.assert_close(
+        (found.encode @ found.decode).double(), leading(shifts, len(found.decode)), rtol=0, atol=1e-4
+    )
+    torch.testing.assert_close(found.decode @ found.encode, torch.eye(len(found.decode)), rtol=0, atol=1e-4)
+    assert fit_input(shifts, problem(kind, directions=7)).encode.shape == (D, 7)
 
 
 @pytest.mark.parametrize("kind", ["zca", "standardise"])
@@ -51,7 +53,7 @@ def test_scales_of_the_directions(kind, power, shifts):
     """Second moments, from the data's own to equal ones: balanced is half way on a log scale."""
     read = fit_input(shifts, problem(kind)).apply(shifts).double()
     moments = read.T @ read / len(read)
-    sizes = torch.linalg.svdvals(shifts.double())[:R].square() ** power
+    sizes = torch.linalg.svdvals(shifts.double())[: len(moments)].square() ** power
     wanted = torch.diag(sizes / sizes.sum() * moments.trace())
     torch.testing.assert_close(moments, wanted, rtol=0, atol=1e-4)
 
@@ -88,12 +90,9 @@ def test_fold(kind, shifts):
     """Weights that read what the map gives, and those that read shifts, do the same."""
     found = fit_input(shifts, problem(kind))
     width = found.width(D)
-    W_enc, W_dec, b_dec = torch.randn(width, R), torch.randn(R, width), torch.randn(width)
-    folded = found.fold(W_enc, W_dec, b_dec)
-    codes = found.apply(shifts) @ W_enc
-    torch.testing.assert_close(shifts @ folded[0], codes, rtol=1e-3, atol=1e-3)
-    read = shifts @ folded[0] @ folded[1] + folded[2]
-    torch.testing.assert_close(found.apply(read), codes @ W_dec + b_dec, rtol=1e-3, atol=1e-3)
+    W_enc, rows = torch.randn(width, R), torch.randn(R, width)
+    torch.testing.assert_close(shifts @ found.fold(W_enc), found.apply(shifts) @ W_enc, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.apply(found.restore(rows)), rows, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["balanced", "zca", "none"])
@@ -107,6 +106,14 @@ def test_fit_mean_abs_is_that_of_principal_components(kind, shifts):
         return
     codes = TruncatedSVD(R, algorithm="arpack" if read.shape[1] > R else "randomized").fit_transform(read)
     assert found.fit_mean_abs == pytest.approx(abs(codes).mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "subspace", "whiten", "none"])
+def test_floor_is_what_principal_components_lose(kind, shifts):
+    found = fit_input(shifts, problem(kind))
+    sizes = torch.linalg.svdvals(found.apply(shifts).double()).square()
+    assert found.floor == pytest.approx((sizes[R:].sum() / sizes.sum()).item(), abs=1e-5)
+    assert (found.floor > 0.01) == (kind != "whiten")
 
 
 def test_fit_mean_abs_is_of_what_is_normalised(shifts):

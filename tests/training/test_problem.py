@@ -75,6 +75,13 @@ def test_budget(shifts):
     torch.testing.assert_close(heard, (lost.detach() / budgets - 1).clamp(-1, 1))
 
 
+def test_a_budget_is_beyond_what_must_be_lost():
+    problem = make_problem()
+    config = problem.problem
+    more = ShiftProblem(problem.members, config, torch.tensor([0.1, 0.3]), Loss("share", 2.0), FIT, floor=0.4)
+    torch.testing.assert_close(more.bounds, torch.tensor([0.4 + 0.6 * 0.1, 0.4 + 0.6 * 0.3]))
+
+
 def test_budget_of_an_absolute_loss_is_of_its_energy():
     problem = make_problem(loss="absolute")
     torch.testing.assert_close(problem.bounds, torch.tensor([0.1, 0.3]) * 2.0 / R)

@@ -88,6 +88,36 @@ def test_what_is_chosen():
     assert chosen((4, 0.9, "slack"), (8, 1.0, "slack")) == 8
 
 
+def test_what_is_found_again_chooses():
+    def setting(d_sae, again, status="binding"):
+        outcome = Outcome(0, 0.1, status, "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        one = type("Agreement", (), {"decoders": 1.0, "codes": 1.0})()
+        return Setting(d_sae, None, 0.02, [outcome], one, None, range(1), np.array(again))
+
+    found, missed = 1.0, 0.5
+    settings = [setting(2, [found] * 2), setting(3, [found] * 3), setting(5, [found] * 3 + [missed] * 2)]
+    assert [each.recurring for each in settings] == pytest.approx([2, 3, 3 - 2 * 0.5])
+    assert Sweep(settings, None, {}).chosen.d_sae == 3
+    unmet = setting(9, [found] * 9, "infeasible")
+    assert Sweep([*settings, unmet], None, {}).chosen.d_sae == 3
+
+
+def test_halves_are_fitted_apart(world):
+    swept = sweep(world.shifts, d_sae=4, seeds=2, **QUICK)
+    assert swept.settings[0].again.shape == (4,)
+    assert swept.table()["recurring"][0] == pytest.approx((2 * swept.settings[0].again ** 2 - 1).sum())
+    without = sweep(world.shifts, d_sae=4, seeds=2, halves=False, **QUICK)
+    assert without.settings[0].again is None
+    assert np.isnan(without.settings[0].recurring)
+    for name, value in without.ssae(0).state_dict().items():
+        assert torch.equal(swept.ssae(0).state_dict()[name], value)
+    # Twice every shift: halves are alike, and so is what is found in them.
+    twice = sweep(world.shifts.repeat_interleave(2, dim=0), d_sae=4, seeds=2, **QUICK)
+    np.testing.assert_allclose(twice.settings[0].again, 1, atol=1e-5)
+    stream = sweep(iter([world.shifts] * 40), d_sae=4, seeds=2, **QUICK)
+    assert stream.settings[0].again is None
+
+
 def test_one_of_each_is_enough_and_ranges_are_lists(world):
     assert len(sweep(world.shifts, d_sae=4, seeds=range(2), **QUICK).settings) == 1
     assert len(sweep(world.shifts, d_sae=np.array([3, 4]), level=(0.3, 0.4), seeds=2, **QUICK).settings) == 4

@@ -130,9 +130,9 @@ def test_a_slack_bound_is_said_in_words():
 
 
 def test_an_infeasible_bound_is_said_in_words(world):
-    with pytest.warns(UserWarning, match="The constraint is infeasible.*Raise d_sae or the budget"):
-        ssae = train(world.shifts, **{**QUICK, "d_sae": 2, "steps": 200}, directions=5)
-    assert ssae.outcome.loss > 0.01
+    with pytest.warns(UserWarning, match="The constraint is infeasible.*Raise the steps or the budget"):
+        ssae = train(world.shifts, **{**QUICK, "steps": 3})
+    assert ssae.outcome.loss > 0.1
     with pytest.warns(UserWarning, match="infeasible.*Raise the level, the steps or dual_lr"):
         train(world.shifts, **{**QUICK, "steps": 3}, level=0.1)
 
