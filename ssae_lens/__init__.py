@@ -11,6 +11,8 @@ from ssae_lens import sae as _sae
 
 if TYPE_CHECKING:
     from ssae_lens.dashboard import dashboard
+    from ssae_lens.evals.describe import describe_latents
+    from ssae_lens.evals.matching import match_concepts
     from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
     from ssae_lens.models import load_model
     from ssae_lens.pairs import load_pairs
@@ -32,9 +34,11 @@ _HOMES = {
     "TrainingSSAEConfig": "sae",
     "capture_shifts": "hooks",
     "dashboard": "dashboard",
+    "describe_latents": "evals.describe",
     "generate_sweep": "hooks",
     "load_model": "models",
     "load_pairs": "pairs",
+    "match_concepts": "evals.matching",
     "open_shifts": "shifts",
     "steer": "hooks",
     "sweep": "training",
@@ -51,9 +55,11 @@ __all__ = [
     "TrainingSSAEConfig",
     "capture_shifts",
     "dashboard",
+    "describe_latents",
     "generate_sweep",
     "load_model",
     "load_pairs",
+    "match_concepts",
     "open_shifts",
     "steer",
     "sweep",

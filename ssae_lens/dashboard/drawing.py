@@ -29,7 +29,7 @@ def figure(title: str, alt: str, data: list[dict[str, Any]], *, height: int = 32
 
 def template(*, dark: bool) -> dict[str, Any]:
     """Give plotly's template for a theme; all but colours is the same in both."""
-    ink, grid, middle = ("#dfe3e8", "#363c46", "#1b1f26") if dark else ("#22262b", "#dfe2e6", "#f7f7f7")
+    ink, grid, middle = ("#dfe3e8", "#363c46", "#2b313b") if dark else ("#22262b", "#dfe2e6", "#e9ebee")
     ends = ("#6db3f2", "#f5a45c") if dark else ("#1f66ad", "#b85108")
     axis = {"gridcolor": grid, "linecolor": grid, "zerolinecolor": grid, "automargin": True, "title": {"standoff": 8}}
     return {

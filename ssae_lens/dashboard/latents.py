@@ -51,8 +51,8 @@ class Latents:
         if self.broken.any():
             self.decoder = np.where(self.broken[:, None], 0, self.decoder)
             self.codes = None if self.codes is None else np.where(self.broken, 0, self.codes)
-        self.labels = shifts.labels if isinstance(shifts, ShiftStore) else None
         self.concepts = shifts.concepts if isinstance(shifts, ShiftStore) else []
+        self.labels = shifts.labels if isinstance(shifts, ShiftStore) and self.concepts else None
 
     def __len__(self) -> int:
         return len(self.decoder)

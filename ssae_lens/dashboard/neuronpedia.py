@@ -4,6 +4,7 @@ Both are as SAEDashboard 0.8.0 writes them (`NeuronpediaDashboardBatch.to_dict` 
 `export_neuronpedia_dashboards` turns the former into what Neuronpedia imports. Neither package is needed.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from ssae_lens.base.files import write_json
+from ssae_lens.base.files import writing
 from ssae_lens.dashboard.drawing import jsonable
 from ssae_lens.dashboard.latents import Latents
 from ssae_lens.hooks.sites import layer_of
@@ -73,8 +74,7 @@ def write_neuronpedia(
     shared = {"n_prompts_total": len(shifts), "dataset": str(shifts.pairs.get("name", ""))}
     features = [_feature(latents, latent, related[latent], said.get(latent)) | shared for latent in range(len(latents))]
     batch = {"model_id": model_id or origin.model_name, "layer": layer_of(origin.hook_name) or 0, "sae_set": sae_set}
-    write_json(path, batch | {"sae_id_suffix": None, "features": jsonable(features, digits=6)})
-    return Path(path)
+    return _write(path, batch | {"sae_id_suffix": None, "features": jsonable(features, digits=6)})
 
 
 def write_vector_set(
@@ -122,7 +122,13 @@ def write_vector_set(
         "device": "cpu",
         "model_from_pretrained_kwargs": {},
     }
-    write_json(path, {"vectors": [each.direction.tolist() for each in by_name.values()], "config": config})
+    return _write(path, {"vectors": [each.direction.tolist() for each in by_name.values()], "config": config})
+
+
+def _write(path: str | Path, value: Any) -> Path:
+    """Write JSON for programs: without the line of its own that each number of a vector would have."""
+    with writing(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     return Path(path)
 
 

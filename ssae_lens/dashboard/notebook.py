@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ssae_lens.sae import SSAE
 
 PAIRS = 5
+# Between figures, for the names below one and the title of the next, in pixels.
+GAP = 110
 
 
 def dashboard(
@@ -89,7 +91,7 @@ def _together(title: str, drawings: Sequence[Drawing], tables: Sequence[dict[str
         specs=specs or None,
         row_heights=heights or None,
         subplot_titles=[each["title"] for each in (*drawings, *tables)],
-        vertical_spacing=70 / (sum(heights) + 70 * len(heights)) if len(heights) > 1 else None,
+        vertical_spacing=GAP / (sum(heights) + GAP * (len(heights) - 1)) if len(heights) > 1 else None,
         horizontal_spacing=0.15,
     )
     for i, drawing in enumerate(drawings):
@@ -106,8 +108,8 @@ def _together(title: str, drawings: Sequence[Drawing], tables: Sequence[dict[str
             shown.layout[colours] = {**axis, "autocolorscale": True, "colorbar": bar}
     for i, each in enumerate(tables):
         shown.add_trace(go.Table(**each["table"]), row=n_rows + i + 1, col=1)
-    height = sum(heights) + 70 * (len(heights) + 1)
-    return shown.update_layout(template=template(dark=False), title=title, height=height, margin={"t": 90})
+    height = sum(heights) + GAP * len(heights) + 90
+    return shown.update_layout(template=template(dark=False), title=title, height=height, margin={"t": 90, "b": GAP})
 
 
 def _coloured_by(trace: dict[str, Any], colours: str) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _table(title: str, heads: list[str], columns: list[list[str]], widths: list[
     cells = {"values": columns, "align": "left", "height": 24}
     table = {"header": {"values": heads, "align": "left"}, "cells": cells, "columnwidth": widths}
     lines = sum(1 + max(len(row[i]) for i in range(len(row))) // 70 for row in zip(*columns, strict=True))
-    return {"title": title, "height": min(600, 40 + 26 * lines), "table": table}
+    return {"title": title, "height": min(600, 36 + 32 * lines), "table": table}
 
 
 def _bold(text: str, spans: Sequence[Span]) -> str:

@@ -60,7 +60,9 @@ def strengths_figure(
         "hovertemplate": hover + "<extra></extra>",
     }
     never = int((density == 0).sum())
-    alt = f"Strength over density of {count(len(names), 'latent')}" + (f"; {never} never fire." if never else ".")
+    alt = f"Strength over density of {count(len(names), 'latent')}" + (
+        f"; {never} of them never active." if never else "."
+    )
     return figure(
         "Latents by strength and density"
         if stability is None
@@ -96,8 +98,8 @@ def concepts_figure(names: Sequence[str], concepts: Sequence[str], values: Float
     """Draw the correlation of every latent shown with every labelled concept."""
     best = abs(values).max(axis=0)
     alt = (
-        f"Correlations of {count(len(names), 'latent')} with {count(len(concepts), 'labelled concept')}; "
-        f"{count(int((best >= 0.5).sum()), 'concept')} of them with a latent of 0.5 or more."
+        f"Correlations of {count(len(names), 'latent')} with {count(len(concepts), 'labelled concept')}, of which "
+        f"{int((best >= 0.5).sum())} have a latent of 0.5 or more."
     )
     return _map("Correlation of codes with labelled concepts", alt, concepts, names, values, "correlation")
 
@@ -158,7 +160,7 @@ def training_figure(history: Sequence[Mapping[str, Any]], names: Sequence[str] =
         for p, name in enumerate(panels)
     ]
     several = f", {LINES_SHOWN} of {members} members" if members > LINES_SHOWN else ""
-    whose = ", ".join(names) if members <= LINES_SHOWN else f"{members} members"
+    whose = " and ".join(names) if members <= 2 else f"{members} members"
     alt = f"{', '.join(panels).capitalize()} of {whose} over {steps[-1]} steps."
     return figure(f"Training{several}", alt, lines, height=150 * len(panels) + 60, **stacked(panels, "step"))
 
@@ -193,7 +195,7 @@ def _map(
         title,
         alt,
         [cells],
-        height=min(720, 170 + 16 * max(12, len(y))),
+        height=min(540, 170 + 16 * max(12, len(y))),
         xaxis={**axis, "tickangle": -90},
         yaxis={**axis, "autorange": "reversed"},
         coloraxis={"cmin": -1, "cmax": 1, "colorbar": {"title": {"text": what}}},

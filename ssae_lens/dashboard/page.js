@@ -5,6 +5,7 @@ const ROWS = 50;
 const panels = {};
 const shown = new Set();
 let selected = null;
+let lastLatent = REPORT.latents[0]?.latent;
 
 const SHOW = {
   overview(panel) {
@@ -139,11 +140,13 @@ function route() {
   if (place === "main") return;
   const asked = /^latent-(\d+)$/.exec(place);
   if (!asked && place !== "latents") {
-    select(place in TABS ? place : "overview");
+    select(Object.hasOwn(TABS, place) ? place : "overview");
+    document.title = REPORT.title;
     return;
   }
   const moved = selected !== null;
-  const latent = asked ? Number(asked[1]) : REPORT.latents[0]?.latent;
+  const latent = asked ? Number(asked[1]) : lastLatent;
+  if (byNumber.has(latent)) lastLatent = latent;
   select("latents");
   const { list, page } = panels.latents;
   if (latent === undefined) {
@@ -185,8 +188,8 @@ function begin() {
   const input = document.getElementById("query");
   input.addEventListener("input", () => {
     query = input.value;
-    if (selected !== "latents") select("latents");
-    fill(panels.latents.list, latentList(null));
+    if (selected !== "latents") location.hash = "latents";
+    else fill(panels.latents.list, latentList(lastLatent));
   });
   document.getElementById("search").addEventListener("submit", (event) => {
     event.preventDefault();

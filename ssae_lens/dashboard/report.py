@@ -51,6 +51,15 @@ class Report:
     about
         Names and values to show at the top: the model, the hook, versions.
 
+    Attributes
+    ----------
+    latents
+        A row for each latent.
+    details
+        What each latent's page shows, by its number.
+    overview, comparison, decomposition
+        What the other tabs show.
+
     Examples
     --------
     >>> import torch
@@ -63,11 +72,11 @@ class Report:
 
     title: str
     about: dict[str, Any] = field(default_factory=dict)
-    latents: list[dict[str, Any]] = field(default_factory=list)
-    details: dict[int, dict[str, Any]] = field(default_factory=dict)
-    overview: dict[str, Drawing] = field(default_factory=dict)
-    comparison: dict[str, Any] = field(default_factory=dict)
-    decomposition: dict[str, Any] = field(default_factory=dict)
+    latents: list[Row] = field(default_factory=list, init=False)
+    details: dict[int, dict[str, Any]] = field(default_factory=dict, init=False)
+    overview: dict[str, Drawing] = field(default_factory=dict, init=False)
+    comparison: dict[str, Any] = field(default_factory=dict, init=False)
+    decomposition: dict[str, Any] = field(default_factory=dict, init=False)
 
     def add_latents(
         self,
@@ -108,6 +117,7 @@ class Report:
         curves = dict(by("latent", rows_of("steering", steering, ("latent", "scale"))))
         for latent in curves:
             latents.require(latent)
+        curves = {latent: rows for latent, each in curves.items() if (rows := _measured(each))}
         names = with_names(len(latents), concepts)
         self.latents = [
             {
@@ -243,8 +253,13 @@ def _vectors(
 
 
 def _figures_of_task(rows: list[Row]) -> list[Drawing]:
-    measured = [row for row in rows if known(row.get("behaviour")) or known(row.get("coherence"))]
-    return [dose_figure(measured), pareto_figure(measured)] if measured else []
+    rows = _measured(rows)
+    scaled = any(known(row["scale"]) for row in rows)
+    return [*([dose_figure(rows)] if scaled else []), *([pareto_figure(rows)] if rows else [])]
+
+
+def _measured(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if known(row.get("behaviour")) or known(row.get("coherence"))]
 
 
 def _best_products(rows: list[Row]) -> list[Row]:

@@ -11,11 +11,22 @@ from jaxtyping import Float
 
 @dataclass(frozen=True)
 class Found:
-    """A method's answer: its directions, and how it reads and writes shifts."""
+    """A method's answer: its directions, and how it reads and writes shifts.
+
+    Attributes
+    ----------
+    directions
+        One for each latent, of any length.
+    encode, decode
+        From shifts to codes, and back.
+    of_activations
+        Whether it reads activations instead, so that a shift's codes are the difference of its two sides'.
+    """
 
     directions: Float[np.ndarray, "k d"]
     encode: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
+    of_activations: bool = False
 
 
 def linear(

@@ -13,7 +13,7 @@ def test_points_are_the_latents():
     assert (points["x"], points["y"], points["marker"]["color"]) == ([0, 0.5], [1, 2], [0.1, 0.9])
     assert points["text"][0] == "0 &lt;a&gt;"
     assert points["customdata"] == [0, 1]
-    assert "1 never fire" in drawn["alt"]
+    assert "1 of them never active" in drawn["alt"]
 
 
 def test_maps_show_every_cell():

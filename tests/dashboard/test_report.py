@@ -86,6 +86,17 @@ def test_scores_are_those_given_or_the_best_products(data):
     assert best["tense", "caa"]["score"] == max(row["behaviour"] * row["coherence"] for row in rows)
 
 
+def test_what_was_not_measured_is_not_drawn():
+    report = Report("").add_latents(samples.ssae(), steering=[{"latent": 0, "scale": 1.0, "behaviour": np.nan}])
+    assert report.details[0]["steering"] is None
+    rows = [{"task": "a", "method": "prompting", "scale": None, "behaviour": 0.5, "coherence": 0.5}]
+    assert [each["title"] for each in Report("").add_comparison(rows).comparison["tasks"][0][1]] == [
+        "Behaviour against coherence"
+    ]
+    rows = [{"task": "a", "method": "x", "scale": 1.0}]
+    assert Report("").add_comparison(rows).comparison["tasks"] == [("a", [])]
+
+
 def test_what_is_missing_is_listed():
     assert len(Report("").to_dict()["missing"]) == 6
     bare = Report("").add_latents(samples.ssae()).to_dict()

@@ -70,7 +70,9 @@ def test_codes_of_the_other_sign_or_none_are_not_shown(ssae):
 
 
 def test_tokens_and_texts_of_the_model(ssae, store, model):
-    described = describe_latents(ssae, store, model, latents=[2, 0], n_tokens=4, steered=True, max_new_tokens=3, scales=[0.5])
+    described = describe_latents(
+        ssae, store, model, latents=[2, 0], n_tokens=4, steered=True, max_new_tokens=3, scales=[0.5]
+    )
     assert [each.latent for each in described] == [2, 0]
     norm = np.linalg.norm(np.concatenate([store.source, store.target]), axis=1).mean()
     for each in described:

@@ -5,8 +5,9 @@
 
 from ssae_lens.evals.steering.builtin import built_in
 from ssae_lens.evals.steering.files import behaviour_tasks, topic_tasks
+from ssae_lens.evals.steering.lab import Lab
 from ssae_lens.evals.steering.measure import Way
-from ssae_lens.evals.steering.methods import METHODS, Lab, Method
+from ssae_lens.evals.steering.methods import METHODS, Method
 from ssae_lens.evals.steering.result import Result
 from ssae_lens.evals.steering.saes import Features
 from ssae_lens.evals.steering.settings import QUICK, Settings

@@ -18,8 +18,9 @@ from ssae_lens.base.versions import versions
 from ssae_lens.evals.judges import Judge
 from ssae_lens.evals.steering import builtin, files, ratings
 from ssae_lens.evals.steering.chosen import best_scale
+from ssae_lens.evals.steering.lab import Lab
 from ssae_lens.evals.steering.measure import PARTS, USES, Bench, Way
-from ssae_lens.evals.steering.methods import METHODS, Lab, Method, caa
+from ssae_lens.evals.steering.methods import METHODS, Method, caa
 from ssae_lens.evals.steering.result import Result
 from ssae_lens.evals.steering.saes import Features
 from ssae_lens.evals.steering.settings import QUICK, Settings

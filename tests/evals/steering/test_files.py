@@ -1,9 +1,18 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from ssae_lens.evals.steering import behaviour_tasks, topic_tasks
 from ssae_lens.pairs.schema import signed_changes
+
+ELSEWHERE = Path(__file__).parents[4] / "shared" / "data"
+
+
+def folder_of(name):
+    if not (ELSEWHERE / name).is_dir():
+        pytest.skip(f"no folder {ELSEWHERE / name}")
+    return ELSEWHERE / name
 
 
 def questions(word, n=20):
@@ -100,3 +109,17 @@ class TestTopicTasks:
         (tmp_path / "cats" / "act_steer.json").write_text('{"pos": ["a"]}')
         with pytest.raises(ValueError, match="no list of texts under 'neg'"):
             topic_tasks(tmp_path)
+
+
+class TestPublishedFiles:
+    def test_of_behaviours(self):
+        found = behaviour_tasks(folder_of("ab-behaviours"))
+        for task in found:
+            assert task.halves[0]
+            assert task.halves[1]
+            assert set(task.contrasts["question"][:]).isdisjoint(each.question for each in task.questions)
+
+    def test_of_topics(self):
+        for task in topic_tasks(folder_of("sae-ts-tasks")):
+            assert task.behaviour
+            assert set(task.with_it).isdisjoint(task.contrasts["target"][:])
