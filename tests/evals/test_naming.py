@@ -71,7 +71,7 @@ def test_a_reader_is_shown_everything():
 
 def test_leanings_are_taken_off():
     """The judge likes the first option whatever it sees; beyond that, latent i speaks for option i."""
-    scores = np.eye(5) + [10, 0, 0, 0, -3]
+    scores = np.eye(5) + np.array([10, 0, 0, 0, -3])
     latents = [described(i, [("a", "b")]) for i in range(5)]
     names = name_latents(latents, Scripted(scores.tolist()), list("abcde"))
     assert [each.name for each in names] == list("abcde")
