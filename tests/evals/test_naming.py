@@ -10,7 +10,10 @@ from ssae_lens.evals.naming import changed_words, name_latents
 
 def described(latent, positive, negative=(), **more):
     shown = [
-        [ShownPair(row, 1.0, source, target, *differing_spans(source, target)) for row, (source, target) in enumerate(side)]
+        [
+            ShownPair(row, 1.0, source, target, *differing_spans(source, target))
+            for row, (source, target) in enumerate(side)
+        ]
         for side in (positive, negative)
     ]
     return LatentDescription(latent, *shown, density=1.0, **more)
@@ -56,7 +59,10 @@ def test_words_that_change_both_ways_cancel():
 def test_what_is_seen_are_common_words_or_else_the_pairs():
     judge = Scripted([[0, 0], [0, 0]])
     name_latents([TENSE, WORDS], judge, ["a", "b"])
-    assert [each.seen for each in judge.asked[0]] == ["is, he → was, she", "king → queen, man → woman, brother → sister"]
+    assert [each.seen for each in judge.asked[0]] == [
+        "is, he → was, she",
+        "king → queen, man → woman, brother → sister",
+    ]
 
 
 def test_a_reader_is_shown_everything():

@@ -13,7 +13,8 @@ LABELLED = Concepts(
     "labels",
 )
 NAMED = Concepts(
-    [Concept("tense", 3), Concept("voice", 1), Concept("tense (0)", 0), Concept("unnamed (2)", 2), Concept("size", 4)], "m"
+    [Concept("tense", 3), Concept("voice", 1), Concept("tense (0)", 0), Concept("unnamed (2)", 2), Concept("size", 4)],
+    "m",
 )
 
 
