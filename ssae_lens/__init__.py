@@ -71,7 +71,7 @@ _sae.register()
 # `dashboard` names a function and the room that it lives in. Python binds a room to its name when it is first imported, and
 # then no more: that is done here and taken back, so that the name is the function's whatever is imported later.
 import_module(f"{__name__}.dashboard")
-del globals()["dashboard"]
+globals().pop("dashboard", None)
 
 
 def __getattr__(name: str) -> Any:
