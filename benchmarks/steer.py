@@ -1,7 +1,7 @@
 """Speed of steered generation on SmolLM2-135M: seconds for each new token, and what a sweep saves.
 
 Each way of generating is timed unsteered and steered, in turns, and the least of several times is shown: what else a
-machine does only adds to it. `python benchmarks/steer.py` takes a few minutes on two cores.
+machine does only adds to it. `python benchmarks/steer.py` takes some ten minutes on two cores.
 """
 
 import argparse

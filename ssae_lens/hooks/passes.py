@@ -9,7 +9,7 @@ model inside a TransformerBridge), which see what goes in, and by its generating
 end. When the last watcher leaves, all of that is taken away.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -80,6 +80,7 @@ class Watch:
         self._entered: Tensor | None = None
         self._mask: Tensor | None = None
         self._users = 0
+        self._blocks: set[int] = set()
         self._undo: list[Callable[[], object]] = []
 
     def pass_of(self, activations: Tensor) -> Pass:
@@ -157,7 +158,6 @@ class Watch:
             handles = [inner.register_forward_pre_hook(self._saw_call, with_kwargs=True)]
         else:
             handles = [self.model.embed.register_forward_pre_hook(self._saw_embedding)]
-            handles += [each.register_forward_pre_hook(self._saw_block, with_kwargs=True) for each in self.model.blocks]
         self._undo = [handle.remove for handle in handles]
         attributes = vars(self.model)
         for name in GENERATING:
@@ -165,6 +165,15 @@ class Watch:
                 method = getattr(self.model, name)
                 attributes[name] = self._announcing(method)
                 self._undo.append(lambda name=name: attributes.pop(name, None))
+
+    def _see_blocks(self, layers: Iterable[int]) -> None:
+        """See the first block of a HookedTransformer begin, and some others: a pass may start at a later one."""
+        if getattr(self.model, "original_model", None) is not None:
+            return
+        for layer in {0, *layers} - self._blocks:
+            block = self.model.blocks[layer]
+            self._undo.append(block.register_forward_pre_hook(self._saw_block, with_kwargs=True).remove)
+            self._blocks.add(layer)
 
     def _announcing(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Give a method that says when it begins and ends to generate."""
@@ -191,14 +200,19 @@ class Watch:
             self._generating -= 1
 
 
-def watch(model: Any) -> Watch:
-    """Begin to watch a model, or join those who do; each call is answered by one of `unwatch`."""
+def watch(model: Any, layers: Iterable[int]) -> Watch:
+    """Begin to watch a model, or join those who do; each call is answered by one of `unwatch`.
+
+    `layers` are the blocks in which the pass will be asked for. The others are not watched: a call into each at every
+    step is what a small model would feel.
+    """
     # Kept by the model, so that a model that is let go of while watched can go.
     attributes = vars(model)
     if _KEY not in attributes:
         attributes[_KEY] = Watch(model)
         attributes[_KEY]._install()
     found = attributes[_KEY]
+    found._see_blocks(layers)
     found._users += 1
     return found
 

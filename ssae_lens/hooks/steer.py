@@ -121,7 +121,7 @@ class Steering:
         self._scales = scales
         self._positions: Positions = positions
         self._operator = OPERATORS[operator]
-        self._watch = watch(model)
+        self._watch = watch(model, [layer for name in sites if (layer := layer_of(name)) is not None])
         self._hooks = []
         self._chosen: tuple[Pass, Tensor] | None = None
         self._read: dict[str, list[tuple[Pass, Tensor]]] = {}

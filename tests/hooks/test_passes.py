@@ -17,7 +17,7 @@ def model(request):
 @pytest.fixture
 def seen(model):
     """A list that gets each pass, seen from a hook."""
-    found, observer = [], watch(model)
+    found, observer = [], watch(model, [1])
 
     def hook(x, hook):
         now = observer.pass_of(x)
@@ -149,7 +149,7 @@ def test_hugging_faces_generate(seen, model):
 def test_activations_in_place_of_tokens():
     model = tiny_model("gpt2")
     _, cache = model.run_with_cache("The man said")
-    observer = watch(model)
+    observer = watch(model, [1])
     try:
         model(cache["blocks.1.hook_resid_pre"], start_at_layer=1)
         assert (observer.current.tokens == UNKNOWN).all()
@@ -161,7 +161,7 @@ def test_activations_in_place_of_tokens():
 def test_leaving(model):
     attributes = dict(vars(model))
     hooks = {name: len(module._forward_pre_hooks) for name, module in model.named_modules()}
-    assert watch(model) is watch(model)
+    assert watch(model, [0]) is watch(model, [1])
     assert "generate" in vars(model)
     unwatch(model)
     assert "generate" in vars(model)
