@@ -14,6 +14,7 @@ from ssae_lens.pairs.sentences import ATTRIBUTES, render
 
 SENTENCES, LANGUAGE, TOPICS = "attributes of sentences", "language", "topics"
 CONTRASTS, HELD_OUT = 96, 64
+CARRIER = "1, 2, 3: {}."
 
 # Each with its attribute of the corpus `sentences`, the value wanted, the held-out texts, what it is, and how one would ask.
 BEHAVIOURS: dict[str, tuple[str, int, str, str, str]] = {
@@ -149,7 +150,9 @@ def _french() -> Task:
 
 @cache
 def _nouns() -> Pool:
-    return Pool("nouns: language, gender or both change", load_pairs("binary"), (2, 4, 8))
+    # In a text of one word the word is the first token, whose activation is unlike all others.
+    pairs = load_pairs("binary").map(lambda row: {side: CARRIER.format(row[side]) for side in schema.TEXTS})
+    return Pool("nouns: language, gender or both change", pairs, (2, 4, 8))
 
 
 def _topic(name: str, n_pairs: int) -> Task:

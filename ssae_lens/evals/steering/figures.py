@@ -1,5 +1,6 @@
 """The comparison as one plotly figure."""
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,15 @@ def figure(result: "Result") -> Any:
     _grid(drawn, result)
     _layers(drawn, result)
     title = f"Steering {result.about['model']} at {result.about['hook']}"
-    return drawn.update_layout(title=title, height=1000, template="plotly_white")
+    judged = [f"{each['task']} {each['right']:.2f}" for each in result.judged("behaviour")]
+    caption = (
+        f"Shares of held-out labelled texts that judges are right about: {', '.join(judged) or 'none were needed'}"
+    )
+    # Plotly breaks no lines by itself.
+    lines = "<br>".join(textwrap.wrap(caption, 160))
+    return drawn.update_layout(
+        title={"text": title, "subtitle": {"text": lines}}, height=1050, margin={"t": 140}, template="plotly_white"
+    )
 
 
 def _curves(drawn: Any, curves: dict[str, Any], colours: dict[str, str]) -> None:

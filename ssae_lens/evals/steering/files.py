@@ -18,7 +18,7 @@ from ssae_lens.pairs.tables import read_table
 
 ANSWERS, TOPICS = "answers to questions", "topics from files"
 # Questions to learn from, and to measure by: half of these choose the scale.
-LEARNED, MEASURED = 96, 32
+LEARNED, MEASURED = 96, 24
 
 
 def behaviour_tasks(
@@ -66,7 +66,8 @@ def behaviour_tasks(
 def topic_tasks(folder: str | Path, *, n_pairs: int = 2000) -> list[Task]:
     """Read every task of SAE-TS's format in a folder: folders with ``act_steer.json`` and perhaps ``criteria.json``.
 
-    Of the texts under `pos` and `neg`, every second one is learned from, and the others measure.
+    Of the texts under `pos` and `neg`, every second one is learned from, and the others measure. Texts of one word are left
+    out: many a model's activation of a first token is unlike all others.
     """
     about, not_about, criteria = {}, {}, {}
     for path in sorted(checks.existing_folder(folder).glob("*/act_steer.json")):
@@ -104,7 +105,7 @@ def _texts(path: Path, name: str) -> Sequence[str]:
     found = read.get(name) if isinstance(read, dict) else None
     if not isinstance(found, list) or not all(isinstance(each, str) and each.strip() for each in found):
         raise ValueError(f"{path} holds no list of texts under {name!r}; give texts under 'pos' and under 'neg'.")
-    return list(dict.fromkeys(found))
+    return [text for text in dict.fromkeys(found) if len(text.split()) > 1]
 
 
 def _json(path: Path) -> Any:

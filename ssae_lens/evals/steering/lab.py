@@ -76,7 +76,7 @@ class Lab:
         return self._once(("pool", id(task.pool), task.position), lambda: self._capture(pairs, task.position))
 
     def ssae(self, task: Task) -> SSAE:
-        """Learn an SSAE from these pairs, without their labels; agreement of seeds chooses its width."""
+        """Learn an SSAE from these pairs, without their labels."""
         return self._once(("ssae", id(task.pool), task.position), lambda: self._learn(task))
 
     def latent(self, task: Task) -> int | None:

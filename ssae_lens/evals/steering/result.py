@@ -94,6 +94,10 @@ class Result(studies.Result):
                 ]
         return pd.DataFrame(found)
 
+    def judged(self, of: str) -> list[dict[str, Any]]:
+        """Give what is known of the judges of behaviour, or of coherence, whose error could be measured."""
+        return [each for each in _filled(self.judges) if each["of"] == of and "right" in each]
+
     def beaten(self) -> list[str]:
         """Say which methods do better than ours over all tasks, and on which tasks ours does no better than nothing."""
         if OURS not in set(self.summary["method"]):
@@ -167,10 +171,9 @@ class Result(studies.Result):
 
     def _said_of_judges(self) -> Iterator[str]:
         yield "Judges, and how often each is right on labelled texts that it did not learn from"
-        table: Any = self.judges
-        for each in _filled(table[table["of"] == "behaviour"]):
+        for each in self.judged("behaviour"):
             yield f"  {each['task'][:19]:<20}{_share(each)}  {each['name']}"
-        for each in _filled(table[table["of"] == "coherence"].head(1)):
+        for each in self.judged("coherence")[:1]:
             yield f"  {'coherence':<20}{_share(each)}  neutral texts told from the same with their words shuffled"
         if told := self.about.get("ratings"):
             yield f"{told['name']} rated {told['ratings'] - told['unanswered']} of {told['ratings']} times it was asked"
@@ -227,7 +230,7 @@ def _shown(value: float | None, digits: int) -> str:
 
 
 def _share(judge: dict[str, Any]) -> str:
-    return f"{judge['right']:.2f} ({judge['low']:.2f}–{judge['high']:.2f})" if "right" in judge else "no answer"
+    return f"{judge['right']:.2f} ({judge['low']:.2f}–{judge['high']:.2f})"
 
 
 def _layer(hook: str) -> int:

@@ -133,7 +133,7 @@ def study(
     opened = partial(_opened, model) if isinstance(model, str) else lambda: model
     lab = Lab(opened(), hook, settings, features=features)
     for task in tasks:
-        require_room(lab.model, task, settings)
+        require_fit(lab.model, task, settings)
     plans, missing = _learned(lab, tasks, methods, None if out is None else Path(out) / "learned", quiet=quiet)
     about = {
         "model": lab.model.cfg.model_name,
@@ -154,11 +154,17 @@ def study(
     return Result(done, {**about, "seconds": seconds, "versions": versions()})
 
 
-def require_room(model: "Model", task: Task, settings: Settings) -> None:
-    """Raise if a prompt or a question, with what comes before and after it, is more than a model reads."""
+def require_fit(model: "Model", task: Task, settings: Settings) -> None:
+    """Raise if a held-out text has nothing to predict, or a prompt or a question is more than a model reads."""
     tokens = settings.long_tokens if task.name in settings.long_tasks else settings.max_new_tokens
     prompts = task.choosing + task.reporting + task.elsewhere
     room = [(prompt, tokens) for prompt in prompts] + [(each.question, 8) for each in task.questions]
+    for text in (*task.without, *task.with_it):
+        if len(model.to_tokens(text)[0]) < 2:
+            raise ValueError(
+                f"The task {task.name!r} has the held-out text {text!r} of one token, which nothing stands before; give "
+                "longer ones."
+            )
     for text, more in room:
         length = len(model.to_tokens(task.prefix + text, truncate=False)[0])
         if length + more > model.cfg.n_ctx:

@@ -44,12 +44,12 @@ class Pool:
     pairs
         With signed changes, by which latents are named and methods that need labels learn.
     widths
-        Numbers of latents to try; agreement of seeds chooses among them.
+        Numbers of latents to try; `sweep` chooses among them, without the labels.
     """
 
     name: str
     pairs: "Dataset"
-    widths: tuple[int, ...] = (12, 16, 24)
+    widths: tuple[int, ...] = (16, 24, 32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,7 +88,7 @@ class TestBehaviourTasks:
 class TestTopicTasks:
     def test_keeps_half_of_the_texts_to_measure_by(self, tmp_path):
         cats = [f"cat number {i}" for i in range(9)]
-        topic(tmp_path, "cats", cats, [f"thing {i}" for i in range(8)], "It mentions cats.")
+        topic(tmp_path, "cats", ["cat", *cats], [f"thing {i}" for i in range(8)], "It mentions cats.")
         topic(tmp_path, "dogs", [f"dog {i}" for i in range(8)], [f"tree {i}" for i in range(8)])
         cat, dog = topic_tasks(tmp_path)
         assert cat.behaviour == "It mentions cats."

@@ -72,9 +72,7 @@ def test_an_endpoint_that_is_down_costs_nothing_else(model, task, settings, meth
         result = study([task], model=model, methods=methods, settings=settings, judge=down, quiet=True)
     assert result.about["ratings"]["unanswered"] == result.about["ratings"]["ratings"] > 0
     assert result.table.set_index("method").loc["SSAE", "behaviour"] == 1
-    text = result.text()
-    assert "none rated 0 of" in text
-    assert "no answer" in text
+    assert "none rated 0 of" in result.text()
 
 
 def test_no_texts_of_questions_are_rated(task):

@@ -7,7 +7,9 @@ import pytest
 from ssae_lens.evals.steering import METHODS, Features, Lab, Method, Way, study
 from ssae_lens.evals.steering.measure import PARTS, Bench
 from ssae_lens.metrics import sign_flip_test
+from ssae_lens.models import tiny_model
 
+WORD = " happy"
 METHODS_HERE = ("CAA", "CAA, answer", "SAE feature", "random", "prompting")
 
 
@@ -160,6 +162,13 @@ class TestBadInput:
         long = replace(task, choosing=("word " * 300, "She"))
         with pytest.raises(ValueError, match="beyond the 256 that the model reads"):
             study([long], model=model, settings=settings)
+
+    def test_held_out_texts_with_nothing_to_predict(self, task, settings):
+        # Without a beginning of sequence the first token of a text is not predicted.
+        bare = tiny_model("gpt2", default_prepend_bos=False)
+        short = replace(task, with_it=(WORD, *task.with_it[1:]))
+        with pytest.raises(ValueError, match="' happy' of one token"):
+            study([short], model=bare, settings=settings)
 
     def test_settings(self, settings):
         with pytest.raises(ValueError, match="scales is 0"):
