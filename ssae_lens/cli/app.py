@@ -18,6 +18,13 @@ for each in (
     app.command()(each)
 
 studies = group("Studies that print a table.", "eval")
-for each in (evals.synthetic, evals.steering):
+for each in (
+    evals.synthetic,
+    evals.language,
+    evals.probes,
+    evals.steering,
+    evals.decomposition,
+    evals.findings,
+):
     studies.command()(each)
 app.add_typer(studies)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssae_lens.cli.common import Json, Quiet, keep_run, write_numbers
+from ssae_lens.cli.common import Config, Json, Quiet, further_settings, keep_run, write_numbers
 
 Out = Annotated[
     Path | None, typer.Option(help="A folder for the table, the figure, and what a later call goes on with.")
@@ -17,7 +17,12 @@ Quick = Annotated[bool, typer.Option("--quick", help="Less of everything, to see
 
 
 def synthetic(
-    context: typer.Context, out: Out = None, quick: Quick = False, json_out: Json = None, quiet: Quiet = False
+    context: typer.Context,
+    out: Out = None,
+    quick: Quick = False,
+    config: Config = None,
+    json_out: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure how well concepts are found in worlds where they are known, beside other methods.
 
@@ -28,6 +33,46 @@ def synthetic(
     _print_study(context, lambda: run(out, quick=quick, quiet=quiet), out, json_out)
 
 
+def language(
+    context: typer.Context,
+    out: Out = None,
+    model: Model = "smollm2-135m",
+    study: Annotated[list[str] | None, typer.Option(help="One study; repeat for several. By default all.")] = None,
+    sentences: Annotated[Path | None, typer.Option(help="A file of labelled sentences, studied as well.")] = None,
+    quick: Quick = False,
+    config: Config = None,
+    json_out: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure which concepts of labelled pairs are found in a language model, beside other methods and the paper's figures.
+
+    Example: ssae-lens eval language --quick --out language
+    """
+    from ssae_lens.evals.language import run
+
+    _print_study(
+        context, lambda: run(out, quick, quiet, model=model, studies=study, sentences=sentences), out, json_out
+    )
+
+
+def probes(
+    context: typer.Context,
+    out: Out = None,
+    model: Model = "smollm2-135m",
+    quick: Quick = False,
+    config: Config = None,
+    json_out: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how few features a probe needs for each concept: of SSAE codes, of SAE codes, of shifts as they are.
+
+    Example: ssae-lens eval probes --quick --out probes
+    """
+    from ssae_lens.evals.probes import run
+
+    _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
+
+
 def steering(
     context: typer.Context,
     out: Out = None,
@@ -36,6 +81,7 @@ def steering(
     behaviours: Annotated[Path | None, typer.Option(help="A folder of A/B and yes/no behaviour files.")] = None,
     topics: Annotated[Path | None, typer.Option(help="A folder of SAE-TS topics.")] = None,
     quick: Quick = False,
+    config: Config = None,
     json_out: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -51,7 +97,44 @@ def steering(
     _print_study(context, study, out, json_out)
 
 
+def decomposition(
+    context: typer.Context,
+    out: Out = None,
+    model: Model = "smollm2-135m",
+    quick: Quick = False,
+    config: Config = None,
+    json_out: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure what an SAE says of steering vectors, and what an SSAE says of the same.
+
+    Example: ssae-lens eval decomposition --quick --out decomposition
+    """
+    from ssae_lens.evals.decomposition import run
+
+    _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
+
+
+def findings(
+    context: typer.Context,
+    out: Out = None,
+    model: Model = "smollm2-135m",
+    quick: Quick = False,
+    config: Config = None,
+    json_out: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure four questions that the literature of steering leaves open.
+
+    Example: ssae-lens eval findings --quick --out findings
+    """
+    from ssae_lens.evals.findings import run
+
+    _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
+
+
 def _print_study(context: typer.Context, study: Callable[[], Any], out: Path | None, json_out: Path | None) -> None:
+    further_settings(context)
     result = study()
     print(result.text())
     if out is not None:

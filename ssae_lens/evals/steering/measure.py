@@ -172,7 +172,8 @@ class Bench:
     def _margins_now(self, prefix: str = "", asked: Sequence[Question] = ()) -> Float[np.ndarray, "n"]:
         if self.task.questions:
             return scores.answer_margins(self.model, asked or self.task.halves[1], prefix)
-        return scores.text_margins(self.model, self.task.without, self.task.with_it, prefix)
+        few = self.settings.n_texts
+        return scores.text_margins(self.model, self.task.without[:few], self.task.with_it[:few], prefix)
 
     @cached_property
     def _plain_margins(self) -> Float[np.ndarray, "n"]:
@@ -235,7 +236,7 @@ PARTS: dict[str, Callable[..., Numbers]] = {
 WRITING = ("max_new_tokens", "temperature", "top_p", "seed")
 USES: dict[str, tuple[str, ...]] = {
     "judges": (),
-    "dose": (*WRITING, "scales", "multipliers", "step"),
+    "dose": (*WRITING, "scales", "multipliers", "step", "n_texts"),
     "report": WRITING,
     "side effects": ("n_contents",),
     "long": (*WRITING[1:], "long_prompts", "long_tokens", "window"),

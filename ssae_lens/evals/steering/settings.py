@@ -16,6 +16,8 @@ class Settings:
         one length by it, so that no method gains by a longer one.
     multipliers, step
         At which multiples of `step` (a scale) log-probabilities and answers are read, for steerability.
+    n_texts
+        Held-out pairs of texts whose log-probabilities are read, of those that a task has.
     max_new_tokens, temperature, top_p, seed
         Of the texts that prompts are continued to.
     n_pairs, n_seeds
@@ -34,6 +36,7 @@ class Settings:
     scales: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.75)
     multipliers: tuple[float, ...] = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
     step: float = 0.2
+    n_texts: int = 24
     max_new_tokens: int = 20
     temperature: float = 0.7
     top_p: float = 0.9
@@ -58,7 +61,7 @@ class Settings:
                 "multipliers with 0 among them."
             )
         checks.above("step", self.step, 0)
-        for name in ("max_new_tokens", "n_pairs", "n_contents", "long_prompts", "window", "max_rows"):
+        for name in ("n_texts", "max_new_tokens", "n_pairs", "n_contents", "long_prompts", "window", "max_rows"):
             checks.whole(name, getattr(self, name))
         checks.whole("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
         checks.whole("long_tokens", self.long_tokens, 2 * self.window, "Early and late windows are compared.")
@@ -69,6 +72,7 @@ class Settings:
 
 QUICK = Settings(
     scales=(0.15, 0.3, 0.5),
+    n_texts=12,
     max_new_tokens=16,
     n_pairs=800,
     n_seeds=2,
