@@ -3,16 +3,24 @@
 Everything it makes goes into one folder, and a report of it, `report.html`, beside.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ssae_lens.dashboard.build import build_report
 from ssae_lens.dashboard.page import write_report
+from ssae_lens.dashboard.studies import comparison_of
+from ssae_lens.evals.concepts import Concepts
+from ssae_lens.evals.describe import describe_latents
 from ssae_lens.evals.matching import match_concepts
 from ssae_lens.evals.steering import METHODS, Lab, Method, Result, Settings, Task, Way, built_in, study
 from ssae_lens.evals.steering.methods import UNLABELLED
 from ssae_lens.hooks import capture_shifts
+from ssae_lens.metrics import latent_stability
 from ssae_lens.models import load_model
 from ssae_lens.training import sweep
+from ssae_lens.training.sweep import Sweep
+from ssae_lens.training.train import best_of
 from ssae_lens.vector import SteeringVector
 
 MODEL, HOOK = "smollm2-135m", "blocks.15.hook_resid_post"
@@ -32,6 +40,8 @@ SETTINGS = Settings(
     layer_tasks=(),
 )
 PROMPTS = 3
+# Of the texts on the pages of the latents steered.
+SHOWN = (-0.35, -0.2, 0.2, 0.35)
 
 
 def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
@@ -70,15 +80,31 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     for line in repr(concepts).splitlines()[1:]:
         print(f"   {line}")
     print(f"5. Steering {PROMPTS} unfinished sentences towards {', '.join(TASKS)}, beside methods that need labels.")
-    lab = Lab(model, HOOK, SETTINGS)
+    vectors: dict[str, dict[str, SteeringVector]] = {}
 
-    def found(_lab: Lab, task: Task) -> Way:
+    def ours(lab: Lab, task: Task) -> Way:
         vector = SteeringVector.from_ssae(ssae, concepts[task.concept], hook_name=HOOK) * task.sign
         return Way(lab.of_one_length(vector))
 
-    methods = {"SSAE": Method(found, UNLABELLED), **{name: METHODS[name] for name in BESIDE}}
+    def noted(name: str) -> Method:
+        """Note what a method makes, turned to where the concept rises."""
+
+        def make(lab: Lab, task: Task) -> Way:
+            way = METHODS[name].make(lab, task)
+            if way.vector is not None:
+                vectors.setdefault(task.concept, {})[name] = way.vector * task.sign
+            return way
+
+        return Method(make, METHODS[name].given)
+
+    methods = {"SSAE": Method(ours, UNLABELLED), **{name: noted(name) for name in BESIDE}}
     result = study(tasks, model=model, hook=HOOK, methods=methods, settings=SETTINGS, quiet=quiet)
     _show(result)
+    steered = [latent for task in tasks if (latent := concepts[task.concept].latent) is not None]
+    descriptions = {each.latent: each for each in describe_latents(ssae, shifts, model, quiet=quiet)}
+    shown = describe_latents(
+        ssae, shifts, model, latents=steered, steered=True, prompts=[tasks[0].reporting[0]], scales=SHOWN, quiet=quiet
+    )
     report = build_report(
         ssae,
         shifts,
@@ -87,11 +113,32 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
         model=model,
         title="SmolLM2: concepts found in unlabelled pairs",
         concepts=concepts,
+        stability=_stability(swept),
+        descriptions=(descriptions | {each.latent: each for each in shown}).values(),
+        steering=list(_curves(result, tasks, concepts)),
+        vectors=vectors,
         quiet=quiet,
     )
     path = write_report(report, out / "report.html")
     print(f"6. The whole of it, latent by latent: open {path}")
     return path
+
+
+def _stability(swept: Sweep) -> Any:
+    """Say of each latent of the best SSAE how near the other seeds come to it."""
+    chosen = swept.chosen
+    decoders = [swept.ssae(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
+    return latent_stability(decoders, run=best_of(chosen.outcomes))
+
+
+def _curves(result: Result, tasks: list[Task], concepts: Concepts) -> Iterator[dict[str, Any]]:
+    """Give the behaviour and coherence of our vectors over scale, by latents: the other way for one that undoes a task."""
+    found = {task.name: (concepts[task.concept], task.sign) for task in tasks}
+    for row in comparison_of(result.to_json())["table"]:
+        concept, sign = found[row["task"]]
+        if row["method"] in ("SSAE", "unsteered") and concept.latent is not None:
+            measured = {name: row[name] for name in ("behaviour", "coherence")}
+            yield {"latent": concept.latent, **measured, "scale": row["scale"] * concept.sign * sign}
 
 
 def _show(result: Result) -> None:
