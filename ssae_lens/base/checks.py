@@ -31,9 +31,11 @@ def at_least(name: str, value: float, least: float, mend: str = "") -> None:
 
 
 def above(name: str, value: float, limit: float, mend: str = "") -> None:
-    """Raise unless `value` is a number greater than `limit` (NaN is not)."""
+    """Raise unless `value` is a finite number greater than `limit` (NaN is not)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > limit:
         raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(mend)}")
+    if value == float("inf"):
+        raise ValueError(f"{name} is {value!r}; it must be finite.{_then(mend)}")
 
 
 def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:

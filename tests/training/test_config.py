@@ -9,6 +9,7 @@ from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig, as_d
         ({"d_sae": 0}, "d_sae is 0; it must be a whole number"),
         ({"level": -0.1}, "level is -0.1; it must be greater than 0"),
         ({"level": float("nan")}, "level is nan"),
+        ({"level": float("inf"), "level_unit": "absolute"}, "level is inf; it must be finite"),
         ({"level": 1.0}, "cannot bind; give less than 1"),
         ({"level": 9, "sparsity": "topk"}, "d_sae only 8: it cannot bind"),
         ({"level": 9, "sparsity": "step"}, "d_sae only 8: it cannot bind"),
