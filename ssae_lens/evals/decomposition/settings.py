@@ -1,0 +1,58 @@
+"""`Settings`: at which lengths vectors are read, how many features are shown, and what is learned from how much."""
+
+from dataclasses import dataclass
+
+from ssae_lens.base import checks
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is done.
+
+    Attributes
+    ----------
+    lengths
+        At which vectors are read besides their own, in mean norms of activations.
+    top
+        Of a code's strongest features, how many are held against those of the zero vector.
+    shown
+        How many are kept for a figure.
+    changed
+        Of the features that differ between a behaviour's texts, how many are looked for in a vector's code.
+    atoms
+        The numbers of atoms at which a pursuit is reported.
+    rare
+        A feature that fires at less than this share of tokens, on both sides, has no part in a behaviour.
+    n_texts
+        Texts of the corpus `sentences` among those whose activations vectors are held against and added to.
+    n_pairs, n_seeds
+        Pairs that an SSAE learns from, where there are as many, and seeds of its sweep.
+    seed
+        Of random directions.
+    """
+
+    lengths: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0)
+    top: int = 5
+    shown: int = 12
+    changed: int = 10
+    atoms: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    rare: float = 0.01
+    n_texts: int = 100
+    n_pairs: int = 2000
+    n_seeds: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for length in self.lengths:
+            checks.above("lengths", length, 0, "A vector's own length is always read.")
+        for name in ("top", "shown", "changed", "n_texts", "n_pairs"):
+            checks.whole(name, getattr(self, name))
+        for each in self.atoms:
+            checks.whole("atoms", each)
+        if not self.lengths or not self.atoms:
+            raise ValueError(f"lengths is {self.lengths} and atoms {self.atoms}; give at least one of each.")
+        checks.whole("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
+        checks.above("rare", self.rare, 0)
+
+
+QUICK = Settings(lengths=(0.25, 1.0), atoms=(1, 4, 16), n_texts=40, n_pairs=500, n_seeds=2)
