@@ -25,7 +25,7 @@ class Concept:
         1 where the latent's direction makes the change as labelled (or as named), −1 where it undoes it.
     scale
         What one change measures, in units of the code, and so, decoder rows being of length 1, of the residual stream:
-        Σh² / Σ|h| over the pairs in which the concept changes. Codes near 0 do not count as changes.
+        Σh² / Σ|h| over the pairs in which the concept changes (with a judge: over all). Codes near 0 hardly count.
     confidence
         From labels: one less how often chance finds a latent that fits as well; of concepts that no latent has to do with,
         one in twenty gets .95 or more. From a judge: how sure it is, which is not calibrated; None where it does not say.

@@ -16,7 +16,8 @@ Candidates = Mapping[str, tuple[str, str]] | Sequence[str]
 
 SHOWN_WORDS = 6
 SHOWN_PAIRS = 6
-# Words are told of where they change in at least this share of the pairs; where none does, the pairs are.
+CLEAR = 2.5
+# Words are told of where one changes in at least this share of the pairs; where none does, the pairs are.
 COMMON = 1 / 3
 # Scores are held against those of the other latents where there are so many.
 ENOUGH = 4
@@ -84,20 +85,22 @@ def name_latents(
 def changed_words(description: LatentDescription) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     """Count the words that the strongest pairs lose, and those they gain, most frequent first.
 
-    Negative pairs count the other way round, so that what changes either way without regard to the latent cancels.
+    Negative pairs count the other way round. Words of other concepts, which change without regard to this one, go either
+    way: those are left out that a coin could have sent one way as often (by 2.5 standard deviations).
     """
-    counts: Counter[str] = Counter()
+    net: Counter[str] = Counter()
+    gross: Counter[str] = Counter()
     for pairs, sign in ((description.positive, 1), (description.negative, -1)):
         for pair in pairs:
-            lost, gained = (
-                set(words_of(" ".join(text[start:end] for start, end in spans).casefold()))
-                for text, spans in ((pair.source, pair.source_spans), (pair.target, pair.target_spans))
-            )
-            counts.update(dict.fromkeys(gained - lost, sign))
-            counts.update(dict.fromkeys(lost - gained, -sign))
-    ranked = counts.most_common()
-    lost = [(word, -count) for word, count in ranked[::-1] if count < 0]
-    return lost, [(word, count) for word, count in ranked if count > 0]
+            lost, gained = (set(words_of(side.casefold())) for side in _differing(pair))
+            net.update(dict.fromkeys(gained - lost, sign))
+            net.update(dict.fromkeys(lost - gained, -sign))
+            gross.update(gained ^ lost)
+    clear = [(word, count) for word, count in net.items() if abs(count) >= CLEAR * gross[word] ** 0.5]
+    # Words of one count by the alphabet: a set has no order to go by.
+    clear.sort(key=lambda each: (-abs(each[1]), each[0]))
+    lost = [(word, -count) for word, count in clear if count < 0]
+    return lost, [(word, count) for word, count in clear if count > 0]
 
 
 def common_concepts() -> dict[str, tuple[str, str]]:
@@ -163,12 +166,12 @@ def _signs(judge: Judge, changes: Sequence[tuple[str, str]], seen: Sequence[str]
 def _seen(description: LatentDescription) -> str:
     """Say what changes: the words that most pairs have in common or, where they have none, the pairs."""
     lost, gained = changed_words(description)
-    most = max((count for _, count in lost + gained), default=0)
-    if most >= max(2.0, COMMON * (len(description.positive) + len(description.negative))):
-        return _arrow(*([word for word, count in side if 3 * count >= most][:SHOWN_WORDS] for side in (lost, gained)))
-    turned = [(each.source, each.target) for each in description.positive[:SHOWN_PAIRS]]
-    turned += [(each.target, each.source) for each in description.negative[:SHOWN_PAIRS]]
-    return ", ".join(_arrow([source], [target]) for source, target in turned)
+    pairs = len(description.positive) + len(description.negative)
+    if max((count for _, count in lost + gained), default=0) >= COMMON * pairs > 0:
+        return _arrow(*([word for word, _ in side[:SHOWN_WORDS]] for side in (lost, gained)))
+    sides = [_differing(each) for each in description.positive[:SHOWN_PAIRS]]
+    sides += [_differing(each)[::-1] for each in description.negative[:SHOWN_PAIRS]]
+    return ", ".join(_arrow([lost] * bool(lost), [gained] * bool(gained)) for lost, gained in sides)
 
 
 def _question(description: LatentDescription, seen: str, options: tuple[str, ...]) -> Question:
@@ -187,6 +190,12 @@ def _question(description: LatentDescription, seen: str, options: tuple[str, ...
         prompt("name_stem"),
         seen,
     )
+
+
+def _differing(pair: ShownPair) -> tuple[str, str]:
+    """Give what each text has and the other has not."""
+    source = " ".join(pair.source[start:end] for start, end in pair.source_spans)
+    return source, " ".join(pair.target[start:end] for start, end in pair.target_spans)
 
 
 def _arrow(lost: Sequence[str], gained: Sequence[str]) -> str:

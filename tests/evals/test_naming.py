@@ -21,8 +21,9 @@ def described(latent, positive, negative=(), **more):
 
 TENSE = described(
     4,
-    [("He is old", "She was old"), ("It is new", "It was new"), ("What is red", "What was blue")],
-    [("She was ill", "He is ill"), ("All was well", "All is well")],
+    [(f"He is {what}", f"She was {what}") for what in ("old", "ill", "red", "here", "sad")]
+    + [("It is new", "It was old")],
+    [(f"She was {what}", f"He is {what}") for what in ("well", "there", "in", "out")],
     promoted=[(" was", 3.0)],
     suppressed=[(" is", -3.0)],
     steered=[SteeredText("Now", 0.5, "it was"), SteeredText("Now", 0.0, "it is")],
@@ -47,13 +48,16 @@ class Scripted:
         ]
 
 
-def test_words_that_change_both_ways_cancel():
-    lost, gained = changed_words(TENSE)
-    assert (lost[0], gained[0]) == (("is", 5), ("was", 5))
-    counts = dict(lost + gained)
-    # He → She along the latent, and She → He against it, which turned round is the same change.
-    assert (counts["he"], counts["she"]) == (2, 2)
-    assert dict(gained)["she"] == 2
+def test_words_are_counted_both_ways_round():
+    assert changed_words(TENSE) == ([("is", 10), ("he", 9)], [("was", 10), ("she", 9)])
+
+
+def test_words_that_go_either_way_are_left_out():
+    """Of 16 changes 13 one way are 2.5 standard deviations; of 4 none are, nor 3 of 3."""
+    along = [("a x", "a")] * 13 + [("b y", "b")] * 3
+    against = [("a x", "a")] * 3
+    assert changed_words(described(0, along, against)) == ([("x", 10)], [])
+    assert changed_words(described(0, along[:12], against)) == ([], [])
 
 
 def test_what_is_seen_are_common_words_or_else_the_pairs():
@@ -70,7 +74,7 @@ def test_a_reader_is_shown_everything():
     name_latents([TENSE], judge, {"time_of_day": ("morning", "evening"), "tense": ("present", "past")})
     question = judge.asked[0][0]
     assert question.options == ("time of day (morning to evening)", "tense (present to past)")
-    for part in ("It is new\n  becomes It was new", "All was well", "' was'", "' is'", "+0.5: Now … it was", "+0: Now"):
+    for part in ("It is new\n  becomes It was old", "She was out", "' was'", "' is'", "+0.5: Now … it was", "+0: Now"):
         assert part in question.prompt
     assert "{" not in question.prompt
 

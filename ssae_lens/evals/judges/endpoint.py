@@ -1,7 +1,7 @@
 """`EndpointJudge`: a language model behind any OpenAI-compatible endpoint, asked through the official client.
 
-Each answer is kept on disk under the hash of its question as soon as it is there, so that nothing is asked or paid for twice
-and nothing is lost. An endpoint that is down, slow or answers nonsense does not stop the work: what failed is counted.
+Each answer is kept on disk under the hash of its question as soon as it is there, so that nothing is paid for twice and
+nothing is lost. An endpoint that is down, slow or answers nonsense does not stop the work: what failed is counted.
 """
 
 import json
@@ -38,7 +38,7 @@ class EndpointJudge:
     key_variable
         The environment variable that holds the key. It is read when it is needed and written nowhere.
     options
-        What else each request says, such as ``{"max_tokens": 16}``.
+        What else each request says, such as ``{"max_tokens": 16}``; the temperature is 0 unless they say otherwise.
     prices
         For a million tokens read, and a million written, to count the cost.
     per_minute
@@ -122,8 +122,8 @@ class EndpointJudge:
         if missing := self.tally.failed - before:
             reason = next(each.problem for each in found.values() if each.problem)
             warnings.warn(
-                f"{missing} of {len(found)} questions to {self.name} have no answer ({reason}); the others are kept, and "
-                "the same call asks again for these alone.",
+                f"{missing} of {len(found)} questions to {self.name} have no answer ({reason}); the same "
+                "call asks for these again.",
                 stacklevel=2,
             )
         return [found[each] for each in questions]
@@ -139,9 +139,10 @@ class EndpointJudge:
             self._in_vain += 1
             return Answer(None, problem=problem), became
         self._in_vain = 0
-        if self._folder is not None:
+        answer, became = _read(question, said, became)
+        if self._folder is not None and answer.text is not None:
             write_json(self._folder / _file(request), {"request": request, "said": said})
-        return _read(question, said, became)
+        return answer, became
 
     def _ask(self, request: Mapping[str, Any]) -> tuple[str | None, Tally, str]:
         """Ask until there is an answer or all tries are used up; give what was said, or why nothing was."""

@@ -20,11 +20,11 @@ class LexicalJudge:
     @staticmethod
     def _one(question: Question) -> Answer:
         seen = _stems(question.seen)
-        scores = {option: float(sum(each in _stems(option) for each in seen)) for option in question.options}
-        best = [option for option, score in scores.items() if score == max(scores.values())]
+        counts = {option: sum(each in _stems(option) for each in seen) for option in question.options}
+        best = [option for option, count in counts.items() if count == max(counts.values())]
         if len(best) != 1:
-            return Answer(None, scores, problem="no option has more words in the text than the others")
-        return Answer(best[0], scores)
+            return Answer(None, problem="no option has more words in the text than the others")
+        return Answer(best[0])
 
 
 def _stems(text: str) -> list[str]:

@@ -51,7 +51,8 @@ def probe_sweep(
         Pairs to score on, captured from a split by content (``load_pairs(…, "test")``). By default a part of `shifts` that
         shares no text with the rest.
     sae
-        An SAE of the same hook, read as the difference of its codes of the two sides.
+        An SAE of the same hook, read as the difference of its codes of the two sides. (Of pairs captured as a mean over
+        tokens those are codes of means, which an SAE of single activations was not trained on.)
     features
         More features by name: functions of the sources and the targets of some pairs, (b, d) each, to (b, m).
     concepts

@@ -102,12 +102,14 @@ def test_what_passes_is_tried_again(serve):
 
 
 def test_nonsense_is_counted_and_said(serve):
-    _, judge, waits = serve(lambda *_: (200, reply("I could not possibly say; red or blue?")))
+    server, judge, waits = serve(lambda *_: (200, reply("I could not possibly say; red or blue?")))
     with pytest.warns(UserWarning, match=r"1 of 1 questions to m have no answer \(it names none of the options"):
         answer = judge.answer([question()])[0]
     assert answer.text is None
     assert answer.said.startswith("I could not")
     assert (judge.tally.nonsense, judge.tally.answered, waits) == (1, 0, [])
+    server.script = lambda *_: (200, reply("red"))
+    assert judge.answer([question()])[0].text == "red"  # no nonsense is kept
     _, judge, _ = serve(lambda *_: (200, "not even JSON"), retries=1)
     with pytest.warns(UserWarning, match="none of a model's"):
         judge.answer([question()])
