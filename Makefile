@@ -30,6 +30,7 @@ bench: $(READY)
 
 docs: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt mkdocs-material "mkdocstrings[python]"
+	$(BIN)/python scripts/tutorials.py
 	$(BIN)/mkdocs build --strict
 
 setup: $(READY)

@@ -24,6 +24,7 @@ FLOORS = {
     "reference": 6,
     "demo": 6,
     "cli": 7,
+    "__main__": 8,
 }
 
 

@@ -75,6 +75,7 @@ def generate_sweep(
 
     Examples
     --------
+    >>> import torch
     >>> from ssae_lens.models import tiny_model
     >>> vector = SteeringVector(torch.ones(32), "blocks.1.hook_resid_post", concept="ones")
     >>> table = generate_sweep(tiny_model("gpt2"), ["The man", "I"], vector, [0, 4], max_new_tokens=3)

@@ -75,7 +75,15 @@ class SSAEConfig(SAEConfig):
 
 
 class SSAE(SAE[SSAEConfig]):
-    """A Sparse Shift Autoencoder: signed, unactivated codes of shifts, and unit-norm decoder rows to steer with."""
+    """A Sparse Shift Autoencoder: signed, unactivated codes of shifts, and unit-norm decoder rows to steer with.
+
+    Examples
+    --------
+    >>> rows = torch.tensor([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
+    >>> ssae = SSAE.from_weights(rows.T, rows)
+    >>> ssae.encode(torch.tensor([3.0, 4.0, -2.0])).detach()
+    tensor([ 5., -2.])
+    """
 
     b_enc: nn.Parameter
     # What training says of how it ended, where `train` made this SSAE.

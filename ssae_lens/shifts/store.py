@@ -30,6 +30,12 @@ class ShiftStore:
     ----------
     path
         The file, or None for a store in memory.
+
+    Examples
+    --------
+    >>> store = ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.tensor([[1], [1]]), concepts=["a"])
+    >>> len(store), store.shifts.shape, store.labels.tolist()
+    (2, (2, 3), [[1], [1]])
     """
 
     def __init__(self, data: Mapping[str, Any], about: About, path: Path | None = None, file: Any = None) -> None:

@@ -186,6 +186,13 @@ def sweep(
     -------
     Sweep
         ``.best`` is the chosen SSAE, ``.table()`` the numbers, ``.heat_map()`` a figure, ``.ssae(row, seed)`` any member.
+
+    Examples
+    --------
+    >>> codes = torch.randn(1000, 4) * (torch.rand(1000, 4) < 0.3)
+    >>> swept = sweep(codes @ torch.randn(4, 8), d_sae=[2, 4], seeds=2, steps=200, quiet=True)
+    >>> list(swept.table()["d_sae"]), swept.best.cfg.d_in
+    ([2, 4], 8)
     """
     widths, levels, budgets = _listed(d_sae), _listed(level), _listed(budget)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)

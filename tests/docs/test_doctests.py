@@ -1,0 +1,36 @@
+"""The examples in docstrings, which the API's pages show: they run, and give what they say."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "ssae_lens"
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = sorted(name_of(each) for each in PACKAGE.rglob("*.py") if ">>> " in each.read_text(encoding="utf-8"))
+
+
+def test_there_are_examples_where_one_begins():
+    begun = {
+        "ssae_lens.models.loading",
+        "ssae_lens.pairs.loading",
+        "ssae_lens.hooks.capture",
+        "ssae_lens.training.train",
+    }
+    begun |= {"ssae_lens.evals.matching", "ssae_lens.vector", "ssae_lens.hooks.steer", "ssae_lens.dashboard.notebook"}
+    assert begun <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_give_what_they_say(name):
+    module = importlib.import_module(name)
+    found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted
+    assert not found.failed
