@@ -138,7 +138,8 @@ def _curves(result: Result, tasks: list[Task], concepts: Concepts) -> Iterator[d
         concept, sign = found[row["task"]]
         if row["method"] in ("SSAE", "unsteered") and concept.latent is not None:
             measured = {name: row[name] for name in ("behaviour", "coherence")}
-            yield {"latent": concept.latent, **measured, "scale": row["scale"] * concept.sign * sign}
+            scale = row["scale"] * concept.sign * sign + 0.0  # not a zero below zero
+            yield {"latent": concept.latent, **measured, "scale": scale}
 
 
 def _show(result: Result) -> None:

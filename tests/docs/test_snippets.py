@@ -137,6 +137,7 @@ def small(kept, monkeypatch, tmp_path):
         return sweep(shifts, **{**given, "seeds": 2, "steps": 800, "quiet": True})
 
     monkeypatch.chdir(tmp_path)
+    kept["ssae"].save_model("my-ssae")  # which some pages read
     monkeypatch.setattr(sl, "load_model", lambda *_, **__: kept["model"])
     monkeypatch.setattr(sl, "load_pairs", loaded)
     monkeypatch.setattr(sl, "capture_shifts", captured)
