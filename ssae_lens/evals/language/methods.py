@@ -106,20 +106,24 @@ def _sae(architecture: Architecture) -> Callable[..., list[Found]]:
     return _each(fit)
 
 
+def sae_of_activations(data: Data, width: int, *, architecture: Architecture, active: int, **given: Any) -> Found:
+    """Train an SAE on the activations of both sides of the training pairs, centred; pairs are read by its difference."""
+    rows = np.concatenate([data.train.source, data.train.target])
+    centre = rows.mean(axis=0)
+    found = sae(rows - centre, width, architecture=architecture, active=active, **given)
+    return replace(
+        found,
+        encode=lambda rows: found.encode(rows - centre),
+        # Offsets are the same on both sides of a pair.
+        decode=lambda codes: found.decode(codes) - found.decode(np.zeros_like(codes[:1])),
+        of_activations=True,
+    )
+
+
 def _sae_of_activations(architecture: Architecture) -> Callable[..., list[Found]]:
     def fit(data: Data, width: int, *, seed: int, steps: int | None) -> Found:
-        rows = np.concatenate([data.train.source, data.train.target])
-        centre = rows.mean(axis=0)
         given = {} if steps is None else {"steps": steps}
-        active = max(1, width // 2)
-        found = sae(rows - centre, width, architecture=architecture, active=active, seed=seed, **given)
-        return replace(
-            found,
-            encode=lambda rows: found.encode(rows - centre),
-            # Offsets are the same on both sides of a pair.
-            decode=lambda codes: found.decode(codes) - found.decode(np.zeros_like(codes[:1])),
-            of_activations=True,
-        )
+        return sae_of_activations(data, width, architecture=architecture, active=max(1, width // 2), seed=seed, **given)
 
     return _each(fit)
 

@@ -6,16 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ssae_lens.evals.language.captures import Captures
 from ssae_lens.evals.language.corpora import QUICK
-from ssae_lens.evals.language.data import Data
 from ssae_lens.evals.language.grid import HALFWAY, MAIN, choice
+from ssae_lens.evals.language.methods import sae_of_activations
 from ssae_lens.evals.probes.features import Reader
 from ssae_lens.evals.probes.result import ProbeResult
 from ssae_lens.evals.probes.sweep import KS, probe_sweep
-from ssae_lens.evals.saes import sae as trained
 from ssae_lens.evals.steering.saes import shipped_features
 from ssae_lens.training.sweep import sweep
 
@@ -53,13 +50,14 @@ def run(
     steps: dict[str, Any] = {"steps": QUICK_STEPS} if quick else {}
     widths = choice(MAIN, quick=quick).settings["d_sae"]
     ssae = sweep(data.train, d_sae=widths, seeds=SEEDS, device="cpu", quiet=quiet, **steps).best
+    wide = sae_of_activations(data, WIDE, architecture="topk", active=ACTIVE, **steps)
     shipped = shipped_features(captures.model)
     found = probe_sweep(
         ssae,
         data.train,
         data.test,
         sae=shipped.sae if shipped and shipped.hook_name == hook else None,
-        features={f"TopK SAE, {WIDE}": reader_of(_wide(data, steps))},
+        features={f"TopK SAE, {WIDE}": reader_of(wide)},
         ks=QUICK_KS if quick else KS,
         quiet=quiet,
     )
@@ -72,13 +70,6 @@ def run(
 def reader_of(found: "Found") -> Reader:
     """Read pairs by what was learned of activations: the difference of the codes of both sides."""
     return lambda source, target: found.encode(target) - found.encode(source)
-
-
-def _wide(data: Data, steps: dict[str, Any]) -> "Found":
-    rows = np.concatenate([data.train.source, data.train.target])
-    centre = rows.mean(axis=0)
-    found = trained(rows - centre, WIDE, architecture="topk", active=ACTIVE, **steps)
-    return type(found)(found.directions, lambda each: found.encode(each - centre), found.decode, of_activations=True)
 
 
 @contextmanager
