@@ -1,8 +1,14 @@
 """Reconstruction and sparsity of a batch, with a hand-written backward pass.
 
-`evaluate` gives both, for every member at once, as tensors that any of Cooper's Lagrangians can combine. A step costs the
-five matrix products that it cannot do without (encode, decode, and three for the gradients), and the gradient of the
-decoder comes out tangent to its unit rows.
+`evaluate` gives both, for every member at once, as tensors that any of Cooper's Lagrangians can combine, and the gradient
+of the decoder comes out tangent to its unit rows. There are two ways to the same numbers:
+
+- by residuals, at five products of batch × read × latents (encode, decode, and three for the gradients), which an
+  autoencoder of any kind costs;
+- by second moments, where the whole model is linear, as an SSAE's is. With E and D the encoder and decoder, C the second
+  moments of the batch and M = ED − 1, the loss is tr(MᵀCM) and its gradients are 2CMDᵀ and 2EᵀCM: of the five products
+  only two are left that the batch has a part in (encode, and the gradient of sparsity). `moments_pay` says where that is
+  less to multiply.
 """
 
 from dataclasses import dataclass
@@ -46,11 +52,68 @@ class Weights(NamedTuple):
 def evaluate(
     shifts: Float[Tensor, "b r"], weights: Weights, loss: Loss, measure: Measure, dtype: torch.dtype = torch.float32
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Give the loss and the sparsity of each member on a batch."""
-    return _Evaluation.apply(shifts, *weights, loss, measure, dtype)  # pyright: ignore[reportReturnType]
+    """Give the loss and the sparsity of each member on a batch, in the way that costs less."""
+    # Rounded to bfloat16, moments would drown what is left of a loss.
+    linear = weights.b_dec is None and measure.k is None and dtype != torch.bfloat16
+    members, read, latents = weights.W_enc.shape
+    if linear and moments_pay(members, len(shifts), read, latents):
+        return by_moments(shifts, weights, loss, measure)
+    return by_residuals(shifts, weights, loss, measure, dtype)
 
 
-class _Evaluation(torch.autograd.Function):
+def moments_pay(members: int, batch: int, read: int, latents: int) -> bool:
+    """Say whether second moments, whose products grow with what is read and not with the batch, are less to multiply."""
+    # Of either way's products, those that the other does not have; members share the batch's moments.
+    by_moments = batch * read**2 + members * read**2 * (read + 3 * latents)
+    return by_moments < 3 * members * batch * read * latents
+
+
+def by_residuals(
+    shifts: Float[Tensor, "b r"], weights: Weights, loss: Loss, measure: Measure, dtype: torch.dtype = torch.float32
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Evaluate by what each shift's reconstruction leaves of it."""
+    return _ByResiduals.apply(shifts, *weights, loss, measure, dtype)  # pyright: ignore[reportReturnType]
+
+
+def by_moments(
+    shifts: Float[Tensor, "b r"], weights: Weights, loss: Loss, measure: Measure
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Evaluate by the second moments of the batch; the model has no offsets and keeps all codes."""
+    return _ByMoments.apply(shifts, weights.W_enc, weights.W_dec, loss, measure)  # pyright: ignore[reportReturnType]
+
+
+class _ByMoments(torch.autograd.Function):
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, shifts: Tensor, W_enc: Tensor, W_dec: Tensor, loss: Loss, measure: Measure
+    ) -> tuple[Tensor, Tensor]:
+        several = len(W_enc)
+        codes = torch.bmm(shifts.expand(several, -1, -1), W_enc)
+        scale = loss.weights(shifts)
+        moments = (shifts.T @ shifts).mul_(scale) if isinstance(scale, float) else shifts.T @ (shifts * scale)
+        lost = torch.bmm(W_enc, W_dec)
+        lost.diagonal(dim1=1, dim2=2).sub_(1)
+        weighed = torch.bmm(moments.expand(several, -1, -1), lost)
+        # Of what rounding leaves of nothing the sign is as good as random.
+        value = (lost * weighed).sum((1, 2)).clamp_(min=0)
+        sparsity, known = measure.value(codes)
+        ctx.save_for_backward(shifts, W_enc, W_dec, codes, weighed)
+        ctx.known, ctx.measure = known, measure
+        return value, sparsity
+
+    @staticmethod
+    def backward(ctx: Any, by_loss: Tensor, by_sparsity: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        shifts, W_enc, W_dec, codes, weighed = ctx.saved_tensors
+        by_both = weighed.mul_(2 * by_loss[:, None, None])
+        by_W_dec, by_W_enc = torch.bmm(W_enc.mT, by_both), torch.bmm(by_both, W_dec.mT)
+        # The diagonal of Eᵀ(2CMDᵀ) is what of by_W_dec points along each row.
+        by_W_dec.addcmul_(W_dec, (W_enc * by_W_enc).sum(1)[:, :, None], value=-1)
+        slope = torch.bmm(shifts.T.expand(len(W_enc), -1, -1), ctx.measure.derivative(codes, ctx.known))
+        by_W_enc.addcmul_(slope, (by_sparsity / codes.shape[1])[:, None, None].expand_as(slope))
+        return None, by_W_enc, by_W_dec, None, None
+
+
+class _ByResiduals(torch.autograd.Function):
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any,

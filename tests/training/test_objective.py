@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssae_lens.training.measures import Measure
-from ssae_lens.training.objective import Loss, Weights, evaluate
+from ssae_lens.training.objective import Loss, Weights, by_moments, by_residuals, evaluate, moments_pay
 
 M, B, R, H = 3, 11, 6, 5
 LOSSES = ["share", "relative", "absolute"]
@@ -78,6 +78,43 @@ def test_values_and_gradients(loss, kind, biased, k):
     assert (found_gradients[1] * rows).sum(2).abs().max() < 1e-12
     for ours, theirs in zip(found_gradients, wanted_gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("loss", "kind"), itertools.product(LOSSES, MEASURES))
+def test_moments_and_residuals_give_the_same(loss, kind):
+    """A linear model's loss is one of the second moments of its batch."""
+    shifts = torch.randn(B, R, dtype=torch.float64)
+    shifts[3] = 0
+    weights, measure = make_weights(biased=False), make_measure(kind)
+    given = shifts, weights, Loss(loss, 2.5), measure
+    ways = by_moments(*given), by_residuals(*given, torch.float64)
+    for ours, theirs in zip(*ways, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    for ours, theirs in zip(*(gradients(each, weights) for each in ways), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_moments_are_taken_where_they_are_less_to_multiply():
+    """Counted by hand for one member: 2bdh + bd² + 3d²h + d³ against 5bdh."""
+    assert moments_pay(1, 1024, 512, 1024)  # 4.25 against 5, in units of bdh
+    assert not moments_pay(1, 512, 2304, 4096)
+    assert moments_pay(4, 256, 24, 16)
+    assert not moments_pay(1, 64, 128, 16)
+    # Members share the batch's moments.
+    assert not moments_pay(1, 64, 30, 18)
+    assert moments_pay(8, 64, 30, 18)
+
+
+def test_single_precision_moments_are_close_where_little_is_lost():
+    """What is left of a loss after much has cancelled."""
+    rows = torch.nn.functional.normalize(torch.randn(24, 16, dtype=torch.float64).mT, dim=1)
+    shifts = torch.randn(256, 16, dtype=torch.float64) @ rows
+    exact = Weights(torch.linalg.pinv(rows)[None] * 0.97, rows[None], None, None)
+    short = Weights(*(each.float() for each in exact[:2]), None, None)
+    loss, measure = Loss("share", shifts.square().sum(1).mean().item()), Measure("l1")
+    wanted = by_residuals(shifts, exact, loss, measure, torch.float64)[0]
+    assert wanted.item() == pytest.approx(0.03**2, rel=1e-6)
+    torch.testing.assert_close(by_moments(shifts.float(), short, loss, measure)[0].double(), wanted, rtol=1e-3, atol=0)
 
 
 def test_bfloat16_products_are_close():
