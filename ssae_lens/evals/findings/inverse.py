@@ -14,14 +14,13 @@ from torch import Tensor
 from ssae_lens.evals.findings.arrays import estimate
 from ssae_lens.evals.findings.material import MAX_ROWS, Material, unit
 from ssae_lens.methods.sae_ts import fit_approximator, measure_effects
+from ssae_lens.methods.sae_ts.approximator import ROUNDING
 from ssae_lens.metrics import sign_flip_test
 
 Numbers = dict[str, Any]
 ROW, TARGETED, COLUMN = "decoder row", "targeted", "column of M"
 WHOLE, CUT, ALONE = "pseudo-inverse", "…, rounding cut off", "…, and without b"
 WAYS = (ROW, TARGETED, COLUMN, WHOLE, CUT, ALONE)
-# Singular values below this share of the largest are what half precision, in which M is kept, leaves of zero.
-ROUNDING = float(torch.finfo(torch.half).eps)
 # Features over which vectors are compared without steering.
 MANY = 40
 

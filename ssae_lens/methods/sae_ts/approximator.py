@@ -25,6 +25,8 @@ Method = Literal["ridge", "adam"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # Penalties to choose from, in mean squared singular values of the vectors.
 PENALTIES = tuple(10.0 ** (each / 2) for each in range(-8, 9))
+# Singular values of M below this share of the largest are what half precision, in which it is kept, leaves of zero.
+ROUNDING = float(torch.finfo(torch.half).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +67,8 @@ class Approximator:
 
     @cached_property
     def inverse(self) -> Float[Tensor, "d_sae d_model"]:
-        """The pseudo-inverse of M."""
-        return torch.linalg.pinv(self.M.double()).float()
+        """The pseudo-inverse of M, without the directions that only its rounding fills."""
+        return torch.linalg.pinv(self.M.double(), rtol=ROUNDING).float()
 
     def save(self, path: str | Path) -> None:
         """Write it as safetensors, M in half precision."""

@@ -119,6 +119,17 @@ class TestAdam:
         assert not torch.equal(first.M, fit_approximator(effects_of(x, y), "adam", epochs=2, seed=1).M)
 
 
+def test_what_half_precision_fills_is_not_inverted():
+    """A map fitted to few vectors is of low rank until it is rounded; its inverse is of that rank again."""
+    random = np.random.default_rng(0)
+    exact = random.normal(size=(32, 3)) @ random.normal(size=(3, 48))
+    M = torch.tensor(exact).half().float()
+    assert np.linalg.matrix_rank(M) == 32
+    found = Approximator(M, torch.zeros(48), ORIGIN, "abc", 1.0, 0.5, 0.0, {})
+    assert np.linalg.matrix_rank(found.inverse, tol=1e-5) == 3
+    np.testing.assert_allclose(found.inverse, np.linalg.pinv(exact, rcond=1e-9), atol=1e-4)
+
+
 class TestFiles:
     def test_there_and_back(self, tmp_path):
         found = fit_approximator(effects_of(*world()[:2]))
