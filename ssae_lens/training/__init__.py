@@ -4,5 +4,16 @@ from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig
 from ssae_lens.training.fit import Outcome
 from ssae_lens.training.sweep import Setting, Sweep, sweep
 from ssae_lens.training.train import train
+from ssae_lens.training.wordings import merge_wordings
 
-__all__ = ["PRESETS", "Outcome", "ProblemConfig", "Setting", "SolverConfig", "Sweep", "sweep", "train"]
+__all__ = [
+    "PRESETS",
+    "Outcome",
+    "ProblemConfig",
+    "Setting",
+    "SolverConfig",
+    "Sweep",
+    "merge_wordings",
+    "sweep",
+    "train",
+]

@@ -134,6 +134,11 @@ class ProblemConfig:
         """Whether the model is affine, but for the choice of the largest codes."""
         return self.sample_norm == "none" and self.code_norm == "none"
 
+    @property
+    def stands_out(self) -> bool:
+        """Whether codes come to stand out, so that rows are fitted anew to those that do, and wordings are joined."""
+        return self.kind == "smooth" and self.linear and not self.bias
+
 
 @dataclass(frozen=True)
 class SolverConfig:

@@ -171,7 +171,7 @@ class Group:
     def decoders(self) -> Float[Tensor, "m h d"]:
         """Members' decoder rows as they read in residual units, of any length. Asked for when training has ended."""
         rows = self.map.restore(self.members.W_dec.detach())
-        if self.problem_config.kind != "smooth" or not self.problem_config.linear or self.problem_config.bias:
+        if not self.problem_config.stands_out:
             return rows
         shifts = self.data.sample().to(self.device)
         most = max(1, MEASURE_CODES // (len(self.seeds) * self.problem_config.d_sae))

@@ -24,6 +24,7 @@ from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.fit import Group, Outcome
 from ssae_lens.training.runs import Run
 from ssae_lens.training.train import best_of, check_device, check_level, finished, warn_of_few
+from ssae_lens.training.wordings import merge_wordings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,9 +94,18 @@ class Sweep:
 
     @cached_property
     def best(self) -> SSAE:
-        """The SSAE of the chosen setting whose seed solved the problem best."""
+        """The SSAE of the chosen setting whose seed solved the problem best, with wordings of one concept joined."""
         chosen = self.chosen
-        return self.ssae(chosen, best_of(chosen.outcomes))
+        return self.joined(chosen, best_of(chosen.outcomes))
+
+    def joined(self, setting: Setting | int, seed: int = 0) -> SSAE:
+        """Give a member as `ssae` does, with latents joined that are wordings of one concept (`merge_wordings`).
+
+        Where codes do not come to stand out, as under an L1 level, nothing says which are, and it is the same as `ssae`.
+        """
+        setting = self.settings[setting] if isinstance(setting, int) else setting
+        ssae, group = self.ssae(setting, seed), setting._group
+        return merge_wordings(ssae, group.data.sample()) if group.problem_config.stands_out else ssae
 
     def ssae(self, setting: Setting | int, seed: int = 0) -> SSAE:
         """Give a member by its setting (or its row in the table) and the number of its seed."""
@@ -185,7 +195,8 @@ def sweep(
     Returns
     -------
     Sweep
-        ``.best`` is the chosen SSAE, ``.table()`` the numbers, ``.heat_map()`` a figure, ``.ssae(row, seed)`` any member.
+        ``.best`` is the chosen SSAE, wordings of one concept joined; ``.table()`` the numbers, ``.heat_map()`` a figure,
+        ``.ssae(row, seed)`` any member as it was trained.
 
     Examples
     --------

@@ -33,7 +33,7 @@ def _sweep(data: Data, cell: Cell) -> dict[str, Any]:
     )
     settings = []
     for each in found.settings:
-        fit = from_sae(found.ssae(each, best_of(each.outcomes)))
+        fit = from_sae(found.joined(each, best_of(each.outcomes)))
         about = {
             "width": each.d_sae,
             "recurring": each.recurring,

@@ -52,14 +52,14 @@ def ours(data: Data, _corpus: str, width: int, seeds: Sequence[int], steps: int 
 
 
 def trained(shifts: Any, width: int, seeds: Sequence[int], steps: int | None, **settings: Any) -> list[SSAE]:
-    """Train as `train` does, for each seed the best of its restarts, with all of them side by side."""
+    """Train as `sweep` does at one width, for each seed the best of its restarts, with all of them side by side."""
     given = settings if steps is None else {**settings, "steps": steps}
     restarts = SolverConfig().restarts_for(width)
     members = [seed + 1000 * each for seed in seeds for each in range(restarts)]
     found = sweep(shifts, d_sae=width, seeds=members, halves=False, device="cpu", quiet=True, **given)
     (setting,) = found.settings
     best = [begin + best_of(setting.outcomes[begin : begin + restarts]) for begin in range(0, len(members), restarts)]
-    return [found.ssae(setting, member) for member in best]
+    return [found.joined(setting, member) for member in best]
 
 
 def preset(name: str) -> Callable[..., list[Found]]:
@@ -129,7 +129,10 @@ def _sae_of_activations(architecture: Architecture) -> Callable[..., list[Found]
 
 
 METHODS: dict[str, Method] = {
-    "SSAE": Method(ours, "our defaults: sparsity minimised within a budget of lost energy; the best of 4 fits a seed"),
+    "SSAE": Method(
+        ours,
+        "our defaults: sparsity minimised within a budget of lost energy; the best of 4 fits a seed; wordings joined",
+    ),
     "SSAE, v1": Method(preset("v1"), "the reference code's first version, at its level for the corpus; fewer steps"),
     "SSAE, v2": Method(preset("v2"), "the reference code's later version, at its level .1; fewer steps"),
     "affine": Method(

@@ -1,0 +1,107 @@
+"""Latents that are wordings of one concept, found without labels and joined.
+
+A concept that is said in several ways ("Look," for "Excuse me, but", "Hey," for "Forgive me, but") gets a latent for each,
+as soon as there are latents to spare: each is found again in any half of the shifts, and none of them is the concept. Two
+things tell such latents from two concepts: they never fire in one shift, where latents of different concepts do by chance;
+and they point much the same way. Where no two latents fire together, as of pairs in which one thing changes at a time, the
+first says nothing, and none are joined.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from sae_lens.saes.sae import SAEMetadata
+from torch import Tensor
+
+from ssae_lens.sae import SSAE
+from ssae_lens.training.data import open_data
+from ssae_lens.training.refit import refitted, stands_out
+
+# Rows are alike from this |cosine| on.
+ALIKE = 0.3
+# Latents exclude each other that fire together in less than this share of the shifts in which latents usually would, …
+RARELY = 1 / 3
+# … if so few would be rarer than this by chance.
+SURE = 0.01
+
+
+@torch.no_grad()
+def merge_wordings(ssae: SSAE, shifts: Any) -> SSAE:
+    """Join latents that are wordings of one concept: their codes are added up, and rows fitted anew.
+
+    Parameters
+    ----------
+    ssae
+        An SSAE that is linear and was trained by budget, so that codes stand out.
+    shifts
+        What it was trained on, as `train` takes it; of an iterator, the first batches.
+
+    Returns
+    -------
+    SSAE
+        One with fewer latents, whose metadata say under ``wordings`` which latents of the one given each is made of; or the
+        one given, where there is nothing to join.
+    """
+    if ssae.cfg.k is not None or ssae.cfg.code_norm != "none" or ssae.cfg.input_norm != "none":
+        raise ValueError(
+            f"The SSAE has k={ssae.cfg.k}, code_norm={ssae.cfg.code_norm!r} and input_norm={ssae.cfg.input_norm!r}: only "
+            "codes of a linear SSAE can be added up."
+        )
+    rows = open_data(shifts, 1).sample().to(ssae.W_enc)
+    codes = rows @ ssae.W_enc + ssae.b_enc
+    found = wordings(codes, ssae.W_dec)
+    if len(found) == ssae.cfg.d_sae:
+        return ssae
+    together = torch.zeros(ssae.cfg.d_sae, len(found)).to(ssae.W_enc)
+    for number, latents in enumerate(found):
+        # The first of them says which way is up.
+        together[latents, number] = (ssae.W_dec[latents] @ ssae.W_dec[latents[0]]).sign()
+    joined = refitted(codes @ together, rows - ssae.b_dec, together.T @ ssae.W_dec)
+    lengths = torch.linalg.vector_norm(joined, dim=1).clamp(min=1e-12)
+    made = SSAE.from_weights(
+        ssae.W_enc @ together * lengths,
+        joined / lengths[:, None],
+        ssae.b_enc @ together * lengths,
+        ssae.b_dec,
+        metadata=SAEMetadata(**{**ssae.cfg.metadata.__dict__, "wordings": found}),
+        dtype=ssae.cfg.dtype,
+        device=ssae.cfg.device,
+        normalize_activations=ssae.cfg.normalize_activations,
+    )
+    made.outcome = ssae.outcome
+    return made
+
+
+def wordings(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[list[int]]:
+    """Sort latents into concepts: every two of those that stand together exclude each other and are alike."""
+    rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp(min=1e-12)
+    cosines = (rows @ rows.T).abs()
+    one = (cosines >= ALIKE) & excluding(stands_out(codes.abs()))
+    found = [[latent] for latent in range(len(rows))]
+    place = list(range(len(rows)))
+    first, second = torch.nonzero(one.triu(1), as_tuple=True)
+    for pair in cosines[first, second].argsort(descending=True, stable=True).tolist():
+        ours, theirs = place[int(first[pair])], place[int(second[pair])]
+        if ours != theirs and one[found[ours]][:, found[theirs]].all():
+            ours, theirs = sorted((ours, theirs))
+            for latent in found[theirs]:
+                place[latent] = ours
+            found[ours], found[theirs] = found[ours] + found[theirs], []
+    return [sorted(each) for each in found if each]
+
+
+def excluding(fires: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
+    """Say which two latents fire together more rarely than latents here usually do, if both go by their own shares.
+
+    A count of so few shifts is Poisson's: P(X ≤ x) at a mean of m is the upper regularised gamma function Q(x + 1, m).
+    """
+    fires = fires.double()
+    both, share = fires.T @ fires, fires.mean(0)
+    by_chance = len(fires) * share[:, None] * share
+    above = torch.ones_like(both, dtype=torch.bool).triu(1) & (by_chance > 1)
+    # Sparse changes exclude each other a little: what is usual is half of the pairs' share of chance.
+    usual = (both[above] / by_chance[above]).median().clamp(max=1) if above.any() else torch.tensor(0.0)
+    due = by_chance * usual
+    rare = torch.special.gammaincc(both + 1, due.clamp(min=1e-12)) < SURE
+    return (both < RARELY * due) & rare
