@@ -114,17 +114,26 @@ class Result(studies.Result):
 
         return figure(self.table)
 
-    def _by_concept(self, study: str) -> list[str]:
-        """Give for each concept how well our codes follow it, and how near our row is to its mean shift."""
-        lines = []
+    def by_concept(self, study: str) -> dict[str, dict[str, tuple[float, float]]]:
+        """Give by corpus, for each concept, how well our codes follow it, and how near our row is to its mean shift."""
+        found = {}
         for line in self.about["lines"]:
             cell = self.cells[line["cell"]]
             if line["study"] != study or cell["cell"]["method"] != "SSAE" or cell["cell"]["kind"] != "fit":
                 continue
             each = [fit["per_concept"] for fit in cell["fits"]]
-            if 1 < len(each[0]) <= FEW:
-                rows = [[name, *(f"{fmean(fit[name][i] for fit in each):.3f}" for i in (0, 1))] for name in each[0]]
-                lines += [f"{name_of(line['corpus'])}, SSAE, by concept", *aligned([["", "MCC", "rows"], *rows]), ""]
+            found[name_of(line["corpus"])] = {
+                name: (fmean(fit[name][0] for fit in each), fmean(fit[name][1] for fit in each)) for name in each[0]
+            }
+        return found
+
+    def _by_concept(self, study: str) -> list[str]:
+        """Give the lines of each corpus that has few concepts."""
+        lines = []
+        for corpus, concepts in self.by_concept(study).items():
+            if 1 < len(concepts) <= FEW:
+                rows = [[name, *(f"{score:.3f}" for score in scores)] for name, scores in concepts.items()]
+                lines += [f"{corpus}, SSAE, by concept", *aligned([["", "MCC", "rows"], *rows]), ""]
         return lines
 
     def _left(self) -> list[str]:

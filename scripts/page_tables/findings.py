@@ -1,0 +1,78 @@
+"""The tables of `ssae-lens eval findings`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from page_tables.markdown import MissingError, bold, figure, table
+from ssae_lens.evals.findings.inverse import ALONE, CUT
+from ssae_lens.evals.findings.result import Result
+from ssae_lens.evals.findings.settings import QUICK
+from ssae_lens.hooks.sites import layer_of
+
+WAYS = {CUT: "… with rounding cut off", ALONE: "… and without b"}
+HALVES = {0.25: "¼", 0.5: "½"}
+
+
+def layers(result: Result) -> str:
+    """Give what is left of a vector at later blocks."""
+    rows = [
+        [
+            str(layer_of(each["hook"])),
+            *(figure(each[name]["estimate"], 2) for name in ("cosine", "steady")),
+            _shown(each["geometry"]),
+        ]
+        for each in _of(result, "layers")["layers"]
+    ]
+    cosine, share = "cosine of the mean change with the vector", "share of the change that is the same at all tokens"
+    return table(["after block", cosine, share, "geometry"], rows)
+
+
+def inverse(result: Result) -> str:
+    """Give the map's vectors taken apart, the largest of each column but the halves' bold."""
+    found = _of(result, "inverse")["vectors"]
+    columns: list[list[str]] = [[WAYS.get(each["way"], each["way"]) for each in found]]
+    for name in ("beyond", "alike", "halves", "predicted"):
+        values = [each[name] for each in found]
+        texts = [_with_zero(each) if name == "predicted" else figure(each, 2) or "–" for each in values]
+        columns.append(texts if name == "halves" else bold(texts, values, 2))
+    head = "vector,share of it in rounding,cosine between features,the same from either half of the data"
+    return table([*head.split(","), "predicted effect on its own feature"], list(zip(*columns, strict=True)))
+
+
+def reach(result: Result) -> str:
+    """Give the map at multiples of the scales that it was fitted at."""
+    rows = []
+    for each in _of(result, "reach")["rows"]:
+        multiple, gain = each["multiple"], each["gain"]
+        rows.append(
+            [
+                HALVES.get(multiple, f"{multiple:g}") + "×",
+                *(_shown(each[name]) for name in ("r2", "correlation")),
+                f"{_with_zero(gain['estimate'])} ({_with_zero(gain['low'])} to {_with_zero(gain['high'])})",
+                _shown(each["with_shipped"]),
+            ]
+        )
+    head = ["scale", "R² of the map", "correlation with the prediction", "gain", "correlation with the effects at 1×"]
+    return table(head, rows)
+
+
+TABLES: dict[str, Callable[[Any], str]] = {"layers": layers, "inverse": inverse, "reach": reach}
+
+
+def _of(result: Result, question: str) -> dict[str, Any]:
+    if result.about.get("settings") == json.loads(json.dumps(asdict(QUICK))):
+        raise MissingError("no whole run, only a quick one")
+    if question not in {each["cell"]["question"] for each in result.cells}:
+        raise MissingError(f"no question {question!r}")
+    return result.of(question)
+
+
+def _shown(found: dict[str, float]) -> str:
+    low, high = (figure(found[name], 2) for name in ("low", "high"))
+    return f"{figure(found['estimate'], 2)} ({low} to {high})"
+
+
+def _with_zero(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
