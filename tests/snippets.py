@@ -2,8 +2,8 @@
 
 A snippet is run unless a comment on the line before its fence says what else to do with it, and why::
 
+    <!-- check: hub - it asks the Hub -->       run against a small hub on the loopback address
     <!-- check: compile - it needs a GPU -->    Python: compiled, its imports and keyword arguments held against the code
-    <!-- check: help - it takes minutes -->     a command: parsed, and not run
     <!-- check: skip - it installs packages --> not ours to check
 """
 
@@ -24,12 +24,13 @@ from ssae_lens.cli import app
 from ssae_lens.training.config import ProblemConfig, SolverConfig
 
 ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 # Pages that tutorials write are theirs, and tested with them.
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = r"(?:^<!-- check: (?P<check>\w+) - (?P<why>[^>]+) -->\n)?"
 FENCE = re.compile(MARK + r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-INLINE = re.compile(r"`(ssae-lens [^`]+)`")
-CHECKS = {"python": ("run", "compile"), "bash": ("run", "help", "skip")}
+INLINE = re.compile(r"`((?:ssae-lens|make|python) [^`]+)`")
+CHECKS = {"python": ("run", "hub", "compile"), "bash": ("run", "hub", "skip")}
 LANGUAGES = {*CHECKS, "text", "markdown", "json", "yaml"}
 # What a function takes beyond its signature, and hands on.
 HANDED_ON = {each.name for config in (ProblemConfig, SolverConfig) for each in fields(config)}
@@ -69,12 +70,45 @@ def commands(snippet: Snippet) -> list[list[str]]:
 
 
 def inline_commands() -> list[tuple[Path, list[str]]]:
-    """Give the commands that stand within sentences, which may leave out what they need."""
+    """Give the commands that stand within sentences, with a file's name where they leave it to the reader."""
     return [
-        (page, shlex.split(said))
+        (page, _with_files(shlex.split(said)))
         for page in PAGES
         for said in INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
     ]
+
+
+def _with_files(words: list[str]) -> list[str]:
+    words = ["shifts.h5" if each == "FILE" else each for each in words]
+    return [*words, "numbers.json"] if words[-1] == "--json" else words
+
+
+def commands_to_run() -> dict[Path, list[list[str]]]:
+    """Give each command of `ssae-lens` that is run without the Hub, once, on the first page that has it.
+
+    What make does by a command of ours stands for it. Of those within sentences only what no fence has is run.
+    """
+    fenced = [(each, words) for each in snippets("bash") if each.check != "skip" for words in commands(each)]
+    known = [words for each, words in fenced if each.check == "hub"]
+    whole: dict[Path, list[list[str]]] = {page: [] for page in PAGES}
+    for each, words in fenced:
+        for ours in recipe(words[1]) if words[0] == "make" else [words]:
+            if ours[0] == "ssae-lens" and ours not in known:
+                known.append(ours)
+                whole[each.page].append(ours)
+    # The longest first: it stands for those that say less.
+    for page, words in sorted(inline_commands(), key=lambda said: -len(said[1])):
+        if words[0] == "ssae-lens" and not any(each[: len(words)] == words for each in known):
+            known.append(words)
+            whole[page].append(words)
+    return {page: some for page, some in whole.items() if some}
+
+
+def recipe(target: str) -> list[list[str]]:
+    """Give the words of what make runs for a target, programs without the folder they are in."""
+    made = re.search(rf"^{target}:.*\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE)
+    assert made is not None, f"the Makefile has no {target!r}"
+    return [shlex.split(line.replace("$(BIN)/", "")) for line in made[1].splitlines()]
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:

@@ -2,21 +2,17 @@
 
 import json
 import re
-from functools import partial
 
 import pytest
+from stand_ins import stand_ins
 
-from ssae_lens import demo, sweep
+from ssae_lens import demo
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    monkeypatch.setattr(demo, "MODEL", "tiny-gpt2")
-    monkeypatch.setattr(demo, "HOOK", "blocks.1.hook_resid_post")
-    monkeypatch.setattr(demo, "PAIRS", 60)
-    monkeypatch.setattr(demo, "WIDTHS", (15, 16))
-    monkeypatch.setattr(demo, "sweep", partial(sweep, steps=40))
-    monkeypatch.setattr(demo, "BESIDE", ("CAA", "unsteered"))  # no SAE of a tiny model ships
+def tiny(tmp_path):
+    with stand_ins(tmp_path / "stand-ins"):
+        yield
 
 
 def shown(path):
@@ -38,7 +34,7 @@ def test_it_tells_its_story_and_does_the_same_again(tiny, tmp_path, capsys):
     assert all(each["stability"] is not None for each in numbers["latents"])
     steered = [each for each in numbers["details"].values() if each["steering"]]
     assert steered  # those of the three concepts that have a latent
-    assert all(each["steered"] and dict(each["vectors"])["CAA"] for each in steered)
+    assert all(each["steered"] and {"CAA", "SAE-TS"} <= dict(each["vectors"]).keys() for each in steered)
     again = demo.run(tmp_path / "two", quiet=True)
     assert capsys.readouterr().out.replace("two", "one") == said
     assert shown(again) == numbers

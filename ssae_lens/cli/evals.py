@@ -1,6 +1,7 @@
 """Commands that print a study's table: `ssae-lens eval …`."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,24 +56,6 @@ def language(
     )
 
 
-def probes(
-    context: typer.Context,
-    out: Out = None,
-    model: Model = "smollm2-135m",
-    quick: Quick = False,
-    config: Config = None,
-    json_out: Json = None,
-    quiet: Quiet = False,
-) -> None:
-    """Measure how few features a probe needs for each concept: of SSAE codes, of SAE codes, of shifts as they are.
-
-    Example: ssae-lens eval probes --quick --out probes
-    """
-    from ssae_lens.evals.probes import run
-
-    _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
-
-
 def steering(
     context: typer.Context,
     out: Out = None,
@@ -97,40 +80,24 @@ def steering(
     _print_study(context, study, out, json_out)
 
 
-def decomposition(
-    context: typer.Context,
-    out: Out = None,
-    model: Model = "smollm2-135m",
-    quick: Quick = False,
-    config: Config = None,
-    json_out: Json = None,
-    quiet: Quiet = False,
-) -> None:
-    """Measure what an SAE says of steering vectors, and what an SSAE says of the same.
+def _of_model(name: str, about: str) -> Callable[..., None]:
+    """Make the command of a study that is told of a model and no more."""
 
-    Example: ssae-lens eval decomposition --quick --out decomposition
-    """
-    from ssae_lens.evals.decomposition import run
+    def command(
+        context: typer.Context,
+        out: Out = None,
+        model: Model = "smollm2-135m",
+        quick: Quick = False,
+        config: Config = None,
+        json_out: Json = None,
+        quiet: Quiet = False,
+    ) -> None:
+        run = import_module(f"ssae_lens.evals.{name}").run
+        _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
 
-    _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
-
-
-def findings(
-    context: typer.Context,
-    out: Out = None,
-    model: Model = "smollm2-135m",
-    quick: Quick = False,
-    config: Config = None,
-    json_out: Json = None,
-    quiet: Quiet = False,
-) -> None:
-    """Measure four questions that the literature of steering leaves open.
-
-    Example: ssae-lens eval findings --quick --out findings
-    """
-    from ssae_lens.evals.findings import run
-
-    _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
+    command.__name__ = name
+    command.__doc__ = f"{about}\n\nExample: ssae-lens eval {name} --quick --out {name}"
+    return command
 
 
 def _print_study(context: typer.Context, study: Callable[[], Any], out: Path | None, json_out: Path | None) -> None:
@@ -140,3 +107,13 @@ def _print_study(context: typer.Context, study: Callable[[], Any], out: Path | N
     if out is not None:
         keep_run(context, out)
     write_numbers(context, json_out, result.to_json())
+
+
+probes = _of_model(
+    "probes",
+    "Measure how few features a probe needs for each concept: of SSAE codes, of SAE codes, of shifts as they are.",
+)
+decomposition = _of_model(
+    "decomposition", "Measure what an SAE says of steering vectors, and what an SSAE says of the same."
+)
+findings = _of_model("findings", "Measure four questions that the literature of steering leaves open.")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from typing_extensions import Self
 
 from ssae_lens.base.files import fingerprint, write_json, writing
 from ssae_lens.base.progress import progress
@@ -124,6 +125,12 @@ class Result(ABC):
         write_json(Path(folder) / f"{self.name}.json", self.to_json())
         with writing(Path(folder) / f"{self.name}.html") as temporary:
             self.figure().write_html(temporary, include_plotlyjs=True)
+
+    def kept(self, folder: str | Path | None) -> Self:
+        """Save it, where there is a folder to save it in, and give it."""
+        if folder is not None:
+            self.save(folder)
+        return self
 
 
 def _each(jobs: list[tuple[int, Callable[[], list[Cell]]]], workers: int) -> Iterator[tuple[int, list[Cell]]]:

@@ -1,14 +1,20 @@
 """Every Python and shell snippet of the README and the documentation works as it stands there.
 
 Unit: each compiles, its imports and keyword arguments are held against the code, each command is parsed as the program
-would parse it, and targets of make and scripts are there. Slow: Python is run, page by page, and so are commands, on SmolLM2
-with stand-ins that are small: some hundreds of pairs, two seeds and few steps, whatever a page says. The commands of
-`PARSED_ONLY` take minutes, or a network, by their nature and have tests of their own: they are parsed and not run.
+would parse it, targets of make and scripts are there, and scripts say what they take. Slow: Python is run, page by page, and
+so are commands, on SmolLM2 with stand-ins that are small: some hundreds of pairs, two seeds and few steps, whatever a page
+says. Studies and the demonstration run in `test_study_commands.py`, what talks to the Hub in `test_hub_snippets.py`.
+
+Not run are: snippets that a mark keeps from it, with its reason; targets of make, but for `make demo`, and scripts and
+benchmarks, which set machines up, are the tests themselves, or take hours.
 """
 
 import re
+import runpy
 import shutil
+import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,10 +23,12 @@ from snippets import (
     CHECKS,
     FENCE,
     LANGUAGES,
+    MAKEFILE,
     PAGES,
     ROOT,
     check_calls,
     commands,
+    commands_to_run,
     inline_commands,
     named,
     parsed,
@@ -29,14 +37,20 @@ from snippets import (
 from typer.testing import CliRunner
 
 import ssae_lens as sl
+from ssae_lens.cli import app
 
 PYTHON, SHELL = snippets("python"), snippets("bash")
 HOOK = "blocks.15.hook_resid_post"
-WITH_PYTHON, WITH_SHELL = (
-    [page for page in PAGES if any(each.page == page for each in some)] for some in (PYTHON, SHELL)
-)
+WITH_PYTHON = [page for page in PAGES if any(each.page == page for each in PYTHON)]
+COMMANDS = {
+    page: [words for words in some if words[1] not in ("demo", "eval")] for page, some in commands_to_run().items()
+}
+COMMANDS = {page: some for page, some in COMMANDS.items() if some}
+TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+SCRIPTS = sorted(each for room in ("scripts", "benchmarks") for each in (ROOT / room).glob("[a-z]*.py"))
 PAIRS = 300
-PARSED_ONLY = {"demo", "eval", "upload"}
+# What stands in for a model that is too large for a test.
+LARGE = "meta-llama/Llama-3.1-8B"
 # What a page takes for granted by the time its commands come: options that keep them small.
 SMALL = {
     "capture": ["--n", "24"],
@@ -79,23 +93,40 @@ def test_python_names_what_there_is(snippet):
 
 @pytest.mark.parametrize("snippet", [each for each in SHELL if each.check != "skip"], ids=str)
 def test_commands_are_there(snippet):
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for words in commands(snippet):
         if words[0] == "ssae-lens":
             parsed(words)
-        elif words[0] == "make":
-            assert words[1] in targets
-        elif words[0] == "hf":
-            continue  # the Hub's own
-        elif words[0] == "python":
-            assert words[1:2] == ["-m"] or (ROOT / words[1]).is_file(), words
-        else:
-            pytest.fail(f"{snippet} has {words[0]!r}, of which this test knows nothing; mark it")
+        elif words[0] != "hf":  # the Hub's own
+            assert is_there(words), f"{snippet} has {words}, of which this test knows nothing; mark it"
 
 
 @pytest.mark.parametrize(("page", "words"), inline_commands(), ids=str)
 def test_commands_in_sentences_are_there(page, words):
-    named([each for each in words if each != "…"])
+    if words[0] == "ssae-lens":
+        named([each for each in words if each != "…"])
+    else:
+        assert is_there(words)
+
+
+def is_there(words: list[str]) -> bool:
+    """Whether make has the targets, and Python the script or the module, that some words name."""
+    if words[0] == "make":
+        return set(words[1:]) <= TARGETS
+    if words[:2] == ["python", "-m"]:
+        return find_spec(words[2]) is not None
+    return words[0] == "python" and ROOT / words[1] in SCRIPTS
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda each: f"{each.parent.name}/{each.name}")
+def test_scripts_say_what_they_take(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+    monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not left.value.code
+    takes = capsys.readouterr().out
+    said = [words[2:] for _, words in inline_commands() if words[0] == "python" and ROOT / words[1] == script]
+    assert all(each in takes for words in said for each in words if each.startswith("--"))
 
 
 @pytest.fixture(scope="module")
@@ -157,41 +188,39 @@ def test_python_runs(page, kept, small):
 
 @pytest.fixture
 def files(kept, monkeypatch, tmp_path):
-    """An empty folder with the files that pages speak of."""
+    """An empty folder with the files that pages speak of, where SmolLM2 is open and a large model is a tiny one."""
+    from ssae_lens import models
     from ssae_lens.shifts import write_reference
 
+    def opened(name, kind="hooked", **_given):
+        assert name in ("smollm2-135m", LARGE)
+        return models.tiny_model("llama", kind, n_layers=24) if name == LARGE else kept["model"]
+
+    monkeypatch.setattr(models, "load_model", opened)
     monkeypatch.chdir(tmp_path)
     kept["shifts"].save("shifts.h5")
     write_reference("theirs.h5", kept["shifts"])
     kept["ssae"].save_model("my-ssae")
     sl.SteeringVector.from_ssae(kept["ssae"], kept["concepts"]["tense"]).save("tense.safetensors")
+    kept["pairs"].select_columns(["source", "target"]).to_json("my-pairs.jsonl")
     Path("quick.yaml").write_text("steps: 200\n", encoding="utf-8")
     return tmp_path
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("page", WITH_SHELL, ids=lambda each: each.name)
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda each: each.name)
 def test_commands_run(page, files):
-    for snippet in SHELL:
-        if snippet.page != page or snippet.check != "run":
-            continue
-        for words in commands(snippet):
-            if words[0] != "ssae-lens" or words[1] in PARSED_ONLY or "--help" in words:
-                continue
-            if words[1] == "convert" and not (files / words[2]).exists():
-                _write_reference_folder(files / words[2])
-            if words[1] in ("capture", "sweep", "train"):
-                for made in (each for each in ("shifts.h5", "my-ssae") if each in words[words.index("--out") :]):
-                    _remove(files / made)
-            done = CliRunner().invoke(sl_app(), [*words[1:], *SMALL.get(words[1], [])])
-            assert done.exit_code == 0, f"{snippet}: {' '.join(words)}\n{done.output}"
-
-
-def sl_app():
-    from ssae_lens.cli import app
-
-    return app
+    for words in COMMANDS[page]:
+        if words[1] == "convert" and not (files / words[2]).exists():
+            _write_reference_folder(files / words[2])
+        if words[1] in ("capture", "sweep", "train"):
+            for made in (each for each in ("shifts.h5", "my-ssae") if each in words[words.index("--out") :]):
+                _remove(files / made)
+        done = CliRunner().invoke(app, [*words[1:], *SMALL.get(words[1], [])])
+        assert done.exit_code == 0, f"{page.name}: {' '.join(words)}\n{done.output}"
+        for option in ("--out", "--figure", "--json"):
+            assert option not in words or Path(words[words.index(option) + 1]).exists()
 
 
 def _remove(path: Path) -> None:

@@ -52,10 +52,7 @@ def run(out: Path | None = None, quick: bool = False, quiet: bool = False, *, mo
     model
         A name that `load_model` opens, or a model: one for which an SAE with effects and a map of them ships.
     """
-    result = study(model=model, settings=QUICK if quick else Settings(), out=out, quiet=quiet)
-    if out is not None:
-        result.save(out)
-    return result
+    return study(model=model, settings=QUICK if quick else Settings(), out=out, quiet=quiet).kept(out)
 
 
 def study(

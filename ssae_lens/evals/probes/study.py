@@ -61,10 +61,8 @@ def run(
         ks=QUICK_KS if quick else KS,
         quiet=quiet,
     )
-    result = ProbeResult(found.cells, {**found.about, "model": captures.about, "hook": hook, "quick": quick})
-    if out is not None:
-        result.save(out)
-    return result
+    about = {**found.about, "model": captures.about, "hook": hook, "quick": quick}
+    return ProbeResult(found.cells, about).kept(out)
 
 
 def reader_of(found: "Found") -> Reader:

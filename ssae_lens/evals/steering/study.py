@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MODEL = "smollm2-135m"
 QUICK_METHODS = ("SSAE", "CAA", "CAA, answer", "mean shift", "random", "prompting", "unsteered")
 # What is not in a cell's own settings and yet shapes it; raise it when a measurement or a method changes.
-EDITION = 1
+EDITION = 2
 
 
 def run(
@@ -71,10 +71,8 @@ def run(
     if quick:
         tasks = [each.with_prompts(4) for each in tasks]
     methods = {name: METHODS[name] for name in (QUICK_METHODS if quick else METHODS)}
-    result = study(tasks, model=model, hook=hook, methods=methods, settings=settings, judge=judge, out=out, quiet=quiet)
-    if out is not None:
-        result.save(out)
-    return result
+    done = study(tasks, model=model, hook=hook, methods=methods, settings=settings, judge=judge, out=out, quiet=quiet)
+    return done.kept(out)
 
 
 def study(

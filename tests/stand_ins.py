@@ -1,0 +1,177 @@
+"""Stand-ins with which the studies and the demonstration run whole, from a command's words to its files, in seconds.
+
+A tiny random model takes SmolLM2's place under its name, and an SAE of it, with SAE-TS's effects and map, that of what ships
+with the package. `LESS` lists all else that is made smaller: worlds, lines, pairs, steps, scales. Everything is done in one
+process, since another would know nothing of this.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ssae_lens import demo
+from ssae_lens.base import assets
+from ssae_lens.evals import decomposition, findings, language, steering, studies, synthetic
+from ssae_lens.evals.language.methods import sae_of_activations
+from ssae_lens.methods import sae_ts
+from ssae_lens.models import load_model, smollm2
+from ssae_lens.models.tiny import tiny_hugging_face, tiny_tokenizer
+from ssae_lens.training import sweep
+
+MODEL, BLOCKS, D_MODEL, D_SAE = "smollm2-135m", 4, 32, 48
+HOOK = f"blocks.{BLOCKS // 2}.hook_resid_post"
+# Its tokenizer makes several tokens of a word, and judges are shown pages of them.
+READS = 1024
+STEPS, PAIRS, WIDEST = 20, 60, 24
+# One of attributes and one of topics, which learn from pairs of their own.
+TASKS = ("past tense", "the sea")
+WORLDS = tuple(each for each in synthetic.ROWS if each.name in ("DGP1", "width 135"))
+
+_sweep = partial(sweep, steps=STEPS)
+_learned: dict[str, Any] = {"n_pairs": PAIRS, "n_seeds": 2}
+
+
+def _some_tasks(wanted: Any = None, **given: Any) -> list[steering.Task]:
+    return [each.with_prompts(2) for each in steering.built_in(wanted or TASKS, **given)]
+
+
+def _first_line(study: Callable[..., list[language.Row]]) -> Callable[..., list[language.Row]]:
+    def lines(corpora: tuple[str, ...], *, quick: bool) -> list[language.Row]:
+        first = study(corpora, quick=quick)[0]
+        return [replace(first, width=first.width and min(first.width, WIDEST))]
+
+    return lines
+
+
+# By module, what stands in the place of its names.
+LESS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "HOOK": HOOK,
+        "PAIRS": PAIRS,
+        "WIDTHS": (15, 16),
+        "SETTINGS": replace(demo.SETTINGS, scales=(0.2, 0.35), max_new_tokens=4, **_learned),
+        "sweep": _sweep,
+    },
+    "evals.synthetic.runner": {
+        "ROWS": WORLDS,
+        "QUICK": WORLDS,
+        "study": partial(synthetic.study, n=150, steps=STEPS),
+    },
+    "evals.language.corpora": {"SIZES": {"sentences": (120, 80), "cat": (120, 80)}},
+    "evals.language.captures": {"FEWER": (60, 40)},
+    "evals.language.grid": {"WIDTHS": dict.fromkeys(language.grid.WIDTHS, (2, 3)), "MORE_WIDTHS": (8, 12)},
+    "evals.language.runner": {
+        "STUDIES": {name: _first_line(study) for name, study in language.STUDIES.items()},
+        "METHODS": {name: replace(method, steps=STEPS) for name, method in language.METHODS.items()},
+    },
+    "evals.probes.study": {
+        "SEEDS": 2,
+        "WIDE": 64,
+        "KS": (1, 5),
+        "sweep": _sweep,
+        "sae_of_activations": partial(sae_of_activations, steps=STEPS),
+    },
+    "evals.steering.builtin": {"built_in": _some_tasks},
+    "evals.steering.lab": {"sweep": _sweep},
+    "evals.steering.study": {
+        "Settings": partial(
+            steering.Settings,
+            scales=(0.2, 0.5),
+            multipliers=(-1.0, 0.0, 1.0),
+            n_texts=4,
+            n_contents=1,
+            max_new_tokens=4,
+            long_tasks=TASKS[1:],
+            long_prompts=2,
+            long_tokens=8,
+            window=4,
+            layer_tasks=TASKS[:1],
+            depths=(0.0,),
+            **_learned,
+        ),
+    },
+    "evals.decomposition.bench": {"sweep": _sweep},
+    "evals.decomposition.study": {
+        "Settings": partial(decomposition.Settings, lengths=(0.5, 1.0), atoms=(1, 4), n_texts=4, **_learned),
+        "built_in": _some_tasks,
+    },
+    "evals.findings.study": {
+        "Settings": partial(
+            findings.Settings,
+            rows=3,
+            scales=(0.5,),
+            temperatures=(0.3, 1.5),
+            layers=(0.5, 1.0),
+            carried=5,
+            features=3,
+            held_out=4,
+            multiples=(1.0, 2.0),
+        ),
+    },
+}
+
+
+@contextmanager
+def stand_ins(folder: Path) -> Iterator[None]:
+    """Put all of them in place, what they need of files in a folder, and take them away again."""
+    opened = [import_module(f"ssae_lens.evals.{name}.study")._opened for name in ("steering", "findings")]
+    each_job = studies._each
+    with pytest.MonkeyPatch.context() as patch:
+        _write_model(folder / "model")
+        patch.setattr(smollm2, "smollm2_folder", lambda: folder / "model")
+        _write_sae(folder / "assets" / f"{MODEL}-res" / HOOK)
+        patch.setattr(assets, "ASSETS", folder / "assets")
+        patch.setattr(studies, "_each", lambda jobs, _workers: each_job(jobs, 1))
+        for module, values in LESS.items():
+            for name, value in values.items():
+                patch.setattr(import_module(f"ssae_lens.{module}"), name, value)
+        _forget(opened)
+        try:
+            yield
+        finally:
+            _forget(opened)
+
+
+def _forget(opened: list[Any]) -> None:
+    """Let no study take a model that it keeps open by its name for another of that name."""
+    for each in opened:
+        each.cache_clear()
+
+
+def _write_model(folder: Path) -> None:
+    model, tokenizer = tiny_hugging_face("llama", n_layers=BLOCKS, d_model=D_MODEL), tiny_tokenizer()
+    model.config.max_position_embeddings = tokenizer.model_max_length = READS
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _write_sae(folder: Path) -> None:
+    """Write an SAE of random rows, the effects of twenty of them, and the map of these."""
+    from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
+
+    sae = JumpReLUSAE(JumpReLUSAEConfig(d_in=D_MODEL, d_sae=D_SAE))
+    with torch.no_grad():
+        rows = torch.randn(D_SAE, D_MODEL, generator=torch.Generator().manual_seed(0))
+        sae.W_dec.copy_(rows / rows.norm(dim=1, keepdim=True))
+        sae.W_enc.copy_(sae.W_dec.T)
+        sae.threshold.fill_(0.1)
+    sae.cfg.metadata.hook_name, sae.cfg.metadata.model_name = HOOK, MODEL
+    sae.save_model(folder)
+    how = sae_ts.Settings(
+        target=0.05,
+        texts=("The man said that he was happy.", "I think that she is"),
+        prompts=("The man", "She said"),
+        n_baseline=2,
+        max_new_tokens=4,
+        top_p=0.9,
+    )
+    effects = sae_ts.measure_effects(load_model(MODEL), sae, sae.W_dec.detach()[:20], how, quiet=True)
+    effects.save(folder / findings.material.EFFECTS)
+    sae_ts.fit_approximator(effects, held_out=0.2).save(folder / steering.saes.APPROXIMATOR)
