@@ -60,6 +60,13 @@ def steered(monkeypatch):
 
 
 ON_STEERING = {
+    "summary": """
+        | method | behaviour | coherence | product (95 %) | p | given |
+        |---|---|---|---|---|---|
+        | SSAE | .62 | .80 | .500 (.400–.600) | – | for SSAE |
+        | CAA | .50 | .80 | .400 (.200–.600) | 1.000 | for CAA |
+        | prompting | 1.00 | .80 | .800 (.800–.800) | 1.000 | for prompting |
+        | unsteered | .06 | .80 | .050 (.000–.100) | .500 | for unsteered |""",
     "methods": """
         | method | tasks | behaviour | coherence | product | harmonic | steerability | anti-steerable | side effects | KL | \
 product, 95 % | p | given |

@@ -42,6 +42,22 @@ def methods(result: Result) -> str:
     return table(head, rows)
 
 
+def summary(result: Result) -> str:
+    """Give each method over all tasks in a few columns, with what it was given."""
+    rows = [
+        [
+            row["method"],
+            figure(row["behaviour"], 2),
+            figure(row["coherence"], 2),
+            f"{figure(row['product'])} ({between(row['product_low'], row['product_high'], 3)})",
+            _p(row.get("p")),
+            result.about["methods"][row["method"]],
+        ]
+        for row in records(_whole(result).summary)
+    ]
+    return table(["method", "behaviour", "coherence", "product (95 %)", "p", "given"], rows)
+
+
 def tasks(result: Result) -> str:
     """Give behaviour × coherence of every method on every task, the best of a line bold; > marks the largest scale tried."""
     made = [each["method"] for each in records(_whole(result).summary)]
@@ -89,6 +105,7 @@ def beaten(result: Result) -> str:
 
 
 TABLES: dict[str, Callable[[Any], str]] = {
+    "summary": summary,
     "methods": methods,
     "tasks": tasks,
     "judges": judges,
