@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 JOBS   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 READY  := $(VENV)/.ready
 
-.PHONY: demo test unit lint bench docs clean setup browser
+.PHONY: demo test unit lint bench results docs clean setup browser
 
 demo: $(READY)
 	$(BIN)/ssae-lens demo
@@ -27,6 +27,13 @@ lint: $(READY)
 
 bench: $(READY)
 	for each in benchmarks/[a-z]*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
+
+# Every table of concepts found, in worlds and in a language model: stopped, it goes on where it was.
+results: $(READY)
+	$(BIN)/ssae-lens eval synthetic --out results/synthetic
+	$(BIN)/ssae-lens eval language --out results/language
+	$(BIN)/ssae-lens eval probes --out results/language
+	$(BIN)/python scripts/pages.py results/synthetic results/language
 
 docs: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt mkdocs-material "mkdocstrings[python]"
