@@ -135,8 +135,9 @@ for each in described:
 # ## Names
 #
 # A judge turns that into names. `LexicalJudge` uses no model: it picks, among the names you offer, the one whose words stand in what
-# changed. `LocalJudge()` asks SmolLM2, and `EndpointJudge("gpt-4o-mini")` any OpenAI-compatible endpoint. Give `candidates` where you
-# have an idea of what may be there, as here; without them some forty common concepts are tried.
+# changed, and tells by the sides they stand on which way the latent goes. `LocalJudge()` asks SmolLM2, and `EndpointJudge("gpt-4o-mini")`
+# any OpenAI-compatible endpoint. Give `candidates` where you have an idea of what may be there, as here; without them some forty common
+# concepts are tried.
 
 # %%
 CANDIDATES = {
@@ -158,8 +159,8 @@ named
 #
 # ## Steering with one
 #
-# The scale of a named concept is the size of one change in the pairs, so each vector adds one change; vectors add up. But which way? A latent's
-# sign is arbitrary, and a judge that only counts words knows *which* words change, not the direction; so each is turned by its own words.
+# The scale of a named concept is the size of one change in the pairs, so each vector adds one change; vectors add up. A latent's sign is
+# arbitrary. The judge's `sign` says whether the words that its candidate goes to are gained or lost, and turns the vector that way.
 
 # %%
 PROMPTS = ["The new table in the kitchen", "My neighbour told me that"]
@@ -170,20 +171,9 @@ def base(name):
     return name.partition(" (")[0]
 
 
-def way(latent, name):
-    """1 where a latent's strongest pairs gain the words that the concept goes to, −1 where they lose them."""
-    words = CANDIDATES[name][1].casefold().split(", ")
-    lost, gained = ({word for word, _ in side} for side in changed_words(described[latent]))
-    return 1 if len(gained.intersection(words)) >= len(lost.intersection(words)) else -1
-
-
 names = [base(name) for name in named]
 chosen = "sentiment" if "sentiment" in names else next(name for name in names if name in CANDIDATES)
-parts = [
-    sl.SteeringVector.from_ssae(ssae, each, sign=way(each.latent, chosen), norms=norms)
-    for name, each in named.items()
-    if base(name) == chosen
-]
+parts = [sl.SteeringVector.from_ssae(ssae, each, norms=norms) for name, each in named.items() if base(name) == chosen]
 vector = parts[0]
 for each in parts[1:]:
     vector = vector + each

@@ -8,6 +8,7 @@ import json
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,9 +116,7 @@ class Run:
             with _written(out / "log.jsonl"), (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.writelines(json.dumps(row) + "\n" for row in rows)
         if self.wandb is not None:
-            for row in rows:
-                flat = {f"{k}/{i}": x for k, v in row.items() if isinstance(v, list) for i, x in enumerate(v)}
-                self.wandb.log({f"d_sae={row['d_sae']}/{k}": v for k, v in flat.items()}, step=row["step"])
+            self.wandb.log(_flat(rows), step=first["step"])
 
     def _checkpoint(self, out: Path) -> None:
         state = {
@@ -194,6 +193,22 @@ def _written(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise OSError(f"{path} could not be written ({why}); make room, or give another folder.") from error
+
+
+def _flat(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Give a step's rows of the log as numbers by name, which is what Weights & Biases takes.
+
+    Groups of one width (a sweep of top-k has one for each k) are counted through: they must not write over each other.
+    """
+    flat: dict[str, float] = {}
+    before: Counter[int] = Counter()
+    for row in rows:
+        width = row["d_sae"]
+        for name, values in row.items():
+            if isinstance(values, list):
+                flat |= {f"d_sae={width}/{name}/{before[width] + i}": each for i, each in enumerate(values)}
+        before[width] += len(row["loss"])
+    return flat
 
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:

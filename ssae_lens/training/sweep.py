@@ -23,7 +23,7 @@ from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, sett
 from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.fit import Group, Outcome
 from ssae_lens.training.runs import Run
-from ssae_lens.training.train import best_of, check_device, check_level, finished, warn_of_few
+from ssae_lens.training.train import best_of, check_device, check_level, check_wandb, finished, warn_of_few
 from ssae_lens.training.wordings import merge_wordings
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ def sweep(
     preset: str | None = None,
     out: str | Path | None = None,
     device: str | torch.device | None = None,
+    wandb: Any = None,
     checkpoint_every: int | None = None,
     quiet: bool = False,
     **given: Any,
@@ -189,6 +190,9 @@ def sweep(
         again. False (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
     out
         A folder for the log, the table and the best SSAE; an interrupted sweep goes on when called again.
+    wandb
+        A Weights & Biases run to log to as well. What the log has of members is there by width and number, as in
+        ``d_sae=16/loss/7``: of one width, all seeds of the first bound, then those of the next.
     **given
         Any other field of `ProblemConfig` and `SolverConfig`.
 
@@ -214,6 +218,7 @@ def sweep(
     checks.whole("the number of seeds", len(seeds), 2, "UDR compares seeds; `train` fits one.")
     if levels and budgets:
         raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
+    check_wandb(wandb)
     place, solver = check_device(device), SolverConfig()
     groups: list[list[Group]] = []
     parts: list[Rows | Stream] = []
@@ -230,6 +235,7 @@ def sweep(
     used = as_dict(groups[0][0].problem_config, solver)
     about = {"settings": used, "d_sae": widths, "bounds": levels or budgets, "seeds": seeds, "halves": len(parts) > 1}
     run = Run(parts[0], [each for trio in groups for each in trio], seed=min(seeds), about=about)
+    run.wandb = wandb
     run.go(None if out is None else Path(out), quiet=quiet, checkpoint_every=checkpoint_every)
     result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds))], shifts, used)
     if out is not None:

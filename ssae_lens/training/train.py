@@ -46,7 +46,7 @@ def train(
     device
         Where to train; None takes a GPU if there is one.
     wandb
-        A Weights & Biases run to log to as well.
+        A Weights & Biases run to log to as well: what the log has of each restart, as in ``d_sae=16/loss/0``.
     checkpoint_every
         Steps between checkpoints; None writes one about every half minute.
     quiet
@@ -68,6 +68,7 @@ def train(
     torch.Size([5, 16])
     """
     checks.whole("seed", seed, 0)
+    check_wandb(wandb)
     problem, solver = settings(preset, d_sae=d_sae, **given)
     data = open_data(shifts, solver.batch_size)
     warn_of_few(data, problem)
@@ -142,6 +143,12 @@ def check_level(problem: ProblemConfig, group: Group) -> None:
             f"level is {problem.level}, above the mean |code| of the unconstrained fit ({most:.4g}): it cannot bind. "
             "Give less, or a relative level."
         )
+
+
+def check_wandb(run: Any) -> None:
+    """Raise if what should be a run of Weights & Biases takes no log, as a name does not."""
+    if run is not None and not callable(getattr(run, "log", None)):
+        raise ValueError(f"wandb is {run!r}; give the run itself, as wandb.init(project=…) gives it.")
 
 
 def check_device(device: str | torch.device | None) -> torch.device:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ssae_lens.evals.describe import LatentDescription, ShownPair, SteeredText, differing_spans
-from ssae_lens.evals.judges import Answer
+from ssae_lens.evals.judges import Answer, LexicalJudge
 from ssae_lens.evals.naming import changed_words, name_latents
+from ssae_lens.pairs.sentences import ATTRIBUTES, rows
 
 
 def described(latent, positive, negative=(), **more):
@@ -96,6 +97,22 @@ def test_the_way_is_asked_for():
     names = name_latents([TENSE, WORDS, TENSE], judge, candidates)
     assert [(each.name, each.sign) for each in names] == [("tense", -1), ("colour", 1), ("tense", 1)]
     assert [each.options for each in judge.asked[1]] == [("present to past", "past to present")] * 2
+
+
+@pytest.mark.parametrize("goes", [1, -1])
+def test_a_lexical_judge_tells_the_way_where_texts_say_the_words(goes):
+    """Of the built-in sentences: other attributes change along with each, and a latent may go either way."""
+    made = rows(400, seed=0)
+
+    def texts(name, change):
+        return [(each["source"], each["target"]) for each in made if each["changes"][name] == change][:12]
+
+    names = ["age", "weather", "season", "time_of_day", "setting", "tense"]
+    latents = [described(i, texts(name, goes), texts(name, -goes)) for i, name in enumerate(names)]
+    found = name_latents(latents, LexicalJudge(), ATTRIBUTES)
+    assert [(each.name, each.sign) for each in found[:5]] == [(name, goes) for name in names[:5]]
+    # No text says "present" or "past".
+    assert (found[5].name, found[5].sign) == (None, 1)
 
 
 def test_own_words_and_no_words():

@@ -54,6 +54,48 @@ def test_every_setting_has_its_row(world, tmp_path):
     assert {(row["d_sae"], len(row["loss"])) for row in logged} == {(4, 6), (5, 6)}
 
 
+class Kept:
+    """A run of Weights & Biases as far as a sweep has to do with it."""
+
+    def __init__(self):
+        self.logged = []
+
+    def log(self, row, step):
+        self.logged.append((step, row))
+
+
+@pytest.mark.parametrize("several", [{"level": [0.3, 0.5]}, {"level": [1, 2, 3], "sparsity": "topk"}])
+def test_a_run_is_given_what_the_log_has(several, world, tmp_path):
+    """Every number of every member once: also of top-k, of which each level is a row of its own in the log."""
+    kept = Kept()
+    sweep(world.shifts, d_sae=[4, 5], seeds=2, out=tmp_path, wandb=kept, **QUICK, **several)
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [step for step, _ in kept.logged] == list(range(1, 21))
+    for step, given in kept.logged:
+        wanted = {}
+        for width in (4, 5):
+            rows = [row for row in logged if (row["step"], row["d_sae"]) == (step, width)]
+            for name in rows[0].keys() - {"step", "d_sae"}:
+                members = [each for row in rows for each in row[name]]
+                assert len(members) == 2 * len(several["level"])
+                wanted |= {f"d_sae={width}/{name}/{i}": each for i, each in enumerate(members)}
+        assert given == wanted
+
+
+@pytest.mark.slow
+def test_weights_and_biases_offline(world, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    seen = []
+    with wandb.init(project="ssae", dir=str(tmp_path), mode="offline") as run:
+        log = run.log
+        monkeypatch.setattr(run, "log", lambda row, step: (seen.append((step, row)), log(row, step=step)))
+        sweep(world.shifts, d_sae=[4, 5], seeds=2, wandb=run, **QUICK)
+    assert [step for step, _ in seen] == list(range(1, 21))
+    assert set(seen[0][1]) >= {"d_sae=4/loss/0", "d_sae=4/loss/1", "d_sae=5/multiplier/0", "d_sae=5/active/1"}
+
+
 def test_heat_map(world):
     figure = sweep(world.shifts, d_sae=[4, 5], level=[0.3, 0.5], seeds=2, **QUICK).heat_map()
     assert np.asarray(figure.data[0].z).shape == (2, 2)
@@ -132,6 +174,7 @@ def test_unusable(world):
         ({"d_sae": [4, 0]}, "d_sae is 0"),
         ({"d_sae": 4, "sede": 3}, "'sede' is no setting"),
         ({"d_sae": 4, "restarts": 2}, "restarts is 2; in a sweep"),
+        ({"d_sae": 4, "wandb": "my project"}, "wandb is 'my project'; give the run itself"),
     ):
         with pytest.raises(ValueError, match=says):
             sweep(world.shifts, **{**QUICK, **given})

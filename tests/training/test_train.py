@@ -176,6 +176,7 @@ def test_unusable(world):
         ({"level": 5.0, "level_unit": "absolute"}, "unconstrained fit .* it cannot bind"),
         ({"learning_rate": 1e-3}, "'learning_rate' is no setting of training"),
         ({"device": "gpu"}, "device is 'gpu', which is none of"),
+        ({"wandb": "my project"}, "wandb is 'my project'; give the run itself"),
     ):
         with pytest.raises(ValueError, match=says) as caught:
             train(world.shifts, **QUICK, **given)

@@ -67,6 +67,32 @@ def test_a_lexical_judge_counts_words():
     assert answers[2].problem
 
 
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ("summer → winter", 0),
+        ("winter, is → summers, was", 1),
+        ("king → winter, summer → queen", 0),
+        ("king → summer, winter → queen", 1),
+        ("summer → nothing", 0),
+        ("nothing → summer", 1),
+        ("is → was", None),
+        ("summer, winter → winter, summer", None),
+        ("summer", 0),
+    ],
+)
+def test_a_lexical_judge_tells_the_way_by_the_sides_of_words(seen, expected):
+    options = ("summer to winter", "winter to summer")
+    (answer,) = LexicalJudge().answer([Question("?", options, "", seen)])
+    assert answer.text == (None if expected is None else options[expected])
+
+
+def test_a_lexical_judge_does_not_go_by_sides_among_other_words():
+    options = ("season (summer to winter)", "age (young to old)")
+    (answer,) = LexicalJudge().answer([Question("?", options, "", "summer → young")])
+    assert answer.text is None
+
+
 def test_all_are_judges():
     local = EndpointJudge("m", base_url="http://127.0.0.1:9/v1") if pytest.importorskip("openai") else None
     assert all(isinstance(each, Judge) for each in (local, LocalJudge(), LexicalJudge()))

@@ -1,27 +1,19 @@
-"""Steering vectors: directions in the residual stream, with where they belong and where they came from.
+"""`SteeringVector`: a direction in the residual stream, or one at each of several hooks, and what may be done with it."""
 
-`SteeringVector` holds them, does their arithmetic and keeps them in files; `cosine_table` compares many.
-"""
-
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.base import checks, control_vectors, files
+from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-FORMAT = "ssae_lens.steering_vector"
+from ssae_lens.vector import _files
 
 
 class SteeringVector:
@@ -218,29 +210,12 @@ class SteeringVector:
 
     def save(self, path: str | Path) -> None:
         """Write it as safetensors: a tensor for each hook, and a header in JSON that says all the rest."""
-        from safetensors.torch import save_file
-
-        with files.writing(path) as temporary:
-            save_file(dict(self.directions), temporary, metadata={"format": FORMAT, "about": self._about()})
+        _files.save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "SteeringVector":
         """Read what `save` wrote."""
-        from safetensors import SafetensorError, safe_open
-
-        path = checks.existing_file(path, "Give a file that SteeringVector.save wrote.")
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
-                # The order of the file is its own; that of the header is the order they were given in.
-                directions = {hook: file.get_tensor(hook) for hook in file.keys()}  # noqa: SIM118 - not a dictionary
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole safetensors file ({error}); save or copy it again.") from None
-        if header.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} holds no steering vector, but other tensors; give a file that SteeringVector.save wrote."
-            )
-        return cls._from_about(header["about"], directions, path)
+        return _files.load(cls, path)
 
     def to_gguf(self, path: str | Path, *, model_hint: str = "") -> None:
         """Write it as a control vector for llama.cpp (``--control-vector FILE``).
@@ -255,23 +230,12 @@ class SteeringVector:
         model_hint
             The name that the file gives for the model, by default the origin's.
         """
-        directions = {control_vectors.block_after(hook): values.numpy() for hook, values in self.directions.items()}
-        if len(directions) < len(self.directions):
-            raise ValueError(
-                f"{', '.join(self.hook_names)} are not all different places: what comes out of a block goes into the next. "
-                "Add them into one."
-            )
-        control_vectors.write(path, directions, model_hint or self.origin.model_name, self._about())
+        _files.to_gguf(self, path, model_hint)
 
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":
         """Read a control vector of llama.cpp's, repeng's or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
-        arrays, hint, about = control_vectors.read(path)
-        directions = {f"blocks.{block}.hook_resid_post": torch.from_numpy(each) for block, each in arrays.items()}
-        if not about:
-            return cls(directions, method=f"control vector ({hint})" if hint else "control vector")
-        own = {control_vectors.block_after(hook): hook for hook in json.loads(about)["hook_names"]}
-        return cls._from_about(about, {own[block]: torch.from_numpy(each) for block, each in arrays.items()}, path)
+        return _files.from_gguf(cls, path)
 
     def __repr__(self) -> str:
         lengths = ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
@@ -287,72 +251,6 @@ class SteeringVector:
                 f"This vector has directions at {len(self.directions)} hooks ({', '.join(self.hook_names)}) and no one "
                 f"{what}; take one with .at(hook_name)."
             )
-
-    def _about(self) -> str:
-        about = {"origin": self.origin.to_dict(), "method": self.method, "concept": self.concept, "norms": self._norms}
-        return json.dumps({"hook_names": self.hook_names, **about}, ensure_ascii=False)
-
-    @classmethod
-    def _from_about(cls, text: str, directions: Mapping[str, Tensor], path: str | Path) -> "SteeringVector":
-        try:
-            about = json.loads(text)
-            ordered = {hook: directions[hook] for hook in about["hook_names"]}
-            origin = Origin.from_dict(about["origin"])
-            texts = {key: str(about[key]) for key in ("method", "concept")}
-            return cls(ordered, origin=origin, norms=about["norms"], **texts)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"The header of {path} is not whole ({error!r}); save or copy the vector again.") from None
-
-
-def cosine_table(
-    vectors: Iterable[SteeringVector] | Mapping[str, SteeringVector], hook_name: str = ""
-) -> "pd.DataFrame":
-    """Give the cosine of every two of some vectors.
-
-    Parameters
-    ----------
-    vectors
-        Vectors by name, or several of them, which are then called by their concepts, else by their methods.
-    hook_name
-        Where to compare vectors of several hooks.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Square and symmetric, the names on both sides.
-
-    Examples
-    --------
-    >>> up = SteeringVector([0.0, 2.0], "blocks.1.hook_resid_post")
-    >>> slope = SteeringVector([1.0, 1.0], "blocks.1.hook_resid_post")
-    >>> cosine_table({"up": up, "slope": slope}).round(3).loc["up", "slope"].item()
-    0.707
-    """
-    import pandas as pd
-
-    vectors = named(vectors)
-    parts = {name: each.at(hook_name) if hook_name else each for name, each in vectors.items()}
-    first_name, first = next(iter(parts.items()))
-    for name, each in parts.items():
-        first.origin.require_same(
-            each.origin, f"{first_name!r} and {name!r} cannot be compared", ignoring=("position",)
-        )
-    unit = torch.stack([each.direction.double() / each.direction.double().norm() for each in parts.values()])
-    return pd.DataFrame((unit @ unit.T).numpy(), index=list(parts), columns=list(parts))
-
-
-def named(vectors: Iterable[SteeringVector] | Mapping[str, SteeringVector]) -> dict[str, SteeringVector]:
-    """Give vectors by name: by those they are given, or their concepts, methods or numbers."""
-    if isinstance(vectors, Mapping):
-        names, listed = [str(each) for each in vectors], list(vectors.values())
-    else:
-        listed = list(vectors)
-        names = [each.concept or each.method or str(number) for number, each in enumerate(listed)]
-        if len(set(names)) < len(names):
-            names = [f"{name} ({number})" for number, name in enumerate(names)]
-    if not listed:
-        raise ValueError("vectors is empty; give at least one.")
-    return dict(zip(names, listed, strict=True))
 
 
 def _checked(hook: str, values: Any) -> Tensor:
