@@ -24,12 +24,12 @@ Row = dict[str, Any]
 
 def corpora(result: Result) -> str:
     """Give ours on every corpus."""
-    head = "corpus,pairs,latents,MCC,ridge,shuffled,chance,rows,chance,≥ .90,same,seeds,unsteered,steered,authors'"
+    head = "corpus,pairs,width,MCC,ridge,shuffled,chance,rows,chance,≥ .90,same,seeds,unsteered,steered,authors'"
     rows = [
         [
             row["corpus"],
             f"{row['n_train']:.0f}/{row['n_test']:.0f}",
-            figure(row["latents"], 0),
+            _width(row),
             *_figures(row, "mcc", "ceiling", "mcc_shuffled", "mcc_chance", "rows", "rows_chance"),
             *(figure(row[name], 2) for name in ("rows_near", "same_latent")),
             _beside(row, "stability"),
@@ -99,11 +99,11 @@ def transfer(result: Result) -> str:
 def cat_widths(result: Result) -> str:
     """Give CAT(135,3) at the paper's widths."""
     rows = [
-        [row["method"], figure(row["latents"], 0), *_figures(row, "mcc", "ceiling", "rows"), _beside(row, "stability")]
+        [row["method"], _width(row), *_figures(row, "mcc", "ceiling", "rows"), _beside(row, "stability")]
         for row in _rows(result, "categories")
         if "mcc" in row
     ]
-    return table(["", "latents", "MCC", "ridge", "rows", "seeds (paper's)"], rows)
+    return table(["", "width", "MCC", "ridge", "rows", "seeds (paper's)"], rows)
 
 
 def categories(result: Result) -> str:
@@ -168,13 +168,19 @@ def summary(result: Result) -> str:
     """Give the README's table: ours beside four others on sentences."""
     fits = {name: row for (corpus, name), row in _fits(result).items() if corpus == MAIN}
     ours, concepts = fits[OURS], result.by_concept("methods")[MAIN]
-    counts = f"{ours['n_train']:.0f} pairs of sentences, {len(concepts)} attributes, {ours['latents']:.0f} latents"
+    counts = f"{ours['n_train']:.0f} pairs of sentences, {len(concepts)} attributes, width {_width(ours)}"
     rows = [
         _compared(fits, "MCC of signed codes with signed changes", "mcc", figure(ours["ceiling"])),
         _compared(fits, "cosine of decoder rows with the labels' mean shifts", "rows"),
         _compared(fits, "attributes of which it is at least .90", "rows_near", digits=2),
     ]
     return table([f"{counts} (chosen without labels)", *SHOWN.values(), "ridge, told the labels"], rows)
+
+
+def _width(row: Row) -> str:
+    """Give the width that was trained, and the latents that are left where wordings were joined."""
+    width, latents = (f"{row[name]:.0f}" if name in row else "" for name in ("width", "latents"))
+    return f"{width} → {latents}" if width not in ("", latents) else latents
 
 
 TABLES: dict[str, Callable[[Any], str]] = {

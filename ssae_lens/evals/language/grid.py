@@ -89,7 +89,17 @@ def fresh(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
     """One corpus anew, from a seed that no default was settled on: its width, and methods at it."""
     if quick:
         return []
-    names = ("SSAE", "affine", "PCA", "FastICA", "dictionary", "AbsTopK", "mean difference", "random")
+    names = (
+        "SSAE",
+        "SSAE, not joined",
+        "affine",
+        "PCA",
+        "FastICA",
+        "dictionary",
+        "AbsTopK",
+        "mean difference",
+        "random",
+    )
     return [
         replace(choice(FRESH, quick=quick), study="fresh"),
         *(Row("fresh", name, FRESH, method=name) for name in names),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,23 @@ class Method:
     steps: int | None = None
 
 
-def ours(data: Data, _corpus: str, width: int, seeds: Sequence[int], steps: int | None, **settings: Any) -> list[Found]:
+def ours(
+    data: Data,
+    _corpus: str,
+    width: int,
+    seeds: Sequence[int],
+    steps: int | None,
+    *,
+    joined: bool = True,
+    **settings: Any,
+) -> list[Found]:
     """Train our defaults."""
-    return [from_sae(each) for each in trained(data.train.shifts, width, seeds, steps, **settings)]
+    return [from_sae(each) for each in trained(data.train.shifts, width, seeds, steps, joined=joined, **settings)]
 
 
-def trained(shifts: Any, width: int, seeds: Sequence[int], steps: int | None, **settings: Any) -> list[SSAE]:
+def trained(
+    shifts: Any, width: int, seeds: Sequence[int], steps: int | None, *, joined: bool = True, **settings: Any
+) -> list[SSAE]:
     """Train as `sweep` does at one width, for each seed the best of its restarts, with all of them side by side."""
     given = settings if steps is None else {**settings, "steps": steps}
     restarts = SolverConfig().restarts_for(width)
@@ -59,7 +71,7 @@ def trained(shifts: Any, width: int, seeds: Sequence[int], steps: int | None, **
     found = sweep(shifts, d_sae=width, seeds=members, halves=False, device="cpu", quiet=True, **given)
     (setting,) = found.settings
     best = [begin + best_of(setting.outcomes[begin : begin + restarts]) for begin in range(0, len(members), restarts)]
-    return [found.joined(setting, member) for member in best]
+    return [(found.joined if joined else found.ssae)(setting, member) for member in best]
 
 
 def preset(name: str) -> Callable[..., list[Found]]:
@@ -133,6 +145,7 @@ METHODS: dict[str, Method] = {
         ours,
         "our defaults: sparsity minimised within a budget of lost energy; the best of 4 fits a seed; wordings joined",
     ),
+    "SSAE, not joined": Method(partial(ours, joined=False), "the same as it was trained: wordings not joined"),
     "SSAE, v1": Method(preset("v1"), "the reference code's first version, at its level for the corpus; fewer steps"),
     "SSAE, v2": Method(preset("v2"), "the reference code's later version, at its level .1; fewer steps"),
     "affine": Method(

@@ -43,6 +43,9 @@ class Result(studies.Result):
         about = {"study": line["study"], "line": line["label"], "corpus": name_of(line["corpus"])}
         about |= {"method": cell["cell"]["method"] or "SSAE"}
         about |= {name: cell[name] for name in ("n_train", "n_test", "left_out", "cpu_seconds")}
+        if cell["cell"].get("width"):
+            # What was trained. Where wordings were joined there are fewer latents.
+            about["width"] = cell["cell"]["width"]
         if "concepts" in cell:
             for name, numbers in cell["concepts"].items():
                 yield {**about, "line": name, **numbers}
@@ -167,7 +170,7 @@ def _with_figures(row: dict[str, Any]) -> dict[str, Any]:
     if row["study"] == "transfer":
         corpus = row["line"].rpartition(", ")[0]
     for score in PUBLISHED:
-        found = figure_of(corpus, row["method"], score, row.get("latents"))
+        found = figure_of(corpus, row["method"], score, row.get("width", row.get("latents")))
         if found is not None and score in row:
             row[f"paper_{score}"] = found.value
             row["paper_model"] = found.model
