@@ -7,12 +7,14 @@ what is there.
 
 import json
 import os
+import threading
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Cell = dict[str, Any]
+# Seconds between looks at whether the process that wants the cells is still there.
+WATCH = 1.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,20 @@ def _each(jobs: list[tuple[int, Callable[[], list[Cell]]]], workers: int) -> Ite
 
 
 def _numbered(i: int, run: Callable[[], list[Cell]]) -> tuple[int, list[Cell]]:
+    _leave_with(os.getppid())
     return i, run()
+
+
+@cache
+def _leave_with(parent: int) -> None:
+    """End this process, in whatever cell it is, when the one that wants the cells has ended: killed, it tells nobody."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

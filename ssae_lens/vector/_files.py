@@ -1,7 +1,8 @@
 """What a steering vector's files hold: safetensors or GGUF, with a text in JSON that says what the numbers do not."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,10 @@ def from_gguf(kind: type["SteeringVector"], path: str | Path) -> "SteeringVector
     directions = {f"blocks.{block}.hook_resid_post": torch.from_numpy(each) for block, each in arrays.items()}
     if not about:
         return kind(directions, method=f"control vector ({hint})" if hint else "control vector")
-    own = {control_vectors.block_after(hook): hook for hook in json.loads(about)["hook_names"]}
-    return _made(kind, about, {own[block]: torch.from_numpy(each) for block, each in arrays.items()}, path)
+    with _whole(path):
+        own = {control_vectors.block_after(hook): hook for hook in json.loads(about)["hook_names"]}
+        directions = {own[block]: torch.from_numpy(each) for block, each in arrays.items()}
+    return _made(kind, about, directions, path)
 
 
 def _about(vector: "SteeringVector") -> str:
@@ -80,11 +83,18 @@ def _made(
     kind: type["SteeringVector"], about: str, directions: Mapping[str, Tensor], path: str | Path
 ) -> "SteeringVector":
     """Make a vector of its directions and of what `_about` said."""
-    try:
+    with _whole(path):
         said = json.loads(about)
         ordered = {hook: directions[hook] for hook in said["hook_names"]}
         origin = Origin.from_dict(said["origin"])
         texts = {key: str(said[key]) for key in ("method", "concept")}
         return kind(ordered, origin=origin, norms=said["norms"], **texts)
+
+
+@contextmanager
+def _whole(path: str | Path) -> Iterator[None]:
+    """Say of a file that its header does not say what ours do."""
+    try:
+        yield
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"The header of {path} is not whole ({error!r}); save or copy the vector again.") from None

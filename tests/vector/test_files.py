@@ -94,6 +94,14 @@ class TestGGUF:
         made.to_gguf(tmp_path / "v.gguf", model_hint="llama")
         assert_same(SteeringVector.from_gguf(tmp_path / "v.gguf"), made)
 
+    def test_a_header_that_lies(self, tmp_path):
+        from ssae_lens.base import control_vectors
+
+        for about in ("{", "{}", "[]", '{"hook_names": ["blocks.5.hook_resid_post"]}'):
+            control_vectors.write(tmp_path / "v.gguf", {3: np.ones(2, np.float32)}, "gpt2", about)
+            with pytest.raises(ValueError, match=r"header of .* is not whole"):
+                SteeringVector.from_gguf(tmp_path / "v.gguf")
+
     def test_from_another_writer(self, tmp_path):
         write_gguf(tmp_path / "v.gguf", "controlvector", {"direction.2": [1.0, 2.0], "direction.5": [3.0, 4.0]})
         read = SteeringVector.from_gguf(tmp_path / "v.gguf")
