@@ -74,7 +74,7 @@ def log_probabilities(
             # The mask changes nothing for what stands before the padding, but tells steering where that begins.
             logits = model(ids, attention_mask=real.long().to(ids.device))[:, :-1].float()
             chosen = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
-            sums = chosen.where(counted[:, 1:].to(ids.device), 0).sum(1, dtype=torch.float64).cpu().numpy()
+            sums = chosen.cpu().where(counted[:, 1:], 0).sum(1, dtype=torch.float64).numpy()
             found[batch] = sums / (lengths[batch] - starts[batch]) if reduce == "mean" else sums
             bar.update(len(batch))
     return found

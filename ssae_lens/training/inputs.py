@@ -60,12 +60,13 @@ def fit_input(shifts: Float[Tensor, "n d"], problem: ProblemConfig) -> InputMap:
     """
     encode, decode, scale = None, None, 1.0
     if problem.reading != "none":
-        encode, decode = _matrices((shifts.T @ shifts).double() / len(shifts), problem)
-        length = (shifts @ encode.float()).norm(dim=1).mean().double()
+        encode, decode = _matrices(_moments(shifts) / len(shifts), problem)
+        length = (shifts @ encode.to(shifts)).norm(dim=1).mean().item()
         encode, decode = encode / length, decode * length
     elif problem.sample_norm == "none" and problem.level_unit == "relative":
         scale = 1 / shifts.norm(dim=1).mean().item()
-    read = InputMap(_single(encode), _single(decode), scale, 0.0)
+    encode, decode = (None if each is None else each.to(shifts).contiguous() for each in (encode, decode))
+    read = InputMap(encode, decode, scale, 0.0)
     fit_mean_abs, floor = _unconstrained(read.apply(shifts), problem)
     return replace(read, fit_mean_abs=fit_mean_abs, floor=floor)
 
@@ -98,8 +99,8 @@ def _unconstrained(read: Float[Tensor, "n r"], problem: ProblemConfig) -> tuple[
     """Give the mean |code| and the lost share of the leading principal directions, which no linear code betters."""
     if problem.sample_norm != "none":
         read = F.layer_norm(read, read.shape[-1:])
-    sizes, vectors = torch.linalg.eigh((read.T @ read).double())
-    sizes, vectors = sizes.clamp(min=0), vectors.to(read.dtype)
+    sizes, vectors = torch.linalg.eigh(_moments(read))
+    sizes, vectors = sizes.clamp(min=0), vectors.to(read)
     floor = (sizes[: -problem.d_sae].sum() / sizes.sum()).item()
     codes = read @ vectors[:, -problem.d_sae :]
     if problem.code_norm != "none":
@@ -108,5 +109,6 @@ def _unconstrained(read: Float[Tensor, "n r"], problem: ProblemConfig) -> tuple[
     return codes.abs().sum(1).mean().item() / problem.d_sae, floor
 
 
-def _single(matrix: Tensor | None) -> Tensor | None:
-    return None if matrix is None else matrix.float().contiguous()
+def _moments(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
+    """Sum the second moments: multiplied where the rows are, kept where there is double precision."""
+    return (rows.T @ rows).cpu().double()

@@ -76,7 +76,7 @@ def merge_wordings(ssae: SSAE, shifts: Any) -> SSAE:
 def wordings(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[list[int]]:
     """Sort latents into concepts: every two of those that stand together exclude each other and are alike."""
     rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp(min=1e-12)
-    cosines = (rows @ rows.T).abs()
+    cosines = (rows @ rows.T).abs().cpu()
     one = (cosines >= ALIKE) & excluding(stands_out(codes.abs()))
     found = [[latent] for latent in range(len(rows))]
     place = list(range(len(rows)))
@@ -96,7 +96,7 @@ def excluding(fires: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
 
     A count of so few shifts is Poisson's: P(X ≤ x) at a mean of m is the upper regularised gamma function Q(x + 1, m).
     """
-    fires = fires.double()
+    fires = fires.cpu().double()
     both, share = fires.T @ fires, fires.mean(0)
     by_chance = len(fires) * share[:, None] * share
     above = torch.ones_like(both, dtype=torch.bool).triu(1) & (by_chance > 1)
