@@ -34,3 +34,16 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """A run of Weights & Biases that needs no network, and the steps and rows that it is given to log."""
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    seen = []
+    with wandb.init(project="ssae", dir=str(tmp_path), mode="offline") as run:
+        log = run.log
+        monkeypatch.setattr(run, "log", lambda row, step: (seen.append((step, row)), log(row, step=step)))
+        yield run, seen

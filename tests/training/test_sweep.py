@@ -83,15 +83,9 @@ def test_a_run_is_given_what_the_log_has(several, world, tmp_path):
 
 
 @pytest.mark.slow
-def test_weights_and_biases_offline(world, tmp_path, monkeypatch):
-    wandb = pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    seen = []
-    with wandb.init(project="ssae", dir=str(tmp_path), mode="offline") as run:
-        log = run.log
-        monkeypatch.setattr(run, "log", lambda row, step: (seen.append((step, row)), log(row, step=step)))
-        sweep(world.shifts, d_sae=[4, 5], seeds=2, wandb=run, **QUICK)
+def test_weights_and_biases_offline(world, offline):
+    run, seen = offline
+    sweep(world.shifts, d_sae=[4, 5], seeds=2, wandb=run, **QUICK)
     assert [step for step, _ in seen] == list(range(1, 21))
     assert set(seen[0][1]) >= {"d_sae=4/loss/0", "d_sae=4/loss/1", "d_sae=5/multiplier/0", "d_sae=5/active/1"}
 

@@ -107,15 +107,9 @@ def test_the_ssae_says_where_it_came_from(world, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The constraint")
-def test_weights_and_biases_offline(world, tmp_path, monkeypatch):
-    wandb = pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    seen = []
-    with wandb.init(project="ssae", dir=str(tmp_path), mode="offline") as run:
-        log = run.log
-        monkeypatch.setattr(run, "log", lambda row, step: (seen.append((step, row)), log(row, step=step)))
-        train(world.shifts, wandb=run, **QUICK)
+def test_weights_and_biases_offline(world, offline):
+    run, seen = offline
+    train(world.shifts, wandb=run, **QUICK)
     assert [step for step, _ in seen] == list(range(1, 41))
     assert set(seen[0][1]) >= {"d_sae=5/loss/0", "d_sae=5/multiplier/0", "d_sae=5/active/0"}
 
