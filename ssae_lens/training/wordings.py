@@ -43,13 +43,12 @@ def merge_wordings(ssae: SSAE, shifts: Any) -> SSAE:
         One with fewer latents, whose metadata say under ``wordings`` which latents of the one given each is made of; or the
         one given, where there is nothing to join.
     """
-    if ssae.cfg.k is not None or ssae.cfg.code_norm != "none" or ssae.cfg.input_norm != "none":
-        raise ValueError(
-            f"The SSAE has k={ssae.cfg.k}, code_norm={ssae.cfg.code_norm!r} and input_norm={ssae.cfg.input_norm!r}: only "
-            "codes of a linear SSAE can be added up."
-        )
+    norms = {name: getattr(ssae.cfg, name) for name in ("code_norm", "input_norm", "normalize_activations")}
+    if ssae.cfg.k is not None or set(norms.values()) != {"none"}:
+        has = ", ".join(f"{name}={value!r}" for name, value in {"k": ssae.cfg.k, **norms}.items())
+        raise ValueError(f"The SSAE has {has}: only codes of a linear SSAE can be added up.")
     rows = open_data(shifts, 1).sample().to(ssae.W_enc)
-    codes = rows @ ssae.W_enc + ssae.b_enc
+    codes = ssae.encode(rows)
     found = wordings(codes, ssae.W_dec)
     if len(found) == ssae.cfg.d_sae:
         return ssae
@@ -67,7 +66,7 @@ def merge_wordings(ssae: SSAE, shifts: Any) -> SSAE:
         metadata=SAEMetadata(**{**ssae.cfg.metadata.__dict__, "wordings": found}),
         dtype=ssae.cfg.dtype,
         device=ssae.cfg.device,
-        normalize_activations=ssae.cfg.normalize_activations,
+        apply_b_dec_to_input=ssae.cfg.apply_b_dec_to_input,
     )
     made.outcome = ssae.outcome
     return made

@@ -114,6 +114,9 @@ class TestMerging:
         ssae.cfg.k = 2
         with pytest.raises(ValueError, match=r"k=2.*only codes of a linear SSAE"):
             merge_wordings(ssae, shifts)
+        ssae.cfg.k, ssae.cfg.normalize_activations = None, "layer_norm"
+        with pytest.raises(ValueError, match=r"normalize_activations='layer_norm': only codes of a linear SSAE"):
+            merge_wordings(ssae, shifts)
 
 
 def test_sweeps_join_what_they_choose_and_nothing_under_a_level():
