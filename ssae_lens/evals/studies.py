@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -68,17 +68,26 @@ def filled(
     cells: Sequence[Cell], folder: Path | None, make: Callable[[], Any], score: Callable[[Any, Cell], dict[str, Any]]
 ) -> list[Cell]:
     """Read the cells that were run before, and run and keep the others; `make` is called if there are any."""
+    return filled_together(cells, folder, make, lambda made, missing: (score(made, cell) for cell in missing))
+
+
+def filled_together(
+    cells: Sequence[Cell],
+    folder: Path | None,
+    make: Callable[[], Any],
+    score: Callable[[Any, Sequence[Cell]], Iterable[dict[str, Any]]],
+) -> list[Cell]:
+    """Do as `filled` does with a score that is given all missing cells at once; each is kept as soon as it comes."""
     found = [_kept(cell, folder) for cell in cells]
-    if all(found):
-        return found  # pyright: ignore[reportReturnType]
-    made = make()
-    with _one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what goes wrong in a fit is seen in its scores
-        for i, cell in enumerate(cells):
-            if found[i] is None:
-                found[i] = {"cell": cell, **score(made, cell)}
+    missing = [i for i, each in enumerate(found) if each is None]
+    if missing:
+        made = make()
+        with _one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what goes wrong in a fit is seen in its scores
+            for i, numbers in zip(missing, score(made, [cells[i] for i in missing]), strict=True):
+                found[i] = {"cell": cells[i], **numbers}
                 if folder is not None:
-                    write_json(_path(cell, folder), found[i])
+                    write_json(_path(cells[i], folder), found[i])
     return found  # pyright: ignore[reportReturnType]
 
 

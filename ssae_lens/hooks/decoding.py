@@ -24,6 +24,9 @@ from ssae_lens.vector import SteeringVector
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
 
+# So many tokens mostly hold the share of probability that top_p asks for.
+FEW = 4096
+
 
 @dataclass(eq=False)
 class Row:
@@ -114,19 +117,32 @@ class Sampler:
         """Give a token for each row: the one in whose share of probability its uniform number falls."""
         if self.temperature == 0:
             return logits.argmax(-1)
-        if self.top_k is not None and self.top_k < logits.shape[-1]:
-            # To find a few is much less work than to sort a whole vocabulary.
-            logits, order = logits.topk(self.top_k)
-        else:
-            logits, order = logits.sort(dim=-1, descending=True, stable=True)
-        # In double precision, so that rounding, which depends on the batch, all but never moves an edge over a number.
-        chances = (logits.double() / self.temperature).softmax(-1)
-        before = chances.cumsum(-1) - chances
-        chances = chances * (before < self.top_p * chances.sum(-1, keepdim=True))
+        chances, order = self._likeliest(logits)
+        chances = chances * (chances.cumsum(-1) - chances < self.top_p)
         edges = chances.cumsum(-1)
         marks = torch.as_tensor(uniforms, dtype=edges.dtype, device=edges.device)[:, None] * edges[:, -1:]
         place = torch.searchsorted(edges, marks, right=True).clamp_max(edges.shape[1] - 1)
         return order.gather(1, place)[:, 0]
+
+    def _likeliest(
+        self, logits: Float[Tensor, "batch d_vocab"]
+    ) -> tuple[Float[Tensor, "batch some"], Int[Tensor, "batch some"]]:
+        """Give the chances of all tokens that may be picked, likeliest first, and which tokens these are.
+
+        In double precision, so that rounding, which depends on the batch, all but never moves an edge over a number.
+        """
+        # To find a few is much less work than to sort a whole vocabulary.
+        few = self.top_k or (FEW if self.top_p < 1 else logits.shape[-1])
+        if few < logits.shape[-1]:
+            found, order = logits.topk(few)
+            found = found.double() / self.temperature
+            if self.top_k:
+                return found.softmax(-1), order
+            chances = (found - (logits.double() / self.temperature).logsumexp(-1, keepdim=True)).exp()
+            if (chances.sum(-1) > self.top_p).all():
+                return chances, order
+        found, order = logits.sort(dim=-1, descending=True, stable=True)
+        return (found.double() / self.temperature).softmax(-1), order
 
 
 def _decode(

@@ -12,9 +12,13 @@ from cooper.optim import (
     nuPI,
 )
 
+from ssae_lens.training.alternating import DirectAlternating
 from ssae_lens.training.config import SolverConfig
 from ssae_lens.training.extra_adam import FusedExtraAdam, MultiplicativeAscent
 from ssae_lens.training.problem import ShiftProblem
+
+# The others alternate with a plain Lagrangian.
+KINDS = {"simultaneous": SimultaneousOptimizer, "augmented": AlternatingDualPrimalOptimizer}
 
 
 def formulation_for(solver: SolverConfig) -> type[cooper.formulations.Formulation]:
@@ -36,7 +40,7 @@ def make_optimizer(problem: ShiftProblem, solver: SolverConfig) -> Any:
             primal_optimizers=FusedExtraAdam(weights, lr=solver.lr),
             dual_optimizers=FusedExtraAdam(duals, lr=solver.dual_lr, maximize=True),
         )
-    kind = SimultaneousOptimizer if solver.solver == "simultaneous" else AlternatingDualPrimalOptimizer
+    kind = KINDS.get(solver.solver, DirectAlternating)
     return kind(problem, primal_optimizers=_adam(weights, solver.lr), dual_optimizers=_ascent(problem, duals, solver))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.hooks.decoding import Sampler
+from ssae_lens.hooks.decoding import FEW, Sampler
 from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.hooks.steer import steer
 from ssae_lens.models.tiny import tiny_model
@@ -107,6 +107,18 @@ class TestSampling:
         np.testing.assert_allclose(shares(Sampler(0.7, top_p=0.5)), nucleus / nucleus.sum(), atol=1e-4)
         assert shares(Sampler(0.7, top_p=1e-6)).max() == 1
         assert Sampler(0)(many[:2], numbers[:2]).tolist() == [int(logits.argmax())] * 2
+
+    @pytest.mark.parametrize("spread", [3.0, 0.01], ids=["a few hold the share", "most are needed"])
+    def test_the_nucleus_of_a_large_vocabulary(self, spread):
+        """As a sort of all tokens has it, also where more are needed than are looked for at first."""
+        rng = np.random.default_rng(0)
+        logits = torch.from_numpy(spread * rng.normal(size=(4, 3 * FEW))).float()
+        numbers = rng.random(4)
+        chances, order = torch.sort((logits.double() / 0.7).softmax(-1), descending=True)
+        for row, picked in enumerate(Sampler(0.7, top_p=0.9)(logits, numbers).tolist()):
+            kept = np.cumsum(chances[row].numpy())
+            kept = kept[: int(np.searchsorted(kept, 0.9)) + 1]
+            assert picked == order[row, int(np.searchsorted(kept, numbers[row] * kept[-1], side="right"))]
 
     @pytest.mark.parametrize("number", [0.0, 1.0 - 2**-53])
     def test_the_ends_of_the_range(self, number):

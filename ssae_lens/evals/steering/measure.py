@@ -1,7 +1,7 @@
 """`Bench`: a task on a model, and what is measured there of one way to steer.
 
 Four measurements, each a cell of the study: `dose` (every scale, on the half that chooses; steerability), `report` (the
-chosen scale, on the other half and elsewhere), `side_effects`, and `long` (does the effect last).
+chosen scale, on the other half and elsewhere), `side_effects`, and `longs` (does the effect last; all ways together).
 """
 
 import random
@@ -61,7 +61,7 @@ class Bench:
     def dose(self, way: Way) -> Numbers:
         """Measure every scale on the half that chooses, and steerability."""
         scales = self._scales_of(way)
-        texts = self._texts(way, self.task.choosing, scales)
+        texts = self._texts([(way, scale) for scale in scales], self.task.choosing)
         coherence = [self._coherence(self.task.choosing, each)["coherence"] for each in texts]
         if self.task.questions:
             asked = self.task.halves[0]
@@ -76,7 +76,7 @@ class Bench:
     def report(self, way: Way, scale: float) -> Numbers:
         """Measure a scale on the half that reports, and on prompts of other kinds."""
         prompts = self.task.reporting + self.task.elsewhere
-        (texts,) = self._texts(way, prompts, [scale])
+        (texts,) = self._texts([(way, scale)], prompts)
         found = self._coherence(prompts, texts)
         if self.task.questions:
             (margins,) = self._margins(way, [scale], self.task.halves[1])
@@ -102,20 +102,26 @@ class Bench:
         effects = dict(zip(ATTRIBUTES, moved.tolist(), strict=True))
         return {"effects": effects, "kl": scores.divergence(expected, own)}
 
-    def long(self, way: Way, scale: float) -> Numbers:
-        """Measure behaviour and coherence in each window of long texts."""
+    def longs(self, steered: Sequence[tuple[Way, float]]) -> Iterator[Numbers]:
+        """Measure behaviour and coherence in each window of long texts, for ways with their scales.
+
+        The texts of all are made together: a token at a time, a model's weights are read as long for few as for many.
+        """
         settings = self.settings
         prompts = self.task.reporting[: settings.long_prompts]
-        (texts,) = self._texts(way, prompts, [scale], settings.long_tokens)
+        for texts in self._texts(steered, prompts, settings.long_tokens):
+            yield self._by_window(prompts, texts)
+
+    def _by_window(self, prompts: Sequence[str], texts: Sequence[str]) -> Numbers:
         windows = [self._windows(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
-        count = settings.long_tokens // settings.window
+        count = self.settings.long_tokens // self.settings.window
         behaviour, coherence = [], []
         for number in range(count):
             # A text that reads back as fewer tokens than were made has a last window with nothing in it.
             now = [each[number] if number < len(each) else ("", "") for each in windows]
             behaviour.append(self.judge([text for _, text in now]))
             coherence.append(self._coherence([before for before, _ in now], [text for _, text in now])["coherence"])
-        return {"behaviour": _lists(behaviour), "coherence": _lists(coherence), "texts": texts}
+        return {"behaviour": _lists(behaviour), "coherence": _lists(coherence), "texts": list(texts)}
 
     def _scales_of(self, way: Way) -> list[float]:
         return list(self.settings.scales) if way.vector else [0.0]
@@ -128,26 +134,36 @@ class Bench:
         with steer(self.model, way.vector, scale=scale, unit="residual"):
             yield
 
-    def _texts(self, way: Way, prompts: Sequence[str], scales: Sequence[float], tokens: int = 0) -> list[list[str]]:
-        """Continue every prompt at every scale, as rows of the same batches: a list of texts for each scale."""
+    def _texts(self, steered: Sequence[tuple[Way, float]], prompts: Sequence[str], tokens: int = 0) -> list[list[str]]:
+        """Continue every prompt in every way at its scale, as rows of the same batches: a list of texts for each."""
         settings = self.settings
-        nothing = SteeringVector(np.eye(1, self.model.cfg.d_model)[0].tolist(), "blocks.0.hook_resid_pre")
-        table = generate_sweep(
-            self.model,
-            [way.prefix + prompt for prompt in prompts],
-            way.vector or nothing,
-            scales,
-            max_new_tokens=tokens or settings.max_new_tokens,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            seed=settings.seed,
-            stop_tokens=[],
-            max_rows=settings.max_rows,
-            unit="residual" if way.vector else "vector",
-            quiet=True,
-        )
-        made = table["text"].to_numpy().reshape(len(prompts), len(scales))
-        return [made[:, column].tolist() for column in range(len(scales))]
+        groups: dict[tuple[str, bool], list[int]] = {}
+        for number, (way, scale) in enumerate(steered):
+            groups.setdefault((way.prefix, way.vector is not None and scale != 0), []).append(number)
+        found: list[list[str]] = [[] for _ in steered]
+        for (prefix, moved), numbers in groups.items():
+            table = generate_sweep(
+                self.model,
+                [prefix + prompt for prompt in prompts],
+                {str(number): self._added(*steered[number]) for number in numbers},
+                1.0 if moved else 0.0,
+                max_new_tokens=tokens or settings.max_new_tokens,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=settings.seed,
+                stop_tokens=[],
+                max_rows=settings.max_rows,
+                quiet=True,
+            )
+            for name, texts in table.groupby("vector", sort=False)["text"]:
+                found[int(str(name))] = texts.tolist()
+        return found
+
+    def _added(self, way: Way, scale: float) -> SteeringVector:
+        """Give what is added to activations; where nothing is, anything, for a scale of 0."""
+        if way.vector is None or not scale:
+            return SteeringVector(np.eye(1, self.model.cfg.d_model)[0].tolist(), "blocks.0.hook_resid_pre")
+        return way.vector.normalize() * (scale * way.vector.norms["mean_residual_norm"])
 
     def _coherence(self, prompts: Sequence[str], texts: Sequence[str]) -> dict[str, Float[np.ndarray, "n"]]:
         loss = scores.losses(self.model, texts, prompts)
@@ -226,11 +242,11 @@ class Bench:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
+# Each of one way, and at one scale but for the dose.
 PARTS: dict[str, Callable[..., Numbers]] = {
     "dose": Bench.dose,
     "report": Bench.report,
     "side effects": Bench.side_effects,
-    "long": Bench.long,
 }
 # The settings that shape each.
 WRITING = ("max_new_tokens", "temperature", "top_p", "seed")

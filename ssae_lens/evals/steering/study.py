@@ -6,8 +6,9 @@ without learning it again.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ from ssae_lens.evals.steering.result import Result
 from ssae_lens.evals.steering.saes import Features
 from ssae_lens.evals.steering.settings import QUICK, Settings
 from ssae_lens.evals.steering.tasks import Task
-from ssae_lens.evals.studies import Cell, Job, filled, gather
+from ssae_lens.evals.studies import Cell, Job, filled, filled_together, gather
+from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.models import load_model
 from ssae_lens.vector import SteeringVector, cosine_table
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 MODEL = "smollm2-135m"
 QUICK_METHODS = ("SSAE", "CAA", "CAA, answer", "mean shift", "random", "prompting", "unsteered")
 # What is not in a cell's own settings and yet shapes it; raise it when a measurement or a method changes.
-EDITION = 2
+EDITION = 3
 
 
 def run(
@@ -207,17 +209,23 @@ class Plan:
         def bench() -> Bench:
             # One for all cells, and none where all were run before.
             if not made:
-                made.append(Bench(opened(), self.task, self.settings))
+                model = opened()
+                laid_out.enter_context(laid_out_for_generation(model))
+                made.append(Bench(model, self.task, self.settings))
             return made[0]
 
-        done = filled([self._cell("judges", "", "")], folder, bench, lambda bench, _cell: bench.judges())
-        doses = filled([self._cell("dose", *key) for key in self.ways], folder, bench, self._score)
-        later = [
-            self._cell(part, *key, scale=best_scale(dose))
-            for key, dose in zip(self.ways, doses, strict=True)
-            for part in self._later(key)
-        ]
-        return [*done, *doses, *filled(later, folder, bench, self._score)]
+        with ExitStack() as laid_out:
+            done = filled([self._cell("judges", "", "")], folder, bench, lambda bench, _cell: bench.judges())
+            doses = filled([self._cell("dose", *key) for key in self.ways], folder, bench, self._score)
+            later = [
+                self._cell(part, *key, scale=best_scale(dose))
+                for key, dose in zip(self.ways, doses, strict=True)
+                for part in self._later(key)
+            ]
+            long = [cell for cell in later if cell["part"] == "long"]
+            others = [cell for cell in later if cell["part"] != "long"]
+            written = filled_together(long, folder, bench, self._score_long)
+            return [*done, *doses, *filled(others, folder, bench, self._score), *written]
 
     def _later(self, key: tuple[str, str]) -> list[str]:
         if key[1] != self.hook:
@@ -240,6 +248,9 @@ class Plan:
         began = time.process_time()
         found = PARTS[cell["part"]](bench, way, **scale)
         return {**found, "cpu_seconds": round(time.process_time() - began, 2)}
+
+    def _score_long(self, bench: Bench, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+        return bench.longs([(self.ways[cell["method"], cell["hook"]], cell["scale"]) for cell in cells])
 
 
 def _learned(
@@ -276,17 +287,23 @@ def _caa_at(lab: Lab, task: Task, hook: str) -> Way:
 def _way(lab: Lab, task: Task, name: str, make: Callable[[Lab, Task], Way], hook: str, folder: Path | None) -> Way:
     """Learn a vector, or read what was learned before."""
     if folder is None:
-        return make(lab, task)
+        return _scaled(lab, make(lab, task))
     origin = lab.origin(hook).to_dict()
     features = lab.features.fingerprint if lab.features else None
     key = [name, task.fingerprint, origin, features, lab.settings.n_pairs, lab.settings.n_seeds, EDITION, versions()]
     path = folder / f"{fingerprint(key)}.safetensors"
     if path.is_file():
         return Way(SteeringVector.load(path))
-    way = make(lab, task)
+    way = _scaled(lab, make(lab, task))
     if way.vector is not None:
         way.vector.save(path)
     return way
+
+
+def _scaled(lab: Lab, way: Way) -> Way:
+    """See to it that a vector knows the norm that scales are in units of; a method of one's own may not have said."""
+    known = way.vector is None or "mean_residual_norm" in way.vector.norms
+    return way if known else replace(way, vector=lab.of_one_length(way.vector))  # pyright: ignore[reportArgumentType]
 
 
 def _about(task: Task) -> dict[str, Any]:

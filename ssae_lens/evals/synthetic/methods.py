@@ -12,8 +12,9 @@ from ssae_lens.training.sweep import sweep
 from ssae_lens.training.train import train
 
 L1_LEVELS = (0.5, 0.65, 0.8)
-# What has converged by a part of the steps gets that part.
+# What has converged by a part of the steps gets that part; SAELens's SAEs do at this rate, and find no less.
 PART = 0.4
+SAE_RATE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def l1_by_level(world: World, width: int, seed: int, steps: int) -> Found:
         sparsity="l1",
         seeds=seeds,
         steps=round(PART * steps),
+        halves=False,
         device="cpu",
         quiet=True,
     )
@@ -49,7 +51,13 @@ def l1_by_level(world: World, width: int, seed: int, steps: int) -> Found:
 
 def _sae(architecture: Architecture) -> Callable[[World, int, int, int], Found]:
     return lambda world, width, seed, steps: sae(
-        world.train, width, architecture=architecture, active=world.most_changed, seed=seed, steps=steps
+        world.train,
+        width,
+        architecture=architecture,
+        active=world.most_changed,
+        seed=seed,
+        steps=round(PART * steps),
+        lr=SAE_RATE,
     )
 
 

@@ -91,9 +91,16 @@ class TestSideEffects:
 
 class TestLong:
     def test_gives_every_window_its_numbers(self, bench, planted):
-        found = bench.long(planted, 10.0)
+        (found,) = bench.longs([(planted, 10.0)])
         assert np.shape(found["behaviour"]) == np.shape(found["coherence"]) == (2, 2)
         assert np.mean(found["behaviour"]) == 1
+
+    def test_of_many_ways_are_those_of_each(self, bench, task, planted):
+        steered = [(planted, 10.0), (Way(), 0.0), (Way(prefix=task.prefix), 0.0), (planted, 1.0)]
+        together = list(bench.longs(steered))
+        alone = [next(bench.longs([each])) for each in steered]
+        assert [each["texts"] for each in together] == [each["texts"] for each in alone]
+        assert len({tuple(each["texts"]) for each in together}) >= 3  # a small scale may change no word
 
     def test_windows_are_the_whole_text(self, bench):
         text = " he was happy and she was sad that they were good"
