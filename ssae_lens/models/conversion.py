@@ -53,10 +53,12 @@ def to_hooked(
     """
     from transformer_lens import HookedTransformer
     from transformer_lens import loading_from_pretrained as loading
+    from transformer_lens.utilities import get_device
     from transformer_lens.weight_processing import ProcessWeights
 
     try:
-        cfg = hooked_config(hf_model, name, device, default_prepend_bos=default_prepend_bos)
+        # Where the weights are: TransformerLens would process those of one device with what it adds on another.
+        cfg = hooked_config(hf_model, name, str(hf_model.device), default_prepend_bos=default_prepend_bos)
         if cfg.original_architecture in loading.POST_NORM_ARCHITECTURES:
             fold_ln = center_writing_weights = False
         if cfg.output_logits_soft_cap > 0:
@@ -87,6 +89,9 @@ def to_hooked(
             f'{first_line(error)}. Open it with kind="bridge".'
         ) from error
     _require_agreement(model, hf_model, name)
+    device = torch.device(device or get_device())
+    if device != torch.device(hf_model.device):
+        model.to(device, print_details=False)
     return model.eval()
 
 

@@ -86,8 +86,9 @@ class Members(nn.Module):
     def renormalise(self) -> None:
         """Put decoder rows back on the sphere that a step left."""
         rows = self.W_dec.flatten(0, 1)
-        # A block at a time, which is still in the cache when its norms are known.
-        for block in rows.split(max(1, CACHED // rows.shape[1])):
+        # A block at a time, which is still in a core's cache when its norms are known.
+        few = max(1, CACHED // rows.shape[1]) if rows.device.type == "cpu" else len(rows)
+        for block in rows.split(few):
             block.div_(torch.linalg.vector_norm(block, dim=1, keepdim=True).clamp_(min=1e-8))
 
     def _codes_of(self, read: Float[Tensor, "m b r"], measure: Measure) -> Float[Tensor, "m b h"]:

@@ -137,7 +137,7 @@ class Run:
             return
         try:
             with torch.serialization.safe_globals([nuPIInitType]):
-                state = torch.load(path, map_location="cpu", weights_only=True)
+                state = torch.load(path, map_location=self.groups[0].device, weights_only=True)
         except Exception as error:  # noqa: BLE001  whatever a broken file makes torch raise
             raise ValueError(f"{path} cannot be read ({type(error).__name__}); delete it to begin again.") from None
         begun, asked = json.loads(state["about"]), _identity(self.about)
