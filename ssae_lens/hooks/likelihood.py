@@ -1,12 +1,14 @@
-"""`log_probabilities`: how likely a model, steered or not, finds texts."""
+"""`log_probabilities`: how likely a model, steered or not, finds texts; a `Likelihood` finds it again and again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 REDUCTIONS = ("mean", "sum")
 
 
-@torch.no_grad()
 def log_probabilities(
     model: "Model",
     texts: Sequence[str],
@@ -60,24 +61,94 @@ def log_probabilities(
     (2,)
     """
     checks.one_of("reduce", reduce, REDUCTIONS)
-    checks.whole("batch_tokens", batch_tokens)
-    tokens, starts = _tokens(model, texts, prompts)
-    lengths = np.array([len(each) for each in tokens])
-    found = np.empty(len(tokens))
-    with progress(total=len(tokens), unit="texts", about="Reading", quiet=quiet) as bar:
-        for batch in batches(lengths, batch_tokens):
-            ids = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long, device=model.cfg.device)
-            real = torch.arange(ids.shape[1])[None] < torch.from_numpy(lengths[batch])[:, None]
-            counted = real & (torch.arange(ids.shape[1])[None] >= torch.from_numpy(starts[batch])[:, None])
-            for row, text in enumerate(batch):
-                ids[row, : lengths[text]] = torch.tensor(tokens[text])
-            # The mask changes nothing for what stands before the padding, but tells steering where that begins.
-            logits = model(ids, attention_mask=real.long().to(ids.device))[:, :-1].float()
-            chosen = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
-            sums = chosen.cpu().where(counted[:, 1:], 0).sum(1, dtype=torch.float64).numpy()
-            found[batch] = sums / (lengths[batch] - starts[batch]) if reduce == "mean" else sums
-            bar.update(len(batch))
-    return found
+    return Likelihood(model, texts, prompts, batch_tokens=batch_tokens).of_each(reduce, quiet=quiet)
+
+
+class Likelihood:
+    """Texts and how likely a model finds them, asked as often as one likes.
+
+    Parameters
+    ----------
+    model, texts, prompts, batch_tokens
+        As in `log_probabilities`.
+    from_layer
+        Nothing will be steered before this block, counted from 0: what comes before it is read once, now, and kept. The
+        model must not be steered now. A TransformerBridge, which begins nowhere but at the beginning, reads all each time.
+
+    Examples
+    --------
+    >>> from ssae_lens.hooks import steer
+    >>> from ssae_lens.models import tiny_model
+    >>> from ssae_lens.vector import SteeringVector
+    >>> model, vector = tiny_model("gpt2"), SteeringVector(torch.ones(32), "blocks.1.hook_resid_post")
+    >>> texts = Likelihood(model, ["The man was happy."], from_layer=1)
+    >>> for scale in (-1.0, 1.0):
+    ...     with steer(model, vector, scale=scale):
+    ...         found = texts.of_each()
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        model: "Model",
+        texts: Sequence[str],
+        prompts: str | Sequence[str] = "",
+        *,
+        from_layer: int = 0,
+        batch_tokens: int = 1024,
+    ) -> None:
+        checks.whole("batch_tokens", batch_tokens)
+        self.model = model
+        self.from_layer = 0 if hasattr(model, "original_model") else from_layer
+        tokens, starts = _tokens(model, texts, prompts)
+        lengths = np.array([len(each) for each in tokens])
+        self._batches = [self._batch(batch, tokens, starts, lengths) for batch in batches(lengths, batch_tokens)]
+
+    @torch.no_grad()
+    def of_each(self, reduce: Literal["mean", "sum"] = "mean", *, quiet: bool = True) -> Float[np.ndarray, "texts"]:
+        """Give the log-probability of each text, as `log_probabilities` does, of the model as it is steered now."""
+        count = sum(len(batch.numbers) for batch in self._batches)
+        found = np.empty(count)
+        with progress(total=count, unit="texts", about="Reading", quiet=quiet) as bar:
+            for batch in self._batches:
+                logits = self._logits(batch)[:, :-1].float()
+                chosen = logits.gather(-1, batch.ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
+                sums = chosen.cpu().where(batch.counted[:, 1:], 0).sum(1, dtype=torch.float64)
+                found[batch.numbers] = sums / batch.counted.sum(1) if reduce == "mean" else sums
+                bar.update(len(batch.numbers))
+        return found
+
+    def _batch(
+        self, numbers: Int[np.ndarray, "batch"], tokens: list[list[int]], starts: np.ndarray, lengths: np.ndarray
+    ) -> "_Batch":
+        ids = torch.zeros((len(numbers), int(lengths[numbers].max())), dtype=torch.long)
+        for row, text in enumerate(numbers):
+            ids[row, : lengths[text]] = torch.tensor(tokens[text])
+        places = torch.arange(ids.shape[1])[None]
+        real = places < torch.from_numpy(lengths[numbers])[:, None]
+        counted = real & (places >= torch.from_numpy(starts[numbers])[:, None])
+        device = self.model.cfg.device
+        # The mask changes nothing for what stands before the padding, but tells steering where that begins.
+        batch = _Batch(numbers, ids.to(device), real.long().to(device), counted)
+        if self.from_layer:
+            batch.residual = self.model(batch.ids, attention_mask=batch.real, stop_at_layer=self.from_layer)
+        return batch
+
+    def _logits(self, batch: "_Batch") -> Float[Tensor, "batch pos d_vocab"]:
+        if batch.residual is None:
+            return self.model(batch.ids, attention_mask=batch.real)
+        return self.model(batch.residual, attention_mask=batch.real, start_at_layer=self.from_layer)
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Texts that are read together: their tokens, padded on the right, and what is kept of them."""
+
+    numbers: Int[np.ndarray, "batch"]
+    ids: Int[Tensor, "batch pos"]
+    real: Int[Tensor, "batch pos"]
+    counted: Bool[Tensor, "batch pos"]
+    residual: Float[Tensor, "batch pos d_model"] | None = None
 
 
 def _tokens(model: "Model", texts: Sequence[str], prompts: str | Sequence[str]) -> tuple[list[list[int]], np.ndarray]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.hooks.likelihood import log_probabilities
+from ssae_lens.hooks.likelihood import Likelihood, log_probabilities
 from ssae_lens.hooks.steer import steer
 from ssae_lens.models import tiny_model
 from ssae_lens.vector import SteeringVector
@@ -100,3 +100,18 @@ def test_what_cannot_be_used_is_said():
     model.tokenizer = None
     with pytest.raises(ValueError, match="no tokenizer"):
         log_probabilities(model, TEXTS)
+
+
+@pytest.mark.parametrize("kind", ["hooked", "bridge"])
+@pytest.mark.parametrize("shape", ["gpt2", "llama"])
+def test_what_comes_before_the_steered_block_may_be_kept(shape, kind):
+    model = tiny_model(shape, kind)
+    kept = Likelihood(model, TEXTS, "She said. ", from_layer=1, batch_tokens=40)
+    for scale in (0.0, 2.0, -2.0):
+        with steer(model, VECTOR, scale=scale, positions=slice(1, None)):
+            whole = log_probabilities(model, TEXTS, prompts="She said. ")
+            np.testing.assert_allclose(kept.of_each(), whole, atol=1e-6)
+    assert abs(kept.of_each() - whole).min() > 1e-4
+    np.testing.assert_allclose(
+        kept.of_each("sum"), log_probabilities(model, TEXTS, prompts="She said. ", reduce="sum"), rtol=1e-5
+    )

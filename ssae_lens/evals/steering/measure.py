@@ -21,6 +21,8 @@ from ssae_lens.evals.steering.prompts import NEUTRAL
 from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Question, Task
 from ssae_lens.hooks.generation import generate_sweep
+from ssae_lens.hooks.likelihood import Likelihood
+from ssae_lens.hooks.sites import layer_of
 from ssae_lens.hooks.steer import steer
 from ssae_lens.metrics import Interval, p_match, wilson_interval
 from ssae_lens.pairs.sentences import ATTRIBUTES, render
@@ -45,6 +47,7 @@ class Bench:
 
     def __init__(self, model: "Model", task: Task, settings: Settings) -> None:
         self.model, self.task, self.settings = model, task, settings
+        self._likelihoods: dict[tuple[Any, ...], Likelihood] = {}
 
     @cached_property
     def judge(self) -> Judge:
@@ -94,8 +97,9 @@ class Bench:
     def side_effects(self, way: Way, scale: float) -> Numbers:
         """Measure what else moves: every concept of `sentences`, in nats a token, and what is expected in neutral prose."""
         concepts, expected = self._plain  # read before anything is steered
+        expressed = self._likelihood(self._expressions[0], way)
         with self._steered(way, scale):
-            moved = self._concepts(way.prefix) - concepts
+            moved = self._concepts(expressed) - concepts
             steered = scores.token_log_probabilities(self.model, [way.prefix + text for text in NEUTRAL])
         # After words that ask for the behaviour, what is expected in the text itself.
         own = [each[-len(plain) :] for each, plain in zip(steered, expected, strict=True)]
@@ -177,23 +181,39 @@ class Bench:
     ) -> list[Float[np.ndarray, "n"]]:
         """Give for each scale the propensity of each held-out pair of texts or, if the task has any, of each question."""
         found = []
+        texts = None if self.task.questions else self._likelihood(self._held_out, way)
         for scale in scales:
             if not scale and not way.prefix and not asked:
                 found.append(self._plain_margins)
                 continue
             with self._steered(way, scale):
-                found.append(self._margins_now(way.prefix, asked))
+                found.append(self._margins_now(texts, way.prefix, asked))
         return found
 
-    def _margins_now(self, prefix: str = "", asked: Sequence[Question] = ()) -> Float[np.ndarray, "n"]:
-        if self.task.questions:
+    def _margins_now(
+        self, texts: Likelihood | None, prefix: str = "", asked: Sequence[Question] = ()
+    ) -> Float[np.ndarray, "n"]:
+        if texts is None:
             return scores.answer_margins(self.model, asked or self.task.halves[1], prefix)
-        few = self.settings.n_texts
-        return scores.text_margins(self.model, self.task.without[:few], self.task.with_it[:few], prefix)
+        return scores.text_margins(texts)
 
     @cached_property
     def _plain_margins(self) -> Float[np.ndarray, "n"]:
-        return self._margins_now()
+        return self._margins_now(None if self.task.questions else self._likelihood(self._held_out, Way()))
+
+    @cached_property
+    def _held_out(self) -> tuple[str, ...]:
+        """The held-out texts that are read, those with the behaviour first."""
+        few = self.settings.n_texts
+        return (*self.task.with_it[:few], *self.task.without[:few])
+
+    def _likelihood(self, texts: tuple[str, ...], way: Way) -> Likelihood:
+        """Give texts to read while steered in a way. Called while nothing is: what the blocks before give is kept."""
+        layers = [layer_of(hook) for hook in way.vector.hook_names] if way.vector else []
+        key = texts, way.prefix, min((layer for layer in layers if layer is not None), default=0)
+        if key not in self._likelihoods:
+            self._likelihoods[key] = Likelihood(self.model, texts, way.prefix, from_layer=key[2])
+        return self._likelihoods[key]
 
     @cached_property
     def _shuffled(self) -> tuple[float, Interval]:
@@ -204,31 +224,31 @@ class Bench:
         return float(broken.mean()), wilson_interval(int((whole < broken).sum()), len(whole))
 
     @cached_property
-    def _expressions(self) -> tuple[list[str], list[str]]:
-        """Sentences with value 0 and value 1 of every attribute: attribute by attribute, content by content."""
+    def _expressions(self) -> tuple[tuple[str, ...], list[tuple[int, int]]]:
+        """Sentences, and which of them have value 0 and value 1: attribute by attribute, content by content."""
         rng = random.Random(0)
         contents = held_out_contents()[: self.settings.n_contents]
         drawn = [{name: rng.randrange(2) for name in ATTRIBUTES} for _ in contents]
-        sides: tuple[list[str], list[str]] = ([], [])
-        for name in ATTRIBUTES:
-            for content, values in zip(contents, drawn, strict=True):
-                for value in (0, 1):
-                    sides[value].append(render(content, {**values, name: value}))
-        return sides
+        pairs = [
+            [render(content, {**values, name: value}) for value in (0, 1)]
+            for name in ATTRIBUTES
+            for content, values in zip(contents, drawn, strict=True)
+        ]
+        # Each base sentence stands in every attribute's pairs.
+        places = {text: place for place, text in enumerate(dict.fromkeys(text for pair in pairs for text in pair))}
+        return tuple(places), [(places[without], places[with_it]) for without, with_it in pairs]
 
-    def _concepts(self, prefix: str = "") -> Float[np.ndarray, "attributes"]:
+    def _concepts(self, expressed: Likelihood) -> Float[np.ndarray, "attributes"]:
         """Give by how much likelier value 1 of each attribute is than value 0."""
-        sides = self._expressions
-        different = list(dict.fromkeys([*sides[0], *sides[1]]))  # each base sentence stands in every attribute's pairs
-        found = scores.log_probabilities(self.model, different, prompts=prefix, quiet=True)
-        of = dict(zip(different, found, strict=True))
-        margins = [of[with_it] - of[without] for without, with_it in zip(*sides, strict=True)]
+        found = expressed.of_each()
+        margins = [found[with_it] - found[without] for without, with_it in self._expressions[1]]
         return np.reshape(margins, (len(ATTRIBUTES), -1)).mean(1)
 
     @cached_property
     def _plain(self) -> tuple[Float[np.ndarray, "attributes"], list[Any]]:
         """What the unsteered model finds of concepts, and expects in neutral prose."""
-        return self._concepts(), scores.token_log_probabilities(self.model, NEUTRAL)
+        expressed = self._likelihood(self._expressions[0], Way())
+        return self._concepts(expressed), scores.token_log_probabilities(self.model, NEUTRAL)
 
     def _windows(self, prompt: str, text: str) -> list[tuple[str, str]]:
         """Cut a text: each window with all that stands before it."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ssae_lens.evals.steering.tasks import Question
 from ssae_lens.hooks.batching import batches
-from ssae_lens.hooks.likelihood import log_probabilities
+from ssae_lens.hooks.likelihood import Likelihood, log_probabilities
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
@@ -58,12 +58,13 @@ def coherence(loss: Float[np.ndarray, "n"], distinct: Float[np.ndarray, "n"], wo
     return np.clip(1 - loss / worst, 0, 1) * distinct
 
 
-def text_margins(
-    model: "Model", without: Sequence[str], with_it: Sequence[str], prefix: str = ""
-) -> Float[np.ndarray, "n"]:
-    """Give by how much likelier the texts with a behaviour are than those without, pair by pair, in nats a token."""
-    found = log_probabilities(model, [*with_it, *without], prompts=prefix, quiet=True)
-    return found[: len(with_it)] - found[len(with_it) :]
+def text_margins(both: Likelihood) -> Float[np.ndarray, "n"]:
+    """Give by how much likelier texts with a behaviour are than those without, pair by pair, in nats a token.
+
+    `both` has all those with it, and then as many without.
+    """
+    with_it, without = np.split(both.of_each(), 2)
+    return with_it - without
 
 
 @torch.no_grad()

@@ -76,7 +76,8 @@ class TestSideEffects:
         found = bench.side_effects(planted, 10.0)
         assert found["kl"] > 0
         assert list(found["effects"]) == list(ATTRIBUTES)
-        sides = [[texts[i] for i in (0, 3)] for texts in bench._expressions]  # one content: a sentence an attribute
+        texts, pairs = bench._expressions  # one content: a sentence an attribute
+        sides = [[texts[pairs[i][value]] for i in (0, 3)] for value in (0, 1)]
         plain = [log_probabilities(model, texts) for texts in sides]
         with steer(model, planted.vector, scale=10.0, unit="residual"):
             steered = [log_probabilities(model, texts) for texts in sides]

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from ssae_lens.evals.steering import Question, scores
+from ssae_lens.hooks.likelihood import Likelihood
 
 TEXTS = ["The man was happy.", "She said", "They were bad and he saw the dog"]
 
@@ -41,7 +42,7 @@ class TestCoherence:
 
 class TestMargins:
     def test_of_texts_are_differences_of_mean_log_probabilities(self, model):
-        found = scores.text_margins(model, TEXTS[:1], TEXTS[1:2], prefix="He was.\n")
+        found = scores.text_margins(Likelihood(model, [TEXTS[1], TEXTS[0]], "He was.\n"))
         losses = scores.losses(model, TEXTS[:2], "He was.\n")
         np.testing.assert_allclose(found, [losses[0] - losses[1]], rtol=1e-6)
 
