@@ -19,7 +19,7 @@ from ssae_lens.hooks import capture_shifts
 from ssae_lens.metrics import latent_stability
 from ssae_lens.models import load_model
 from ssae_lens.training import sweep
-from ssae_lens.training.sweep import Sweep
+from ssae_lens.training.swept import Sweep
 from ssae_lens.training.train import best_of
 from ssae_lens.vector import SteeringVector
 

@@ -2,7 +2,8 @@
 
 from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig
 from ssae_lens.training.fit import Outcome
-from ssae_lens.training.sweep import Setting, Sweep, sweep
+from ssae_lens.training.sweep import sweep
+from ssae_lens.training.swept import Setting, Sweep
 from ssae_lens.training.train import train
 from ssae_lens.training.wordings import merge_wordings
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ssae_lens.sae import SSAE
 from ssae_lens.training.data import open_data
-from ssae_lens.training.refit import refitted, stands_out
+from ssae_lens.training.refit import refitted, standing_out
 
 # Rows are alike from this |cosine| on.
 ALIKE = 0.3
@@ -76,7 +76,7 @@ def wordings(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[li
     """Sort latents into concepts: every two of those that stand together exclude each other and are alike."""
     rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp(min=1e-12)
     cosines = (rows @ rows.T).abs().cpu()
-    one = (cosines >= ALIKE) & excluding(stands_out(codes.abs()))
+    one = (cosines >= ALIKE) & excluding(standing_out(codes.abs()))
     found = [[latent] for latent in range(len(rows))]
     place = list(range(len(rows)))
     first, second = torch.nonzero(one.triu(1), as_tuple=True)

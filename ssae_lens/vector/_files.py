@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ssae_lens.base import checks, control_vectors, files
+from ssae_lens.base import control_vectors, tensor_files
 from ssae_lens.base.origin import Origin
 
 if TYPE_CHECKING:
@@ -20,24 +20,13 @@ FORMAT = "ssae_lens.steering_vector"
 
 def save(vector: "SteeringVector", path: str | Path) -> None:
     """Write a vector as safetensors."""
-    from safetensors.torch import save_file
-
-    with files.writing(path) as temporary:
-        save_file(dict(vector.directions), temporary, metadata={"format": FORMAT, "about": _about(vector)})
+    tensor_files.save(path, vector.directions, {"format": FORMAT, "about": _about(vector)})
 
 
 def load(kind: type["SteeringVector"], path: str | Path) -> "SteeringVector":
     """Read what `save` wrote, as a vector of that class."""
-    from safetensors import SafetensorError, safe_open
-
-    path = checks.existing_file(path, "Give a file that SteeringVector.save wrote.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            # The order of the file is its own; that of the header is the order they were given in.
-            directions = {hook: file.get_tensor(hook) for hook in file.keys()}  # noqa: SIM118 - not a dictionary
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); save or copy it again.") from None
+    # The order of the file is its own; that of the header is the order they were given in.
+    directions, header = tensor_files.load(path, "save or copy it again", "Give a file that SteeringVector.save wrote.")
     if header.get("format") != FORMAT:
         raise ValueError(
             f"{path} holds no steering vector, but other tensors; give a file that SteeringVector.save wrote."

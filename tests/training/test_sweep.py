@@ -8,7 +8,7 @@ from sae_lens import SAE
 from ssae_lens.metrics import mcc_codes, udr
 from ssae_lens.training import sweep, train
 from ssae_lens.training.fit import Outcome
-from ssae_lens.training.sweep import Setting, Sweep
+from ssae_lens.training.swept import Setting, Sweep
 
 from .conftest import make_world
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ssae_lens.base import checks, files
+from ssae_lens.base import checks, tensor_files
 
 
 def half(name: str, values: Tensor) -> Tensor:
@@ -23,12 +23,9 @@ def half(name: str, values: Tensor) -> Tensor:
 
 def save(path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors, those of two dimensions in half precision, and what is said of them."""
-    from safetensors.torch import save_file
-
     stored = {name: (each.half() if each.ndim == 2 else each).contiguous() for name, each in tensors.items()}
     header = {"format": f"ssae_lens.sae_ts.{kind}", "about": json.dumps(about, ensure_ascii=False)}
-    with files.writing(path) as temporary:
-        save_file(stored, temporary, metadata=header)
+    tensor_files.save(path, stored, header)
 
 
 def load(path: str | Path, kind: str, shapes: Mapping[str, str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -48,15 +45,7 @@ def load(path: str | Path, kind: str, shapes: Mapping[str, str]) -> tuple[dict[s
     ValueError
         If the file is not whole, or holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = checks.existing_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); make or copy it again.") from None
+    tensors, header = tensor_files.load(path, "make or copy it again")
     if header.get("format") != f"ssae_lens.sae_ts.{kind}":
         raise ValueError(f"{path} holds no SAE-TS {kind}, but {header.get('format') or 'other tensors'}.")
     with whole(path):

@@ -1,0 +1,142 @@
+"""`Sweep`: what a sweep gave, and the choice among its settings that needs no labels."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ssae_lens.metrics.udr import UDR
+from ssae_lens.sae import SSAE
+from ssae_lens.training.fit import Group, Outcome
+from ssae_lens.training.train import best_of, finished
+from ssae_lens.training.wordings import merge_wordings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One width and bound of a sweep.
+
+    Attributes
+    ----------
+    outcomes, udr
+        Of its seeds, and how far they agree.
+    again
+        For each latent of the fit to one half of the shifts, its |cosine| with its match in the fit to the other.
+    """
+
+    d_sae: int
+    level: float | None
+    budget: float
+    outcomes: list[Outcome]
+    udr: UDR
+    _group: Group = field(repr=False)
+    _members: range = field(repr=False)
+    again: Float[np.ndarray, " k"] | None = field(default=None, repr=False)
+
+    @property
+    def recurring(self) -> float:
+        """How many latents are found again less those that are not, Σ cos² − (1 − cos²). NaN without halves."""
+        return float("nan") if self.again is None else float((2 * self.again**2 - 1).sum())
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep gave: a table of settings, and any member as an SSAE.
+
+    Attributes
+    ----------
+    settings
+        Every width and bound, in the order asked for.
+    """
+
+    settings: list[Setting]
+    _shifts: Any = field(repr=False)
+    _used: dict[str, Any] = field(repr=False)
+
+    @property
+    def chosen(self) -> Setting:
+        """The setting of which most is `recurring`, of those that met their bound; no label is looked at.
+
+        Latents too few merge concepts, in other ways in each half; of latents too many, some follow what only one half has.
+        Where halves were not fitted it is the setting on whose directions the seeds agree most. Agreement within half a
+        percent counts as equal, and then the wider setting is taken.
+        """
+        met = [each for each in self.settings if any(one.status == "binding" for one in each.outcomes)] or self.settings
+        if all(each.again is not None for each in met):
+            return max(met, key=lambda each: each.recurring)
+        most = max(each.udr.decoders for each in met)
+        return max(
+            (each for each in met if each.udr.decoders >= most - 0.005),
+            key=lambda each: (each.d_sae, each.udr.decoders),
+        )
+
+    @cached_property
+    def best(self) -> SSAE:
+        """The SSAE of the chosen setting whose seed solved the problem best, with wordings of one concept joined."""
+        chosen = self.chosen
+        return self.joined(chosen, best_of(chosen.outcomes))
+
+    def joined(self, setting: Setting | int, seed: int = 0) -> SSAE:
+        """Give a member as `ssae` does, with latents joined that are wordings of one concept (`merge_wordings`).
+
+        Where codes do not come to stand out, as under an L1 level, nothing says which are, and it is the same as `ssae`.
+        """
+        setting = self.settings[setting] if isinstance(setting, int) else setting
+        ssae, group = self.ssae(setting, seed), setting._group
+        return merge_wordings(ssae, group.data.sample()) if group.problem_config.stands_out else ssae
+
+    def ssae(self, setting: Setting | int, seed: int = 0) -> SSAE:
+        """Give a member by its setting (or its row in the table) and the number of its seed."""
+        setting = self.settings[setting] if isinstance(setting, int) else setting
+        used = {**self._used, "d_sae": setting.d_sae, "level": setting.level, "budget": setting.budget}
+        return finished(setting._group, setting._members[seed], self._shifts, used, setting.outcomes[seed])
+
+    def table(self) -> "pd.DataFrame":
+        """Give a row for each setting: agreement of codes and of decoders, and the outcomes' means over seeds."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(each) for each in self.settings])
+
+    def heat_map(self) -> Any:
+        """Give a plotly figure of UDR (decoders) over widths and bounds."""
+        import plotly.graph_objects as go
+
+        table = self.table()
+        bound = "level" if table["level"].notna().any() else "budget"
+        grid = table.pivot_table(index=bound, columns="d_sae", values="udr_decoders")
+        figure = go.Figure(
+            go.Heatmap(
+                z=grid.to_numpy(),
+                x=[str(each) for each in grid.columns],
+                y=[f"{each:g}" for each in grid.index],
+                zmin=0,
+                zmax=1,
+                colorscale="Viridis",
+                texttemplate="%{z:.3f}",
+                colorbar={"title": "UDR"},
+            )
+        )
+        return figure.update_layout(
+            title="Agreement of seeds (UDR of decoders)", xaxis_title="d_sae", yaxis_title=bound
+        )
+
+    @staticmethod
+    def _row(each: Setting) -> dict[str, Any]:
+        def mean(name: str) -> float:
+            return sum(getattr(one, name) for one in each.outcomes) / len(each.outcomes)
+
+        return {
+            "d_sae": each.d_sae,
+            "level": each.level,
+            "budget": each.budget if each.level is None else None,
+            "udr_codes": each.udr.codes,
+            "udr_decoders": each.udr.decoders,
+            "recurring": each.recurring,
+            **{name: mean(name) for name in ("loss", "sparsity", "mean_abs", "active", "multiplier")},
+            "status": ", ".join(sorted({one.status for one in each.outcomes})),
+        }
