@@ -122,13 +122,13 @@ LESS: dict[str, dict[str, Any]] = {
 def stand_ins(folder: Path) -> Iterator[None]:
     """Put all of them in place, what they need of files in a folder, and take them away again."""
     opened = [import_module(f"ssae_lens.evals.{name}.study")._opened for name in ("steering", "findings")]
-    each_job = studies._each
+    in_processes = studies.in_processes
     with pytest.MonkeyPatch.context() as patch:
         _write_model(folder / "model")
         patch.setattr(smollm2, "smollm2_folder", lambda: folder / "model")
         _write_sae(folder / "assets" / f"{MODEL}-res" / HOOK)
         patch.setattr(assets, "ASSETS", folder / "assets")
-        patch.setattr(studies, "_each", lambda jobs, _workers: each_job(jobs, 1))
+        patch.setattr(studies, "in_processes", lambda jobs, _workers: in_processes(jobs, 1))
         for module, values in LESS.items():
             for name, value in values.items():
                 patch.setattr(import_module(f"ssae_lens.{module}"), name, value)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from typing_extensions import Self
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Cell = dict[str, Any]
+T = TypeVar("T")
 # Seconds between looks at whether the process that wants the cells is still there.
 WATCH = 1.0
 
@@ -58,10 +59,25 @@ def gather(jobs: Sequence[Job], *, workers: int | None, about: str, quiet: bool)
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].weight)
     total = sum(len(job.cells) for job in jobs)
     with progress(total=total, unit="cell", about=about, quiet=quiet) as bar:
-        for i, cells in _each([(i, jobs[i].run) for i in order], workers or os.cpu_count() or 1):
-            done[i] = cells
+        for i, cells in in_processes([jobs[i].run for i in order], workers):
+            done[order[i]] = cells
             bar.update(len(cells))
     return [cell for cells in done for cell in cells]
+
+
+def in_processes(jobs: Sequence[Callable[[], T]], workers: int | None) -> Iterator[tuple[int, T]]:
+    """Run jobs in processes of one thread each, and give the number and what came of each as it ends.
+
+    None is as many processes as there are processors; with 1, and with one job, all is done in this process.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(jobs) < 2:
+        yield from ((i, run()) for i, run in enumerate(jobs))
+        return
+    from joblib import Parallel, delayed
+
+    parallel: Any = Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from parallel(delayed(_numbered)(i, run) for i, run in enumerate(jobs))
 
 
 def filled(
@@ -146,18 +162,7 @@ class Result(ABC):
         return self
 
 
-def _each(jobs: list[tuple[int, Callable[[], list[Cell]]]], workers: int) -> Iterator[tuple[int, list[Cell]]]:
-    """Run numbered jobs, and give the cells of each as it ends."""
-    if workers == 1 or len(jobs) < 2:
-        yield from ((i, run()) for i, run in jobs)
-        return
-    from joblib import Parallel, delayed
-
-    parallel: Any = Parallel(n_jobs=workers, return_as="generator_unordered")
-    yield from parallel(delayed(_numbered)(i, run) for i, run in jobs)
-
-
-def _numbered(i: int, run: Callable[[], list[Cell]]) -> tuple[int, list[Cell]]:
+def _numbered(i: int, run: Callable[[], T]) -> tuple[int, T]:
     _leave_with(os.getppid())
     return i, run()
 

@@ -138,7 +138,7 @@ class Sampler:
             found = found.double() / self.temperature
             if self.top_k:
                 return found.softmax(-1), order
-            chances = (found - (logits.double() / self.temperature).logsumexp(-1, keepdim=True)).exp()
+            chances = (found - (logits / self.temperature).logsumexp(-1, keepdim=True)).exp()
             if (chances.sum(-1) > self.top_p).all():
                 return chances, order
         found, order = logits.sort(dim=-1, descending=True, stable=True)

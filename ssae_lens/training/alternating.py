@@ -23,7 +23,8 @@ class DirectAlternating(AlternatingDualPrimalOptimizer):
         violation, heard = observed.extract_violations()
         multiplier.weight.grad = heard.detach()
         self.dual_step()
-        weights = [each for one in self.primal_optimizers for group in one.param_groups for each in group["params"]]
+        primal: Any = self.primal_optimizers
+        weights = [each for one in primal for group in one.param_groups for each in group["params"]]
         loss: Any = state.loss
         prices = (torch.ones_like(loss), multiplier.weight.detach())
         gradients = torch.autograd.grad((loss, violation), weights, prices, allow_unused=True)

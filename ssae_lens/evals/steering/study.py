@@ -4,20 +4,18 @@ What methods learn is kept too, so that a run that was stopped goes on without l
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssae_lens.base.files import fingerprint
-from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.evals.judges import Judge
 from ssae_lens.evals.steering import builtin, files, ratings
 from ssae_lens.evals.steering.lab import Lab
-from ssae_lens.evals.steering.measure import Way
-from ssae_lens.evals.steering.methods import METHODS, Method, caa
+from ssae_lens.evals.steering.learning import EDITION, Learning
+from ssae_lens.evals.steering.methods import METHODS, Method
 from ssae_lens.evals.steering.plan import Plan
 from ssae_lens.evals.steering.result import Result
 from ssae_lens.evals.steering.saes import Features
@@ -25,15 +23,12 @@ from ssae_lens.evals.steering.settings import QUICK, Settings
 from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.evals.studies import gather
 from ssae_lens.models import load_model
-from ssae_lens.vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
 
 MODEL = "smollm2-135m"
 QUICK_METHODS = ("SSAE", "CAA", "CAA, answer", "mean shift", "random", "prompting", "unsteered")
-# What is not in a cell's own settings and yet shapes it; raise it when a measurement or a method changes.
-EDITION = 3
 
 
 def run(
@@ -127,27 +122,32 @@ def study(
         raise ValueError(f"tasks has two called {min(twice)!r}; give each its own name.")
     began = time.monotonic()
     opened = partial(_opened, model) if isinstance(model, str) else lambda: model
+    workers = workers if isinstance(model, str) else 1
     lab = Lab(opened(), hook, settings, features=features)
     for task in tasks:
         require_fit(lab.model, task, settings)
-    plans, missing = _learned(lab, tasks, methods, None if out is None else Path(out) / "learned", quiet=quiet)
+    learning = Learning(opened, hook, settings, features, methods, None if out is None else Path(out) / "learned")
+    learned = learning.of(tasks, workers=workers, quiet=quiet)
+    plans = [
+        Plan(task, ways, settings, _common(lab, task), lab.hook) for task, (ways, _) in zip(tasks, learned, strict=True)
+    ]
     about = {
         "model": lab.model.cfg.model_name,
         "hook": lab.hook,
         "settings": asdict(settings),
         "methods": {name: each.given for name, each in methods.items()},
-        "missing": missing,
+        "missing": [each for _, missing in learned for each in missing],
         "cosines": {plan.task.name: plan.cosines for plan in plans},
         "tasks": [_about(task) for task in tasks],
     }
     folder = None if out is None else Path(out) / "cells"
     jobs = [plan.job(opened, folder) for plan in plans]
-    done = gather(jobs, workers=workers if isinstance(model, str) else 1, about="steering", quiet=quiet)
+    cells = gather(jobs, workers=workers, about="steering", quiet=quiet)
     if judge is not None:
-        told = ratings.rated(judge, tasks, done)
-        done, about = [*done, *told], {**about, "ratings": ratings.about(judge, told)}
+        told = ratings.rated(judge, tasks, cells)
+        cells, about = [*cells, *told], {**about, "ratings": ratings.about(judge, told)}
     seconds = round(time.monotonic() - began, 1)
-    return Result(done, {**about, "seconds": seconds, "versions": versions()})
+    return Result(cells, {**about, "seconds": seconds, "versions": versions()})
 
 
 def require_fit(model: "Model", task: Task, settings: Settings) -> None:
@@ -171,57 +171,15 @@ def require_fit(model: "Model", task: Task, settings: Settings) -> None:
             )
 
 
-def _learned(
-    lab: Lab, tasks: Sequence[Task], methods: Mapping[str, Method], folder: Path | None, *, quiet: bool
-) -> tuple[list[Plan], list[dict[str, str]]]:
-    """Let every method learn every task, and say where one has nothing to go by."""
-    plans, missing = [], []
-    with progress(total=len(tasks) * len(methods), unit="vector", about="learning", quiet=quiet) as bar:
-        for task in tasks:
-            ways: dict[tuple[str, str], Way] = {}
-            for name, method in methods.items():
-                try:
-                    ways[name, lab.hook] = _way(lab, task, name, method.make, lab.hook, folder)
-                except ValueError as error:
-                    missing.append({"task": task.name, "method": name, "why": str(error)})
-                bar.update()
-            for hook in lab.hooks(task)[1:] if ("CAA", lab.hook) in ways else ():
-                ways["CAA", hook] = _way(lab, task, "CAA", partial(_caa_at, hook=hook), hook, folder)
-            common = {
-                "task": task.name,
-                "group": task.group,
-                "texts": task.fingerprint,
-                "model": lab.origin(lab.hook).to_dict(),
-                "edition": EDITION,
-            }
-            plans.append(Plan(task, ways, lab.settings, common, lab.hook))
-    return plans, missing
-
-
-def _caa_at(lab: Lab, task: Task, hook: str) -> Way:
-    return caa(lab, task, hook=hook)
-
-
-def _way(lab: Lab, task: Task, name: str, make: Callable[[Lab, Task], Way], hook: str, folder: Path | None) -> Way:
-    """Learn a vector, or read what was learned before."""
-    if folder is None:
-        return _scaled(lab, make(lab, task))
-    origin = lab.origin(hook).to_dict()
-    features = lab.features.fingerprint if lab.features else None
-    key = [name, task.fingerprint, origin, features, lab.settings.n_pairs, lab.settings.n_seeds, EDITION, versions()]
-    path = folder / f"{fingerprint(key)}.safetensors"
-    if path.is_file():
-        return Way(SteeringVector.load(path))
-    way = _scaled(lab, make(lab, task))
-    if way.vector is not None:
-        way.vector.save(path)
-    return way
-
-
-def _scaled(lab: Lab, way: Way) -> Way:
-    """See to it that a vector knows the norm that scales are in units of; a method of one's own may not have said."""
-    known = way.vector is None or "mean_residual_norm" in way.vector.norms
-    return way if known else replace(way, vector=lab.of_one_length(way.vector))  # pyright: ignore[reportArgumentType]
+def _common(lab: Lab, task: Task) -> dict[str, Any]:
+    """Give what all cells of a task have in common."""
+    return {
+        "task": task.name,
+        "group": task.group,
+        "texts": task.fingerprint,
+        "model": lab.origin(lab.hook).to_dict(),
+        "edition": EDITION,
+    }
 
 
 def _about(task: Task) -> dict[str, Any]:
