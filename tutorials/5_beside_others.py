@@ -38,6 +38,7 @@ from ssae_lens.base.assets import asset_path
 from ssae_lens.evals.steering import built_in
 from ssae_lens.evals.steering.builtin import flipped
 from ssae_lens.evals.steering.scores import text_margins
+from ssae_lens.hooks.likelihood import Likelihood
 from ssae_lens.methods.sae_ts import Approximator, targeted
 from ssae_lens.pretrained import load_sae
 from ssae_lens.vector import cosine_table
@@ -139,8 +140,12 @@ cosine_table(vectors).round(2)
 
 
 # %%
+# What the blocks before the steered one give is read once, and kept.
+held_out = Likelihood(model, [*task.with_it[:12], *task.without[:12]], from_layer=15)
+
+
 def margin() -> float:
-    return float(text_margins(model, task.without[:12], task.with_it[:12]).mean())
+    return float(text_margins(held_out).mean())
 
 
 unsteered, scales = margin(), [-0.2, 0.2, 0.35]
@@ -174,11 +179,12 @@ summary.round(3)
 
 # %%
 OTHERS = [each for each in ("tense", "gender", "certainty", "weather") if each != task.concept][:3]
-sides = {name: flipped(pool["content"][-2:], name) for name in OTHERS}
+sides = [flipped(pool["content"][-2:], name) for name in OTHERS]
+said = [Likelihood(model, [*with_it, *without], from_layer=15) for without, with_it in sides]
 
 
 def margins() -> np.ndarray:
-    return np.array([text_margins(model, *sides[name]).mean() for name in OTHERS])
+    return np.array([text_margins(both).mean() for both in said])
 
 
 before = margins()
