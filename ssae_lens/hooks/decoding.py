@@ -129,7 +129,8 @@ class Sampler:
     ) -> tuple[Float[Tensor, "batch some"], Int[Tensor, "batch some"]]:
         """Give the chances of all tokens that may be picked, likeliest first, and which tokens these are.
 
-        In double precision, so that rounding, which depends on the batch, all but never moves an edge over a number.
+        In double precision, so that rounding, which depends on the batch, all but never moves an edge over a number. Only
+        the sum over a whole vocabulary that the nucleus is cut by is in single precision, whatever the model's.
         """
         # To find a few is much less work than to sort a whole vocabulary.
         few = self.top_k or (FEW if self.top_p < 1 else logits.shape[-1])
@@ -138,7 +139,7 @@ class Sampler:
             found = found.double() / self.temperature
             if self.top_k:
                 return found.softmax(-1), order
-            chances = (found - (logits / self.temperature).logsumexp(-1, keepdim=True)).exp()
+            chances = (found - (logits.float() / self.temperature).logsumexp(-1, keepdim=True)).exp()
             if (chances.sum(-1) > self.top_p).all():
                 return chances, order
         found, order = logits.sort(dim=-1, descending=True, stable=True)
