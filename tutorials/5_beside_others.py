@@ -39,6 +39,7 @@ from ssae_lens.evals.steering import built_in
 from ssae_lens.evals.steering.builtin import flipped
 from ssae_lens.evals.steering.scores import text_margins
 from ssae_lens.hooks.likelihood import Likelihood
+from ssae_lens.hooks.sites import layer_of
 from ssae_lens.methods.sae_ts import Approximator, targeted
 from ssae_lens.pretrained import load_sae
 from ssae_lens.vector import cosine_table
@@ -141,7 +142,8 @@ cosine_table(vectors).round(2)
 
 # %%
 # What the blocks before the steered one give is read once, and kept.
-held_out = Likelihood(model, [*task.with_it[:12], *task.without[:12]], from_layer=15)
+BLOCK = layer_of(HOOK) or 0
+held_out = Likelihood(model, [*task.with_it[:12], *task.without[:12]], from_layer=BLOCK)
 
 
 def margin() -> float:
@@ -180,7 +182,7 @@ summary.round(3)
 # %%
 OTHERS = [each for each in ("tense", "gender", "certainty", "weather") if each != task.concept][:3]
 sides = [flipped(pool["content"][-2:], name) for name in OTHERS]
-said = [Likelihood(model, [*with_it, *without], from_layer=15) for without, with_it in sides]
+said = [Likelihood(model, [*with_it, *without], from_layer=BLOCK) for without, with_it in sides]
 
 
 def margins() -> np.ndarray:
