@@ -86,8 +86,9 @@ def weights_fingerprint(model: Union["HookedTransformer", "TransformerBridge"]) 
     picked = [weights[i] for i in _spread(len(weights), TENSORS)]
     digest = hashlib.sha256()
     for weight in picked:
-        entries = weight.detach().reshape(-1)
-        entries = entries[torch.tensor(_spread(len(entries), NUMBERS), device=entries.device)].double().cpu()
+        # Each by its own indices: to flatten a weight laid out for generation would copy all of it.
+        where = torch.unravel_index(torch.tensor(_spread(weight.numel(), NUMBERS), device=weight.device), weight.shape)
+        entries = weight.detach()[where].double().cpu()
         steps = (entries / entries.abs().max().clamp_min(1e-30) * STEPS).round().long().tolist()
         digest.update(repr((tuple(weight.shape), steps)).encode())
     return digest.hexdigest()[:16]

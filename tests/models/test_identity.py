@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from ssae_lens.base.origin import Origin
+from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.models import describe, tiny_model
 from ssae_lens.models.identity import processing, weights_fingerprint
 
@@ -58,6 +59,14 @@ def test_fingerprint_tells_models_apart_and_loads_together(kind):
     first, again, other = (weights_fingerprint(tiny_model("gpt2", kind, seed=seed, device="cpu")) for seed in (1, 1, 2))
     assert first == again != other
     assert first != weights_fingerprint(tiny_model("gpt2", kind, seed=1, n_layers=2, device="cpu"))
+
+
+def test_fingerprint_does_not_ask_how_weights_lie_in_memory():
+    model = tiny_model("llama", device="cpu")
+    before = weights_fingerprint(model)
+    with laid_out_for_generation(model):
+        assert not model.W_U.is_contiguous()
+        assert weights_fingerprint(model) == before
 
 
 def test_fingerprint_forgives_rounding_but_not_training():
