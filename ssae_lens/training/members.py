@@ -59,11 +59,16 @@ class Members(nn.Module):
         return Weights(self.W_enc, self.W_dec, self.b_enc, self.b_dec)
 
     def loss_and_sparsity(
-        self, shifts: Float[Tensor, "b r"], loss: Loss, measure: Measure, dtype: torch.dtype = torch.float32
+        self,
+        shifts: Float[Tensor, "b r"],
+        loss: Loss,
+        measure: Measure,
+        dtype: torch.dtype = torch.float32,
+        into: Weights | None = None,
     ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-        """Give each member's loss and sparsity on a batch."""
+        """Give each member's loss and sparsity on a batch; `evaluate` says what `into` is for."""
         if self.problem.linear:
-            return evaluate(shifts, self.weights, loss, measure, dtype)
+            return evaluate(shifts, self.weights, loss, measure, dtype, into)
         with torch.autocast(shifts.device.type, dtype, enabled=dtype != torch.float32):
             output, codes = self(shifts, measure)
         lost = (output.float() - shifts).square().sum(2, keepdim=True) * loss.weights(shifts)

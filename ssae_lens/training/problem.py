@@ -12,7 +12,7 @@ from torch import Tensor
 from ssae_lens.training.config import ProblemConfig
 from ssae_lens.training.measures import Measure
 from ssae_lens.training.members import Members
-from ssae_lens.training.objective import Loss
+from ssae_lens.training.objective import Loss, Weights
 
 # The smooth count's δ, from where it is almost L1 to where it counts, in units of the mean |code| at the start.
 SMOOTH_FROM, SMOOTH_TO = 10.0, 1.0
@@ -72,6 +72,7 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         self.scale = torch.full_like(bounds, fit_mean_abs)
         self.progress = 0.0
         self.state: tuple[Tensor, Tensor] | None = None
+        self.gradients: Weights | None = None
         if self.k is None:
             # By budget, the sparse side is the side to come from: codes that start near zero and grow as the multiplier
             # rises settle on concepts, where a dense start settles on mixtures of them.
@@ -87,6 +88,11 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
                 multiplier=cooper.multipliers.DenseMultiplier(init=begin.clone()),
                 penalty_coefficient=penalty,
             )
+
+    def reuse_gradients(self) -> None:
+        """Write every step's gradients where the last one's were: for a solver that has done with them by then."""
+        own = self.members
+        self.gradients = Weights(torch.empty_like(own.W_enc), torch.empty_like(own.W_dec), None, None)
 
     @property
     def most_multiplier(self) -> float:
@@ -123,7 +129,9 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
     def compute_cmp_state(self, shifts: Float[Tensor, "b r"]) -> cooper.CMPState:
         """Give Cooper the objective and the violations on a batch."""
         measure = self.measure
-        loss, sparsity = self.members.loss_and_sparsity(shifts, self.loss, measure, self.dtype)
+        loss, sparsity = self.members.loss_and_sparsity(
+            shifts, self.loss, measure, self.dtype, self.gradients
+        )
         self.state = loss.detach(), sparsity.detach()
         if self.k is not None:
             return cooper.CMPState(loss=loss.sum())

@@ -41,6 +41,8 @@ def make_optimizer(problem: ShiftProblem, solver: SolverConfig) -> Any:
             dual_optimizers=FusedExtraAdam(duals, lr=solver.dual_lr, maximize=True),
         )
     kind = KINDS.get(solver.solver, DirectAlternating)
+    if kind is DirectAlternating and not solver.compile:
+        problem.reuse_gradients()
     return kind(problem, primal_optimizers=_adam(weights, solver.lr), dual_optimizers=_ascent(problem, duals, solver))
 
 

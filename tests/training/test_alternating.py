@@ -17,6 +17,8 @@ def trained(kind, shifts, solver, **config):
     problem = ShiftProblem(members, config, torch.tensor([0.05, 0.4]), Loss("share", 2.0), 0.2)
     made = make_optimizer(problem, SolverConfig(solver=solver))
     optimizer = kind(problem, primal_optimizers=made.primal_optimizers, dual_optimizers=made.dual_optimizers)
+    if kind is AlternatingDualPrimalOptimizer:
+        problem.gradients = None  # memory of their own, at each step
     for step in range(100):
         optimizer.roll(compute_cmp_state_kwargs={"shifts": shifts[step::7]})
         members.renormalise()

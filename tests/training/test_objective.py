@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -92,6 +93,22 @@ def test_moments_and_residuals_give_the_same(loss, kind):
         torch.testing.assert_close(ours, theirs)
     for ours, theirs in zip(*(gradients(each, weights) for each in ways), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("way", [by_moments, partial(by_residuals, dtype=torch.float64)], ids=["moments", "residuals"])
+def test_gradients_are_written_where_asked(way):
+    """Over what is there, and the same as in memory of their own."""
+    shifts, weights = torch.randn(B, R, dtype=torch.float64), make_weights(biased=False)
+    into = Weights(*(torch.full_like(each, torch.nan) for each in weights[:2]), None, None)
+    given = shifts, weights, Loss("share", 2.5), make_measure("l1")
+    for _ in range(2):
+        values = way(*given, into=into)
+        found = torch.autograd.grad(values[0].sum() + values[1].sum(), weights[:2])
+        for ours, memory in zip(found, into[:2], strict=True):
+            assert ours.data_ptr() == memory.data_ptr()
+    values = way(*given)
+    for ours, theirs in zip(found, torch.autograd.grad(values[0].sum() + values[1].sum(), weights[:2]), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_moments_are_taken_where_they_are_less_to_multiply():
