@@ -1,18 +1,21 @@
 """Speed of steered generation on SmolLM2-135M: seconds for each new token, and what a sweep saves.
 
-Each way of generating is timed unsteered and steered, in turns, and the least of several times is shown: what else a
-machine does only adds to it. `python benchmarks/steer.py` takes some ten minutes on two cores.
+Each way of generating is timed unsteered and steered, in turns, neither always first; a ratio is the median of those of
+each turn, so that whatever else the machine does falls on both, and stands with its 95 % interval.
+`python benchmarks/steer.py` takes some twenty minutes on two cores.
 """
 
 import argparse
 import json
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import binom
 
 from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.hooks.steer import steer
@@ -22,20 +25,30 @@ from ssae_lens.vector import SteeringVector
 
 PROMPT = "The weather in Paris today is"
 HOOK = "blocks.15.hook_resid_post"
+# How often a sweep is timed beside its calls, which take a minute.
+SWEEPS = 3
 SCALES = [each / 2 for each in range(-8, 8)]
 
 
-def in_turns(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Give the least seconds of each way, run one after the other `repeats` times."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for each in ways.values():
-        each()
-    for _ in range(repeats):
-        for name, each in ways.items():
+def in_turns(
+    first: Callable[[], object], second: Callable[[], object], repeats: int
+) -> tuple[float, float, list[float]]:
+    """Give the median seconds of each, and what the second took in terms of the first: the ratio of each turn, in order."""
+    seconds: list[list[float]] = [[], []]
+    for turn in range(-1, repeats):
+        for which in (0, 1) if turn % 2 else (1, 0):
             begin = time.perf_counter()
-            each()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: min(each) for name, each in seconds.items()}
+            (first, second)[which]()
+            seconds[which].append(time.perf_counter() - begin)
+    # The turn before the first is to warm up.
+    one, two = (each[1:] for each in seconds)
+    return statistics.median(one), statistics.median(two), sorted(b / a for a, b in zip(one, two, strict=True))
+
+
+def interval(ordered: list[float]) -> tuple[float, float]:
+    """Give the values between which the median lies, 19 times in 20: each is as likely above it as below."""
+    lowest = max(0, int(binom.ppf(0.025, len(ordered), 0.5)) - 1)
+    return ordered[lowest], ordered[-1 - lowest]
 
 
 class Bench:
@@ -66,11 +79,14 @@ class Bench:
             with steer(model, self.vector, scale=4.0):
                 run(batch)
 
-        found = in_turns({"plain": partial(run, batch), "steered": steered}, self.repeats)
-        row = {"batch": batch, "way": way, **{name: each / self.tokens for name, each in found.items()}}
-        row["ratio"] = row["steered"] / row["plain"]
+        plain, moved, ratios = in_turns(partial(run, batch), steered, self.repeats)
+        row = {"batch": batch, "way": way, "plain": plain / self.tokens, "steered": moved / self.tokens}
+        row |= {"ratio": statistics.median(ratios), "interval": interval(ratios)}
         self.results.append(row)
-        print(f"{batch:>5}  {way:<36} {row['plain'] * 1e3:>8.1f} {row['steered'] * 1e3:>8.1f} {row['ratio']:>6.3f}")
+        print(
+            f"{batch:>5}  {way:<36} {row['plain'] * 1e3:>8.1f} {row['steered'] * 1e3:>8.1f} {row['ratio']:>6.3f} "
+            f"({row['interval'][0]:.3f} to {row['interval'][1]:.3f})"
+        )
 
     def calls(self, model: Any) -> None:
         """Generate at each scale, one after the other."""
@@ -84,8 +100,8 @@ class Bench:
 
     def calls_and_sweep(self, way: str, model: Any) -> None:
         """Print how long the calls take and how long the sweep."""
-        found = in_turns({"calls": partial(self.calls, model), "sweep": partial(self.sweep, model)}, self.repeats)
-        row = {"way": way, **found, "times": found["calls"] / found["sweep"]}
+        sweep, calls, times = in_turns(partial(self.sweep, model), partial(self.calls, model), SWEEPS)
+        row = {"way": way, "calls": calls, "sweep": sweep, "times": statistics.median(times)}
         self.results.append(row)
         print(f"{way:<43} {row['calls']:>7.2f}s {row['sweep']:>7.2f}s {row['times']:>6.1f}")
 
@@ -94,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--tokens", type=int, default=16, help="new tokens of each text")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, help="how many of the processor's cores to use (default: all)")
     parser.add_argument("--json", type=Path, help="write the numbers there too")
     given = parser.parse_args()

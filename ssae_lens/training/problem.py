@@ -129,9 +129,7 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
     def compute_cmp_state(self, shifts: Float[Tensor, "b r"]) -> cooper.CMPState:
         """Give Cooper the objective and the violations on a batch."""
         measure = self.measure
-        loss, sparsity = self.members.loss_and_sparsity(
-            shifts, self.loss, measure, self.dtype, self.gradients
-        )
+        loss, sparsity = self.members.loss_and_sparsity(shifts, self.loss, measure, self.dtype, self.gradients)
         self.state = loss.detach(), sparsity.detach()
         if self.k is not None:
             return cooper.CMPState(loss=loss.sum())
