@@ -62,8 +62,8 @@ activations on text that they steer and it reads unsteered. `approximator.safete
 
 
 WON = "So the targeted vector does what it is for on most features."
-LOST = """So with an SAE this small and a map fitted to so few vectors, the targeted vector does **not** beat the decoder
-row on most features; what the original reports is of a far larger SAE and map."""
+LOST = """So with an SAE this small and a map fitted to so few vectors, the targeted vector is **not** shown to beat the
+decoder row: it raises no more than half of the features more. What the original reports is of a far larger SAE and map."""
 
 
 def sae_ts(measured: dict[str, Any]) -> str:
@@ -83,7 +83,7 @@ def sae_ts(measured: dict[str, Any]) -> str:
         targeted=targeted["mean"],
         row=of["comparison"]["decoder row"]["mean"],
         random=of["comparison"]["random"]["mean"],
-        verdict=WON if targeted["more than the decoder row"] > targeted["of"] / 2 else LOST,
+        verdict=WON if 2 * targeted["more than the decoder row"] > targeted["of"] else LOST,
     )
 
 

@@ -4,7 +4,8 @@
 
 It steers by decoder rows chosen at random, and if asked by mixtures of two, writes `effects.safetensors` and
 `approximator.safetensors` into the SAE's folder, and what it measured into the section "sae_ts" of `measured.json`
-there. A run that was interrupted goes on where it was. About two seconds a vector on two cores.
+there. A run that was interrupted goes on where it was. About two seconds a vector on two cores; on an H100, with
+`--device cuda --max-rows 2048`, all of the default in a minute.
 """
 
 import argparse
@@ -92,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sae", type=Path, help="the SAE's folder, as SAELens writes it")
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--rows", type=int, default=1500, help="decoder rows to steer by")
+    parser.add_argument("--rows", type=int, default=1600, help="decoder rows to steer by")
     parser.add_argument("--mixtures", type=int, default=0, help="mixtures of two decoder rows to steer by")
     parser.add_argument("--samples", type=int, default=1, help="continuations of each prompt under each vector")
     parser.add_argument("--tokens", type=int, default=20, help="tokens of each continuation")
@@ -130,7 +131,8 @@ def main() -> None:
         section["approximator"]["r2 of a perfect map, about"] = attainable(model, sae, effects, best, given)
     if given.compare:
         section["comparison"] = compared(model, sae, best, effects, given)
-    section |= {"seconds": round(time.perf_counter() - begin), "versions": versions()}
+    device = torch.cuda.get_device_name(given.device) if given.device.startswith("cuda") else given.device
+    section |= {"device": device, "seconds": round(time.perf_counter() - begin), "versions": versions()}
     card = given.sae / "measured.json"
     said = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
     write_json(card, {**said, "sae_ts": section})

@@ -8,7 +8,7 @@ import pytest
 from page_tables import decomposition, findings, probes, steering
 from page_tables.markdown import MissingError, bold, figure
 
-from ssae_lens.evals.findings.inverse import CUT, ROW
+from ssae_lens.evals.findings.inverse import CUT, ROW, TARGETED
 from ssae_lens.evals.findings.settings import QUICK
 
 
@@ -157,10 +157,12 @@ def findings_cells():
 
     vector = {"beyond": 1.0, "alike": 0.5, "halves": None, "predicted": 0.5}
     vectors = [{"way": ROW, **vector}, {"way": CUT, **vector, "alike": 0.75}]
+    own = about("own")
+    steered = [{"way": way, **own, "p": 0.125} for way in (ROW, TARGETED)]
     reached = about("r2", "correlation", "gain", "with_shipped")
     return [
         {"cell": {"question": "layers"}, "layers": [{"hook": "blocks.15.x", **about("cosine", "steady", "geometry")}]},
-        {"cell": {"question": "inverse"}, "vectors": vectors},
+        {"cell": {"question": "inverse"}, "vectors": vectors, "measured": {"rows": steered}},
         {"cell": {"question": "reach"}, "rows": [{"multiple": each, **reached} for each in (0.5, 2.0)]},
     ]
 
@@ -177,6 +179,11 @@ predicted effect on its own feature |
         |---|---|---|---|---|
         | decoder row | **1.00** | .50 | – | **0.50** |
         | … with rounding cut off | **1.00** | **.75** | – | **0.50** |""",
+    "steered": """
+        | vector | effect on its own feature | against the targeted one, p |
+        |---|---|---|
+        | decoder row | **0.25 (−0.25 to 1.00)** | .125 |
+        | targeted | **0.25 (−0.25 to 1.00)** |  |""",
     "reach": """
         | scale | R² of the map | correlation with the prediction | gain | correlation with the effects at 1× |
         |---|---|---|---|---|
@@ -189,8 +196,9 @@ predicted effect on its own feature |
 def test_tables_of_findings(name):
     cells = findings_cells()
     assert findings.TABLES[name](findings.Result(cells, {})) == markdown(ON_FINDINGS[name])
-    left = [each for each in cells if each["cell"]["question"] != name]
-    with pytest.raises(MissingError, match=f"no question '{name}'"):
+    question = {"steered": "inverse"}.get(name, name)
+    left = [each for each in cells if each["cell"]["question"] != question]
+    with pytest.raises(MissingError, match=f"no question '{question}'"):
         findings.TABLES[name](findings.Result(left, {}))
     quick = json.loads(json.dumps({"settings": asdict(QUICK)}))
     with pytest.raises(MissingError, match="no whole run, only a quick one"):

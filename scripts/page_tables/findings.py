@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from page_tables.markdown import MissingError, bold, figure, table
-from ssae_lens.evals.findings.inverse import ALONE, CUT
+from ssae_lens.evals.findings.inverse import ALONE, CUT, TARGETED
 from ssae_lens.evals.findings.result import Result
 from ssae_lens.evals.findings.settings import QUICK
 from ssae_lens.hooks.sites import layer_of
@@ -41,16 +41,27 @@ def inverse(result: Result) -> str:
     return table([*head.split(","), "predicted effect on its own feature"], list(zip(*columns, strict=True)))
 
 
+def steered(result: Result) -> str:
+    """Give what steering by each of those vectors does to its own feature, the largest bold."""
+    rows = _of(result, "inverse")["measured"]["rows"]
+    effects = [_spread(each["own"]) for each in rows]
+    p_values = ["" if each["way"] == TARGETED else figure(each["p"], 3) for each in rows]
+    ways: list[str] = [WAYS.get(each["way"], each["way"]) for each in rows]
+    shown = bold(effects, [each["own"]["estimate"] for each in rows], 2)
+    head = ["vector", "effect on its own feature", "against the targeted one, p"]
+    return table(head, list(zip(ways, shown, p_values, strict=True)))
+
+
 def reach(result: Result) -> str:
     """Give the map at multiples of the scales that it was fitted at."""
     rows = []
     for each in _of(result, "reach")["rows"]:
-        multiple, gain = each["multiple"], each["gain"]
+        multiple = each["multiple"]
         rows.append(
             [
                 HALVES.get(multiple, f"{multiple:g}") + "×",
                 *(_shown(each[name]) for name in ("r2", "correlation")),
-                f"{_with_zero(gain['estimate'])} ({_with_zero(gain['low'])} to {_with_zero(gain['high'])})",
+                _spread(each["gain"]),
                 _shown(each["with_shipped"]),
             ]
         )
@@ -58,7 +69,7 @@ def reach(result: Result) -> str:
     return table(head, rows)
 
 
-TABLES: dict[str, Callable[[Any], str]] = {"layers": layers, "inverse": inverse, "reach": reach}
+TABLES: dict[str, Callable[[Any], str]] = {"layers": layers, "inverse": inverse, "steered": steered, "reach": reach}
 
 
 def _of(result: Result, question: str) -> dict[str, Any]:
@@ -72,6 +83,12 @@ def _of(result: Result, question: str) -> dict[str, Any]:
 def _shown(found: dict[str, float]) -> str:
     low, high = (figure(found[name], 2) for name in ("low", "high"))
     return f"{figure(found['estimate'], 2)} ({low} to {high})"
+
+
+def _spread(found: dict[str, float]) -> str:
+    """Show an estimate that may be larger than one, with its interval."""
+    low, high = (_with_zero(found[name]) for name in ("low", "high"))
+    return f"{_with_zero(found['estimate'])} ({low} to {high})"
 
 
 def _with_zero(value: float) -> str:

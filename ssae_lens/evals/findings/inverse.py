@@ -31,7 +31,10 @@ def measure(material: Material) -> Numbers:
     many = material.raised[:MANY]
     values = torch.linalg.svdvals(map_.M.double())
     kept = int((values > ROUNDING * values[0]).sum())
-    vectors = {way: _ways(map_.M, map_.b, material, many)[way] for way in WAYS}
+    # Where the map has its full rank there is nothing to cut off: the inverse with the cut is the inverse.
+    ways = tuple(way for way in WAYS if way != CUT or kept < len(values))
+    made = _ways(map_.M, map_.b, material, many)
+    vectors = {way: made[way] for way in ways}
     left = torch.linalg.svd(map_.M.double(), full_matrices=False)[0]
     return {
         "features": len(many),
@@ -48,9 +51,9 @@ def measure(material: Material) -> Numbers:
                 "predicted": float((rows * _columns(map_.M, many)).sum(1).mean()),
                 "halves": agreement,
             }
-            for (way, rows), agreement in zip(vectors.items(), _halves(material, many), strict=True)
+            for (way, rows), agreement in zip(vectors.items(), _halves(material, many, ways), strict=True)
         ],
-        "measured": _measured(material),
+        "measured": _measured(material, ways),
     }
 
 
@@ -73,7 +76,7 @@ def _ways(
     return {way: unit(rows.float()) for way, rows in found.items()}
 
 
-def _halves(material: Material, features: list[int]) -> list[float | None]:
+def _halves(material: Material, features: list[int], ways: tuple[str, ...]) -> list[float | None]:
     """Fit the map to either half of the effects, and give the mean cosine of each way's vectors from both."""
     order = np.random.default_rng(material.settings.seed).permutation(len(material.effects))
     found = []
@@ -87,23 +90,23 @@ def _halves(material: Material, features: list[int]) -> list[float | None]:
     (one, fired), (other, also) = found
     both = [each for each in features if fired[each] and also[each]]
     if not both:
-        return [None] * len(WAYS)
+        return [None] * len(ways)
     pairs = (_ways(one.M, one.b, material, both), _ways(other.M, other.b, material, both))
-    return [float((pairs[0][way] * pairs[1][way]).sum(1).mean()) for way in WAYS]
+    return [float((pairs[0][way] * pairs[1][way]).sum(1).mean()) for way in ways]
 
 
-def _measured(material: Material) -> Numbers:
+def _measured(material: Material, ways: tuple[str, ...]) -> Numbers:
     """Steer by every way, at an equal rise of the loss, and give its effect on its own feature and on all others."""
     features = material.raised[: material.settings.features]
-    ways = _ways(material.approximator.M, material.approximator.b, material, features)
+    made = _ways(material.approximator.M, material.approximator.b, material, features)
     settings = replace(material.effects.settings, seed=material.effects.settings.seed + 1)
-    vectors = torch.cat([ways[way] for way in WAYS])
+    vectors = torch.cat([made[way] for way in ways])
     found = measure_effects(material.model, material.sae, vectors, settings, max_rows=MAX_ROWS, quiet=True)
-    by_way = found.effects.view(len(WAYS), len(features), -1).numpy()
-    own = {way: each[np.arange(len(features)), features] for way, each in zip(WAYS, by_way, strict=True)}
-    size = {way: np.linalg.norm(each, axis=1) for way, each in zip(WAYS, by_way, strict=True)}
+    by_way = found.effects.view(len(ways), len(features), -1).numpy()
+    own = {way: each[np.arange(len(features)), features] for way, each in zip(ways, by_way, strict=True)}
+    size = {way: np.linalg.norm(each, axis=1) for way, each in zip(ways, by_way, strict=True)}
     rows = []
-    for way in WAYS:
+    for way in ways:
         test = sign_flip_test(own[way], own[TARGETED])
         share = own[way] / np.maximum(size[way], 1e-9)
         rows.append(

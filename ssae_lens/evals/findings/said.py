@@ -73,9 +73,12 @@ def inverse(found: Numbers) -> Iterator[str]:
     """Say what the pseudo-inverse divides by, and what that does."""
     values = found["spectrum"]
     rest = len(values) - found["rank"]
+    left = (
+        f"; the other {rest} are what rounding leaves, to {values[-1]:.1e}" if rest else ", all of them above rounding"
+    )
     yield (
         f"M was fitted to {found['fitted']} vectors: {found['rank']} singular values, {values[0]:.3g} to "
-        f"{values[found['rank'] - 1]:.3g}; the other {rest} are what rounding leaves, to {values[-1]:.1e}"
+        f"{values[found['rank'] - 1]:.3g}{left}"
     )
     yield f"‖b‖ is {found['bias']:.2f} beside a target of length 1. Over {found['features']} features, before any steering:"
     yield f"  {'':<22}{'in rounding':>13}{'alike':>8}{'halves agree':>14}{'predicted own effect':>22}"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.evals.findings import coherence, inverse, layers, reach
+from ssae_lens.evals.findings import coherence, inverse, layers, reach, said
 from ssae_lens.evals.findings.material import unit
 from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts import targeted
@@ -124,6 +124,14 @@ class TestInverse:
         by_way = {each["way"]: each for each in found["vectors"]}
         # No vector of length 1 has a larger predicted effect than the column itself.
         assert max(each["predicted"] for each in found["vectors"]) == by_way[inverse.COLUMN]["predicted"]
+
+    def test_without_rounding_there_is_nothing_to_cut_off(self, material, monkeypatch):
+        monkeypatch.setattr(inverse, "ROUNDING", 0.0)
+        found = inverse.measure(material)
+        due = [way for way in inverse.WAYS if way != inverse.CUT]
+        assert [each["way"] for each in found["vectors"]] == due
+        assert [each["way"] for each in found["measured"]["rows"]] == due
+        assert "all of them above rounding" in next(said.inverse(found))
 
 
 class TestReach:
