@@ -205,6 +205,14 @@ def test_tables_of_findings(name):
         findings.TABLES[name](findings.Result(cells, quick))
 
 
+def test_a_map_without_rounding_has_no_column_of_it():
+    cells = findings_cells()
+    for each in cells[1]["vectors"]:
+        each["beyond"] = 0.0
+    head, *_ = findings.TABLES["inverse"](findings.Result(cells, {})).splitlines()
+    assert head.startswith("| vector | cosine between features | the same")
+
+
 class Told:
     """What a decomposition says, in short."""
 

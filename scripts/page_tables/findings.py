@@ -30,15 +30,22 @@ def layers(result: Result) -> str:
 
 
 def inverse(result: Result) -> str:
-    """Give the map's vectors taken apart, the largest of each column but the halves' bold."""
+    """Give the map's vectors taken apart, the largest of each column but the halves' bold; of rounding only where it is."""
     found = _of(result, "inverse")["vectors"]
+    head = {
+        "beyond": "share of it in rounding",
+        "alike": "cosine between features",
+        "halves": "the same from either half of the data",
+        "predicted": "predicted effect on its own feature",
+    }
+    if not any(each["beyond"] for each in found):
+        del head["beyond"]
     columns: list[list[str]] = [[WAYS.get(each["way"], each["way"]) for each in found]]
-    for name in ("beyond", "alike", "halves", "predicted"):
+    for name in head:
         values = [each[name] for each in found]
         texts = [_with_zero(each) if name == "predicted" else figure(each, 2) or "–" for each in values]
         columns.append(texts if name == "halves" else bold(texts, values, 2))
-    head = "vector,share of it in rounding,cosine between features,the same from either half of the data"
-    return table([*head.split(","), "predicted effect on its own feature"], list(zip(*columns, strict=True)))
+    return table(["vector", *head.values()], list(zip(*columns, strict=True)))
 
 
 def steered(result: Result) -> str:
