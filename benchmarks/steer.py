@@ -2,7 +2,7 @@
 
 Each way of generating is timed unsteered and steered, in turns, neither always first; a ratio is the median of those of
 each turn, so that whatever else the machine does falls on both, and stands with its 95 % interval.
-`python benchmarks/steer.py` takes some twenty minutes on two cores.
+`python benchmarks/steer.py` takes ten to twenty minutes on two cores.
 """
 
 import argparse
