@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 JOBS   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 READY  := $(VENV)/.ready
 
-.PHONY: demo test unit lint bench results docs clean setup browser
+.PHONY: demo test unit lint bench results comparison docs clean setup browser
 
 demo: $(READY)
 	$(BIN)/ssae-lens demo
@@ -34,6 +34,13 @@ results: $(READY)
 	$(BIN)/ssae-lens eval language --out results/language
 	$(BIN)/ssae-lens eval probes --out results/language
 	$(BIN)/python scripts/pages.py results/synthetic results/language
+
+# Every table of steering, and of what an SAE makes of it.
+comparison: $(READY)
+	$(BIN)/ssae-lens eval steering --out results/steering
+	$(BIN)/ssae-lens eval decomposition --out results/decomposition
+	$(BIN)/ssae-lens eval findings --out results/findings
+	$(BIN)/python scripts/pages.py results/steering results/decomposition results/findings
 
 docs: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt mkdocs-material "mkdocstrings[python]"
