@@ -10,13 +10,13 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from _turns import seconds
 
 from ssae_lens.hooks.batching import Plan
 from ssae_lens.hooks.capture import capture_shifts
@@ -64,12 +64,6 @@ def cached(model: Any, plan: Plan, ready: list[torch.Tensor]) -> None:
             _, cache = model.run_with_cache(tokens)
             cache[HOOK][torch.arange(len(texts)), torch.from_numpy(plan.texts.lengths[texts] - 1)].clone()
             del cache
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ each turn, so that whatever else the machine does falls on both, and stands with
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from _turns import ratio, ratios, take_turns
 from scipy.stats import binom
 
 from ssae_lens.hooks.generation import generate_sweep
@@ -30,23 +30,9 @@ SWEEPS = 3
 SCALES = [each / 2 for each in range(-8, 8)]
 
 
-def in_turns(
-    first: Callable[[], object], second: Callable[[], object], repeats: int
-) -> tuple[float, float, list[float]]:
-    """Give the median seconds of each, and what the second took in terms of the first: the ratio of each turn, in order."""
-    seconds: list[list[float]] = [[], []]
-    for turn in range(-1, repeats):
-        for which in (0, 1) if turn % 2 else (1, 0):
-            begin = time.perf_counter()
-            (first, second)[which]()
-            seconds[which].append(time.perf_counter() - begin)
-    # The turn before the first is to warm up.
-    one, two = (each[1:] for each in seconds)
-    return statistics.median(one), statistics.median(two), sorted(b / a for a, b in zip(one, two, strict=True))
-
-
-def interval(ordered: list[float]) -> tuple[float, float]:
+def interval(values: list[float]) -> tuple[float, float]:
     """Give the values between which the median lies, 19 times in 20: each is as likely above it as below."""
+    ordered = sorted(values)
     lowest = max(0, int(binom.ppf(0.025, len(ordered), 0.5)) - 1)
     return ordered[lowest], ordered[-1 - lowest]
 
@@ -79,9 +65,13 @@ class Bench:
             with steer(model, self.vector, scale=4.0):
                 run(batch)
 
-        plain, moved, ratios = in_turns(partial(run, batch), steered, self.repeats)
-        row = {"batch": batch, "way": way, "plain": plain / self.tokens, "steered": moved / self.tokens}
-        row |= {"ratio": statistics.median(ratios), "interval": interval(ratios)}
+        took = take_turns({"plain": partial(run, batch), "steered": steered}, self.repeats)
+        row = {
+            "batch": batch,
+            "way": way,
+            **{name: statistics.median(each) / self.tokens for name, each in took.items()},
+        }
+        row |= {"ratio": ratio(took, "steered", "plain"), "interval": interval(ratios(took, "steered", "plain"))}
         self.results.append(row)
         print(
             f"{batch:>5}  {way:<36} {row['plain'] * 1e3:>8.1f} {row['steered'] * 1e3:>8.1f} {row['ratio']:>6.3f} "
@@ -100,8 +90,9 @@ class Bench:
 
     def calls_and_sweep(self, way: str, model: Any) -> None:
         """Print how long the calls take and how long the sweep."""
-        sweep, calls, times = in_turns(partial(self.sweep, model), partial(self.calls, model), SWEEPS)
-        row = {"way": way, "calls": calls, "sweep": sweep, "times": statistics.median(times)}
+        took = take_turns({"calls": partial(self.calls, model), "sweep": partial(self.sweep, model)}, SWEEPS)
+        row = {"way": way, **{name: statistics.median(each) for name, each in took.items()}}
+        row["times"] = ratio(took, "calls", "sweep")
         self.results.append(row)
         print(f"{way:<43} {row['calls']:>7.2f}s {row['sweep']:>7.2f}s {row['times']:>6.1f}")
 

@@ -10,7 +10,6 @@ both. With `--device cuda`, steps and the sweep alone; targets are for two cores
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import cooper
 import torch
+from _turns import ratio, seconds, take_turns
 from sae_lens import SAETrainer, StandardTrainingSAE, StandardTrainingSAEConfig
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from torch import Tensor, nn
@@ -54,30 +54,6 @@ def world(seed: int) -> tuple[Tensor, Tensor]:
     amounts *= torch.randint(0, 2, amounts.shape, generator=generator) * 2 - 1
     factors = amounts * (changed < torch.randint(1, 4, (N, 1), generator=generator))
     return factors @ directions, factors
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin
-
-
-def take_turns(contestants: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, list[float]]:
-    """Time each in turn, after one turn to warm up; no one is always first."""
-    took: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(-1, repetitions):
-        names = list(contestants)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            one = seconds(contestants[name])
-            if turn >= 0:
-                took[name].append(one)
-    return took
-
-
-def ratio(took: dict[str, list[float]], over: str, under: str) -> float:
-    return statistics.median(a / b for a, b in zip(took[over], took[under], strict=True))
 
 
 class Plain(cooper.ConstrainedMinimizationProblem):

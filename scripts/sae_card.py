@@ -83,7 +83,7 @@ def sae_ts(measured: dict[str, Any]) -> str:
         targeted=targeted["mean"],
         row=of["comparison"]["decoder row"]["mean"],
         random=of["comparison"]["random"]["mean"],
-        verdict=WON if 2 * targeted["more than the decoder row"] > targeted["of"] else LOST,
+        verdict=WON if targeted["more than the decoder row"] > targeted["of"] / 2 else LOST,
     )
 
 

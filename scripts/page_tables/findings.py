@@ -51,7 +51,7 @@ def inverse(result: Result) -> str:
 def steered(result: Result) -> str:
     """Give what steering by each of those vectors does to its own feature, the largest bold."""
     rows = _of(result, "inverse")["measured"]["rows"]
-    effects = [_spread(each["own"]) for each in rows]
+    effects = [_shown(each["own"], _with_zero) for each in rows]
     p_values = ["" if each["way"] == TARGETED else figure(each["p"], 3) for each in rows]
     ways: list[str] = [WAYS.get(each["way"], each["way"]) for each in rows]
     shown = bold(effects, [each["own"]["estimate"] for each in rows], 2)
@@ -68,7 +68,7 @@ def reach(result: Result) -> str:
             [
                 HALVES.get(multiple, f"{multiple:g}") + "×",
                 *(_shown(each[name]) for name in ("r2", "correlation")),
-                _spread(each["gain"]),
+                _shown(each["gain"], _with_zero),
                 _shown(each["with_shipped"]),
             ]
         )
@@ -87,16 +87,15 @@ def _of(result: Result, question: str) -> dict[str, Any]:
     return result.of(question)
 
 
-def _shown(found: dict[str, float]) -> str:
-    low, high = (figure(found[name], 2) for name in ("low", "high"))
-    return f"{figure(found['estimate'], 2)} ({low} to {high})"
-
-
-def _spread(found: dict[str, float]) -> str:
-    """Show an estimate that may be larger than one, with its interval."""
-    low, high = (_with_zero(found[name]) for name in ("low", "high"))
-    return f"{_with_zero(found['estimate'])} ({low} to {high})"
+def _without_zero(value: float) -> str:
+    return figure(value, 2)
 
 
 def _with_zero(value: float) -> str:
+    """Write a number that may well be larger than one."""
     return f"{value:.2f}".replace("-", "−")
+
+
+def _shown(found: dict[str, float], write: Callable[[float], str] = _without_zero) -> str:
+    estimate, low, high = (write(found[name]) for name in ("estimate", "low", "high"))
+    return f"{estimate} ({low} to {high})"

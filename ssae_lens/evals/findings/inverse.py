@@ -29,13 +29,12 @@ def measure(material: Material) -> Numbers:
     """Take the map apart, compare the vectors that it gives, and steer by them."""
     map_ = material.approximator
     many = material.raised[:MANY]
-    values = torch.linalg.svdvals(map_.M.double())
+    left, values, _ = torch.linalg.svd(map_.M.double(), full_matrices=False)
     kept = int((values > ROUNDING * values[0]).sum())
     # Where the map has its full rank there is nothing to cut off: the inverse with the cut is the inverse.
     ways = tuple(way for way in WAYS if way != CUT or kept < len(values))
     made = _ways(map_.M, map_.b, material, many)
     vectors = {way: made[way] for way in ways}
-    left = torch.linalg.svd(map_.M.double(), full_matrices=False)[0]
     return {
         "features": len(many),
         "spectrum": values.tolist(),

@@ -1,4 +1,4 @@
-"""`Material`: the model, the SAE that ships with it, the effects that were measured of 1600 vectors, and the map of them."""
+"""`Material`: the model, the SAE that ships with it, the measured effects of its decoder rows, and the map of them."""
 
 from collections.abc import Sequence
 from functools import cached_property
