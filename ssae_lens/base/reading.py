@@ -24,8 +24,17 @@ MAX_DEPTH = 64
 MAX_DIGITS = 64
 
 # What code that takes data apart raises where the data have another shape than it expects.
-MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+MALFORMED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    NotImplementedError,
+)
 LONGEST_REASON = 200
+LONGEST_MESSAGE = 2000
 
 T = TypeVar("T")
 
@@ -204,7 +213,7 @@ def naming(path: str | Path, hint: str = "") -> Iterator[None]:
             raise
         if type(error) is ValueError:
             # One of ours, or close to one: it says what is wrong, and ours say what to do.
-            message = _reason(error)
+            message = _reason(error, LONGEST_MESSAGE)
             raise ValueError(
                 f"{path}: {message}" if message.endswith(".") else f"{path}: {message}{_then(hint)}"
             ) from None
@@ -320,14 +329,14 @@ def _plain_loader() -> Any:
     return PlainLoader
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, longest: int = LONGEST_REASON) -> str:
     """Return what an error says, in one line."""
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, KeyError):
         said = f"{said} is missing"
-    return said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]}…"
+    return said if len(said) <= longest else f"{said[:longest]}…"
 
 
 def _then(hint: str) -> str:

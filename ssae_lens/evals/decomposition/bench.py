@@ -1,6 +1,5 @@
 """`Bench`: what the study reads once: activations, an SAE's codes of a behaviour's texts, vectors, and trained SSAEs."""
 
-import json
 import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from ssae_lens.base.files import fingerprint, write_json
+from ssae_lens.base.reading import naming, read_json
 from ssae_lens.base.versions import versions
 from ssae_lens.evals.concepts import Concept
 from ssae_lens.evals.decomposition.reading import read
@@ -145,8 +145,9 @@ class Bench:
         key = fingerprint([pool.widths, fingerprint_of(pairs), origin, self.settings.n_seeds, versions()])
         path = None if self.learned is None else self.learned / key
         if path is not None and (path / CONCEPTS).is_file():
-            told = json.loads((path / CONCEPTS).read_text(encoding="utf-8"))
-            return SSAE.load_from_disk(path), {each["concept"]: Concept(**each) for each in told}
+            with naming(path / CONCEPTS, "remove its folder to learn it again"):
+                concepts = {each["concept"]: Concept(**each) for each in read_json(path / CONCEPTS)}
+            return SSAE.load_from_disk(path), concepts
         shifts = capture_shifts(self.model, pairs, self.hook, position=position, quiet=self.quiet)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a budget that is not met is seen in the scores
