@@ -1,8 +1,8 @@
 """`Parts`: what each batch gave, kept until the store of a capture (or the file of effects) can be written.
 
-On the disk they are the folder ``<path>.partial``: ``header.json``, which says what is being captured, and a file for each
-finished batch. Each file carries a checksum and the hash of its header, so that a part that is damaged or belongs to
-another capture is computed again. A batch is always of the same texts, so what is there is what would have been computed again.
+On the disk they are the folder ``<path>.partial``: ``header.json``, which says what is being captured, and a file for
+each finished batch. Each file carries a checksum and the hash of its header, so that a part that is damaged or belongs to
+another capture is computed again. A batch is always of the same texts, so what is there is what would be computed again.
 Several processes, on one machine or on several that share the folder, may each write files of their own.
 """
 

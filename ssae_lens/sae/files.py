@@ -20,8 +20,6 @@ from ssae_lens.base.tensor_files import digest, warn_of_no_checksum
 
 ARCHITECTURE = "ssae"
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
-# What loading may change: where the weights are and as what.
-PLACEMENT = ("device", "dtype")
 ATTEMPTS = 20
 
 T = TypeVar("T")
@@ -72,13 +70,12 @@ class SavedSSAE:
 
 
 def checksum(cfg: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the hashes of weights and of a configuration, without where it is loaded to."""
+    """Return the hashes of weights and of a configuration."""
     metadata = {name: value for name, value in cfg["metadata"].items() if name != "checksum"}
-    stated = {name: value for name, value in cfg.items() if name not in PLACEMENT}
     return {
         "weights": digest(weights),
         "dtype": ", ".join(sorted({str(value.dtype).removeprefix("torch.") for value in weights.values()})),
-        "config": files.fingerprint([{**stated, "metadata": metadata}]),
+        "config": files.fingerprint([{**cfg, "metadata": metadata}]),
     }
 
 
