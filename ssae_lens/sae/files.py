@@ -5,7 +5,6 @@ of one SSAE with the configuration of another, and damaged files, are errors.
 """
 
 import json
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ssae_lens.base import checks, files
 from ssae_lens.base.tensor_files import digest, warn_of_no_checksum
+from ssae_lens.base.versions import versions
 
 ARCHITECTURE = "ssae"
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
@@ -51,7 +51,9 @@ class SavedSSAE:
         """Return the configuration and the weights as a SAELens ``converter=`` does."""
         from sae_lens.util import str_to_dtype
 
-        cfg = {**self.cfg, "device": device, **(overrides or {})}
+        # Without a version SAELens takes a configuration for one of before its version 6, and drops what it does not know.
+        metadata = {"sae_lens_version": versions()["sae-lens"], **self.cfg["metadata"]}
+        cfg = {**self.cfg, "metadata": metadata, "device": device, **(overrides or {})}
         dtype = str_to_dtype(cfg["dtype"])
         return cfg, {name: value.to(device=device, dtype=dtype) for name, value in self.weights.items()}
 
@@ -180,11 +182,8 @@ def _read_cfg(file: Path, names: Iterable[str]) -> dict[str, Any]:
 def _check_version(file: Path, version: Any) -> None:
     from packaging.version import InvalidVersion, Version
 
-    if version is None:
-        warnings.warn(f"{file} does not say which version of SAELens wrote it.", stacklevel=6)
-        return
     try:
-        Version(version)
+        Version("0" if version is None else version)
     except (InvalidVersion, TypeError):
         raise ValueError(
             f"{file} has sae_lens_version {version!r}, which is no version; save or copy the SSAE again."
