@@ -119,7 +119,7 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
         vectors=vectors,
         quiet=quiet,
     )
-    path = write_report(report, out / "report.html")
+    path = write_report(report, out / "report.html", overwrite=True)
     print(f"6. The whole of it, latent by latent: open {path}")
     return path
 

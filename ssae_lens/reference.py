@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from ssae_lens.base import checks, hub, torch_files
-from ssae_lens.base.reading import naming, read_yaml
+from ssae_lens.base.reading import read_yaml, well_formed
 from ssae_lens.base.versions import versions
 from ssae_lens.sae import ARCHITECTURE
 
@@ -273,5 +273,5 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if type(stated) is not dict:
         raise ValueError(f"{path} holds no settings (names with values).")
     # It goes into cfg.json: what YAML knows and JSON does not (dates, numbers as names) is kept as text.
-    with naming(path):
+    with well_formed(path):
         return json.loads(json.dumps(stated, default=str))

@@ -1,12 +1,16 @@
 """Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+PACKAGE = __name__.partition(".")[0]
 
 
 def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
@@ -76,6 +80,14 @@ def existing_folder(path: str | Path, mend: str = "") -> Path:
         raise FileNotFoundError(f"{path} is a file where a folder is wanted.{_then(mend)}")
     siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
     raise FileNotFoundError(f"There is no folder {path}.{did_you_mean(path.name, siblings)}{_then(mend)}")
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of this package that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level - 1)
 
 
 def made_for(where: object, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:

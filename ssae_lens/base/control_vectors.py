@@ -29,14 +29,16 @@ def block_after(hook_name: str) -> int:
     return block
 
 
-def write(path: str | Path, directions: Mapping[int, Any], model_hint: str, about: str = "") -> None:
+def write(
+    path: str | Path, directions: Mapping[int, Any], model_hint: str, about: str = "", *, overwrite: bool = True
+) -> None:
     """Write the directions by block, float32.
 
     `model_hint` names the model for people and tools; llama.cpp does not read it. `about` is kept beside it for `read`.
     """
     from gguf import GGUFWriter
 
-    with files.writing(path) as temporary:
+    with files.writing(path, overwrite=overwrite) as temporary:
         writer = GGUFWriter(temporary, ARCHITECTURE)
         writer.add_string(f"{ARCHITECTURE}.model_hint", model_hint)
         writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(directions))

@@ -3,8 +3,8 @@
 `read_json`, `read_json_lines` and `read_yaml` read a file; `parse_json` reads a text that stands in another file (a header,
 an attribute). They refuse what is too large, too deep, not UTF-8, not finite in expansion (YAML aliases) or ambiguous
 (a key given twice), with a ValueError of one line. What they return is plain data of unknown shape: take it apart in a
-``with naming(path, hint)`` block, which turns what a missing key or a wrong type raises into a ValueError that names the
-file, and ask for types with `member`.
+``with well_formed(path, hint)`` block, which turns what a missing key or a wrong type raises into a ValueError that names
+the file, and ask for types with `member`.
 """
 
 import json
@@ -193,7 +193,7 @@ def read_yaml(path: str | Path, *, hint: str = "", max_bytes: int = MAX_YAML_BYT
 
 
 @contextmanager
-def naming(path: str | Path, hint: str = "") -> Iterator[None]:
+def well_formed(path: str | Path, hint: str = "") -> Iterator[None]:
     """Raise one ValueError that names a file where what was read of it has another shape than the block expects.
 
     A missing key, a wrong type, a list that is too short, a number that is too large: whatever of `MALFORMED` the block
@@ -223,8 +223,8 @@ def naming(path: str | Path, hint: str = "") -> Iterator[None]:
 def member(values: Any, name: str, kind: type[T] | tuple[type[T], ...]) -> T:
     """Return ``values[name]`` of an object read from JSON or YAML if it is of a kind, else raise a ValueError.
 
-    True and False are no numbers here, and a whole number is a float. Use it in a ``with naming(path)`` block, which adds
-    the file.
+    True and False are no numbers here, and a whole number is a float. Use it in a ``with well_formed(path)`` block, which
+    adds the file.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssae_lens.base import checks
-from ssae_lens.base.reading import naming, read_json, read_json_lines
+from ssae_lens.base.reading import read_json, read_json_lines, well_formed
 from ssae_lens.dashboard.drawing import count
 from ssae_lens.dashboard.report import Report
 from ssae_lens.dashboard.studies import comparison_of
@@ -77,12 +77,12 @@ def build_report(
         _add_run(report, folder, ssae.cfg.d_sae)
     if comparison is not None:
         found = _mapping("comparison", comparison)
-        with _naming(comparison):
+        with _well_formed(comparison):
             ours = "cells" in found
             report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
     if decomposition is not None:
         found = _mapping("decomposition", decomposition)
-        with _naming(decomposition):
+        with _well_formed(decomposition):
             report.add_decomposition(**_parts(found, ("features", "summary")))
     return report
 
@@ -110,16 +110,16 @@ def _about(ssae: SSAE, store: ShiftStore | None) -> dict[str, Any]:
 def _add_run(report: Report, folder: Path, d_sae: int) -> None:
     """Add what a run left in its folder: the log of the members of this SSAE's width, and the table of a sweep."""
     if (folder / "sweep.json").is_file():
-        with naming(folder / "sweep.json", REMAKE):
+        with well_formed(folder / "sweep.json", REMAKE):
             report.add_sweep(_read(folder / "sweep.json"))
     log = folder / "log.jsonl"
     if not log.is_file():
         return
     members: list[str] = []
     if (folder / "run.json").is_file():
-        with naming(folder / "run.json", REMAKE):
+        with well_formed(folder / "run.json", REMAKE):
             members = _members(_read(folder / "run.json"))
-    with naming(log, REMAKE):
+    with well_formed(log, REMAKE):
         rows = read_json_lines(log, hint=REMAKE, max_bytes=MAX_BYTES)
         report.add_training([row for row in rows if row.get("d_sae") == d_sae], members)
 
@@ -151,6 +151,6 @@ def _read(path: str | Path) -> Any:
     return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES)
 
 
-def _naming(given: str | Path | Mapping[str, Any]) -> Any:
+def _well_formed(given: str | Path | Mapping[str, Any]) -> Any:
     """Name the file in errors, where what was given is one."""
-    return nullcontext() if isinstance(given, Mapping) else naming(given, REMAKE)
+    return nullcontext() if isinstance(given, Mapping) else well_formed(given, REMAKE)

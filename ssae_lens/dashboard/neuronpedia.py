@@ -41,6 +41,7 @@ def write_neuronpedia(
     *,
     model_id: str = "",
     sae_set: str = "ssae",
+    overwrite: bool = False,
 ) -> Path:
     """Write latents as Neuronpedia's JSON of features.
 
@@ -62,6 +63,8 @@ def write_neuronpedia(
         Neuronpedia's name for the model; by default the store's.
     sae_set
         Neuronpedia's name for the set.
+    overwrite
+        Whether a file of other contents may be replaced.
     """
     latents = Latents(ssae, shifts)
     if latents.broken.any():
@@ -74,7 +77,8 @@ def write_neuronpedia(
     shared = {"n_prompts_total": len(shifts), "dataset": str(shifts.pairs.get("name", ""))}
     features = [_feature(latents, latent, related[latent], said.get(latent)) | shared for latent in range(len(latents))]
     batch = {"model_id": model_id or origin.model_name, "layer": layer_of(origin.hook_name) or 0, "sae_set": sae_set}
-    return _write(path, batch | {"sae_id_suffix": None, "features": jsonable(features, digits=6)})
+    contents = batch | {"sae_id_suffix": None, "features": jsonable(features, digits=6)}
+    return _write(path, contents, overwrite=overwrite)
 
 
 def write_vector_set(
@@ -84,6 +88,7 @@ def write_vector_set(
     prepend_bos: bool = True,
     context_size: int = 128,
     dataset_path: str = "",
+    overwrite: bool = False,
 ) -> Path:
     """Write vectors as SAEDashboard's `VectorSet.load` reads them.
 
@@ -95,6 +100,8 @@ def write_vector_set(
         Vectors of one hook by name, or several, which are then called by their concepts, else by their methods.
     prepend_bos, context_size, dataset_path
         On what text SAEDashboard is to show them.
+    overwrite
+        Whether a file of other contents may be replaced.
     """
     by_name = named(vectors)
     first_name, first = next(iter(by_name.items()))
@@ -122,12 +129,13 @@ def write_vector_set(
         "device": "cpu",
         "model_from_pretrained_kwargs": {},
     }
-    return _write(path, {"vectors": [each.direction.tolist() for each in by_name.values()], "config": config})
+    contents = {"vectors": [each.direction.tolist() for each in by_name.values()], "config": config}
+    return _write(path, contents, overwrite=overwrite)
 
 
-def _write(path: str | Path, value: Any) -> Path:
+def _write(path: str | Path, value: Any, *, overwrite: bool) -> Path:
     """Write JSON for programs: without the line of its own that each number of a vector would have."""
-    with writing(path) as temporary:
+    with writing(path, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     return Path(path)
 

@@ -23,7 +23,7 @@ LIMIT = 8_000_000
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
-def write_report(report: Report, path: str | Path, *, limit: int = LIMIT) -> Path:
+def write_report(report: Report, path: str | Path, *, limit: int = LIMIT, overwrite: bool = False) -> Path:
     """Write a report as one HTML file.
 
     Parameters
@@ -35,6 +35,8 @@ def write_report(report: Report, path: str | Path, *, limit: int = LIMIT) -> Pat
     limit
         How many bytes it may have. Where there is no room for every latent's page, those of the weakest latents that have no
         name are left out, and the report says so.
+    overwrite
+        Whether a file of other contents may be replaced.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def write_report(report: Report, path: str | Path, *, limit: int = LIMIT) -> Pat
         `path`.
     """
     checks.above("limit", limit, 0)
-    with files.writing(path) as temporary:
+    with files.writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(page_of(report.to_dict(), limit))
     return Path(path)
 

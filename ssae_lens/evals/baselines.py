@@ -26,7 +26,7 @@ def affine(shifts: Float[np.ndarray, "n d"], width: int, *, seed: int = 0, steps
     problem = ProblemConfig(width, level=FREE, level_unit="absolute")
     data = open_data(shifts, solver.batch_size)
     group = Group(data, problem, solver, [seed], [FREE], torch.device("cpu"))
-    Run(data, [group], seed=seed, about={}).go(None, quiet=True, checkpoint_every=None)
+    Run(data, [group], seed=seed, about={}).go(quiet=True, checkpoint_every=None)
     return from_sae(group.ssae(0, {}))
 
 

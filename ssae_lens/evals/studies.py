@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 from typing_extensions import Self
 
-from ssae_lens.base.files import fingerprint, write_json, writing
+from ssae_lens.base.files import DamagedFileError, fingerprint, read_json, write_json, writing
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 
@@ -103,7 +103,7 @@ def filled_together(
             for i, numbers in zip(missing, score(made, [cells[i] for i in missing]), strict=True):
                 found[i] = {"cell": cells[i], **numbers}
                 if folder is not None:
-                    write_json(_path(cells[i], folder), found[i])
+                    write_json(_path(cells[i], folder), found[i], checksum=True)
     return found  # pyright: ignore[reportReturnType]
 
 
@@ -199,7 +199,7 @@ def _kept(cell: Cell, folder: Path | None) -> Cell | None:
     if folder is None or not _path(cell, folder).is_file():
         return None
     try:
-        kept = json.loads(_path(cell, folder).read_text(encoding="utf-8"))
-    except ValueError:
+        kept = read_json(_path(cell, folder), checksum=True)
+    except DamagedFileError:
         return None
     return kept if kept.get("cell") == cell else None

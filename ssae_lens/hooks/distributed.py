@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+
+from ssae_lens.base.files import locked
 
 # Processes wait for one another for as long as the slowest takes.
 PATIENCE = timedelta(days=30)
@@ -20,6 +23,13 @@ class Crew:
     rank: int = 0
     size: int = 1
     wait: Callable[[], object] = lambda: None
+
+    @contextmanager
+    def first_holding(self, path: Path) -> Iterator[None]:
+        """Hold the lock of `path` against processes of another run; the first process holds it for all."""
+        with locked(path) if self.rank == 0 else nullcontext():
+            self.wait()
+            yield
 
 
 @contextmanager

@@ -1,16 +1,11 @@
-"""`Parts`: what each batch gave, put aside until the store of a capture can be written.
+"""`Parts`: what each batch gave, kept until the store of a capture (or the file of effects) can be written.
 
-On the disk they are the folder ``<path>.partial``: ``header.json``, which says what is being captured, and a file for each
-finished batch. A file is there whole or not at all, so that a process killed at any moment leaves nothing to mend; and as a
-batch is always of the same texts, what is there is what would have been computed again. Several processes, on one machine or
-on several that share the folder, may each write files of their own.
+On the disk they are the folder ``<path>.partial``: ``header.json``, which says what is being captured, and a file for
+each finished batch. Each file carries a checksum and the hash of its header, so that a part that is damaged or belongs to
+another capture is computed again. A batch is always of the same texts, so what is there is what would be computed again.
+Several processes, on one machine or on several that share the folder, may each write files of their own.
 """
 
-import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,85 +14,87 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ssae_lens.base import checks, files
-from ssae_lens.shifts.disk import naming_a_full_disk, require_room
+from ssae_lens.shifts.disk import require_room
 from ssae_lens.shifts.layout import SIDES, About
 
 OPEN_AT_ONCE = 256
+HEADER = "header.json"
 
 
 class Parts:
     """The rows of every finished batch, of shape (hooks, rows, d_model); in memory where there is no folder."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, owner: str = "") -> None:
+        self.folder, self.owner = folder, owner
         self._held: dict[int, np.ndarray] = {}
         self._open = lru_cache(OPEN_AT_ONCE)(self._read)
 
     @classmethod
     def of(cls, path: Path | None, header: dict[str, Any], n_bytes: int) -> "Parts":
-        """Begin a capture that is to become `path`, or go on with the one that was begun.
+        """Begin what is to become `path`, or resume what was begun; the caller holds the lock of `path`.
 
         Raises
         ------
         ValueError
-            If what was begun there is another capture; both sides of each difference are named.
+            If what was begun there is something else; both sides of each difference are named.
         OSError
             If the disk has no room for `n_bytes`.
         """
         if path is None:
             return cls(None)
-        folder = path.with_name(path.name + ".partial")
-        file = folder / "header.json"
-        if file.exists():
-            checks.made_for(folder, json.loads(file.read_text(encoding="utf-8")), header)
-        else:
+        folder = folder_of(path)
+        try:
+            checks.made_for(folder, files.read_json(folder / HEADER), header)
+        except (FileNotFoundError, files.DamagedFileError):
+            # Nobody can tell whose the rest is: each part says so itself.
             require_room(path, n_bytes)
-            files.write_json(file, header)
-        return cls(folder)
+            files.write_json(folder / HEADER, header)
+        return cls(folder, files.fingerprint([header]))
 
     def __contains__(self, batch: int) -> bool:
-        return batch in self._held if self.folder is None else self._file(batch).exists()
+        if self.folder is None:
+            return batch in self._held
+        try:
+            self._open(batch)
+        except FileNotFoundError:
+            return False
+        except files.DamagedFileError:
+            self._file(batch).unlink(missing_ok=True)
+            return False
+        return True
 
     def put(self, batch: int, rows: Float[np.ndarray, "hooks rows d_model"]) -> None:
         """Keep what a batch gave."""
         if self.folder is None:
             self._held[batch] = rows
             return
-        file = self._file(batch)
-        with naming_a_full_disk(file, rows.nbytes), files.writing(file) as temporary, temporary.open("wb") as opened:
-            np.save(opened, rows, allow_pickle=False)
-            opened.flush()
-            os.fsync(opened.fileno())
+        with files.writing(self._file(batch), tidy=False) as temporary:
+            with temporary.open("wb") as opened:
+                np.save(opened, rows, allow_pickle=False)
+            files.seal(temporary, self.owner)
 
     def get(self, batch: int) -> Float[np.ndarray, "hooks rows d_model"]:
-        """Give what a batch gave."""
+        """Return what a batch gave."""
         return self._held[batch] if self.folder is None else self._open(batch)
 
-    @contextmanager
-    def becoming(self, path: Path) -> Iterator[Path]:
-        """Give a place to write what is to be `path`, and move it there.
-
-        What a kill leaves of it is removed by the next call. All parts are there by then, and no process writes any.
-        """
-        assert self.folder is not None
-        for leftover in self.folder.glob(".*"):
-            leftover.unlink()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield self.folder / path.name
-        (self.folder / path.name).replace(path)
-
     def remove(self) -> None:
-        """Remove the folder, once it has become a store or can never become one."""
+        """Remove the folder, once it has become a file or can never become one."""
         self._open.cache_clear()
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            files.discard(self.folder)
 
     def _file(self, batch: int) -> Path:
         assert self.folder is not None
         return self.folder / f"{batch:07}.npy"
 
     def _read(self, batch: int) -> np.ndarray:
+        files.unseal(self._file(batch), self.owner)
         return np.load(self._file(batch), mmap_mode="r", allow_pickle=False)
+
+
+def folder_of(path: Path) -> Path:
+    """Return where the parts of what is to become `path` are kept."""
+    return path.with_name(path.name + ".partial")
 
 
 class Side:
@@ -140,7 +137,7 @@ class Side:
 
 
 def identity(about: About, n_rows: int, dtype: np.dtype) -> dict[str, Any]:
-    """Say, flat and JSON-able, what a store is apart from its activations."""
+    """Return, flat and JSON-able, what a store is apart from its activations."""
     origin = {f"origin.{name}": value for name, value in about.origin.to_dict().items()}
     digests = {name: digest for name, digest in sorted(about.digests.items()) if name not in SIDES}
     return {

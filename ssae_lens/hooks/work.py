@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base import checks
+from ssae_lens.base.files import discard
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.batching import Plan
 from ssae_lens.hooks.distributed import Crew, crew
-from ssae_lens.hooks.parts import Parts, Side, identity
+from ssae_lens.hooks.parts import Parts, Side, folder_of, identity
 from ssae_lens.hooks.sites import reading
 from ssae_lens.shifts import ShiftStore, layout
 from ssae_lens.shifts import rows as incoming
@@ -52,27 +52,41 @@ class Work:
     def in_files(self, path: Path, files: list[Path], quiet: bool) -> list[ShiftStore]:
         """Run what is not done yet, write the files that are not there yet, and open them."""
         headers = [self._header(about) for about in self.abouts]
-        there = [file.exists() for file in files]
-        for file, header in zip(compress(files, there), compress(headers, there), strict=True):
-            checks.made_for(file, _found(file), header)
         with crew() as us:
-            if not all(there):
-                parts = Parts.of(path, {**headers[0], **self.settings}, self._n_bytes())
-                try:
-                    self._run(parts, us, quiet)
-                except ValueError:
-                    # It would end in the same way again; what a kill or a full disk leaves is gone on with.
-                    parts.remove()
-                    raise
-                us.wait()
-                if us.rank == 0:
-                    for number, file in enumerate(files):
-                        if not there[number]:
-                            with parts.becoming(file) as temporary:
-                                layout.write(temporary, self._data(parts, number), self.abouts[number])
-                    parts.remove()
-            us.wait()
+            # Several processes must decide alike, so they look while the first holds the lock.
+            if us.size > 1 or not self._finished(files, headers):
+                with us.first_holding(path):
+                    if not self._finished(files, headers):
+                        self._complete(path, files, {**headers[0], **self.settings}, us, quiet)
+                    us.wait()
+        if folder_of(path).exists():  # a kill while it was removed
+            discard(folder_of(path))
         return [ShiftStore.open(file) for file in files]
+
+    def _finished(self, files: list[Path], headers: list[dict[str, Any]]) -> bool:
+        """Whether every file is there; each that is must be of this capture."""
+        for file, header in zip(files, headers, strict=True):
+            if file.exists():
+                checks.made_for(file, _found(file), header)
+        return all(file.exists() for file in files)
+
+    def _complete(self, path: Path, files: list[Path], header: dict[str, Any], us: Crew, quiet: bool) -> None:
+        """Run the batches that are not done, then write the files that are not there."""
+        parts = Parts.of(path, header, self._n_bytes()) if us.rank == 0 else None
+        us.wait()
+        parts = parts or Parts.of(path, header, self._n_bytes())
+        try:
+            self._run(parts, us, quiet)
+        except ValueError:
+            # It would end in the same way again; what a kill or a full disk leaves is resumed.
+            parts.remove()
+            raise
+        us.wait()
+        if us.rank == 0:
+            for number, file in enumerate(files):
+                if not file.exists():
+                    layout.write(file, self._data(parts, number), self.abouts[number])
+            parts.remove()
 
     def _run(self, parts: Parts, us: Crew, quiet: bool) -> None:
         """Run this process's share of the batches that are not done yet."""

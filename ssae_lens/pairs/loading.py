@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from ssae_lens.base.checks import did_you_mean, existing_file, one_of, whole
-from ssae_lens.base.reading import naming
+from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.builtin import built_in
 from ssae_lens.pairs.corpora import CORPORA
@@ -88,7 +88,7 @@ def load_pairs(
     table = _with_our_names(table, columns or {})
     kind = kind or readers.kind_of(_names(table))
     # What a file's rows hold is known only now; a Dataset has its types already.
-    with nullcontext() if _is_dataset(name_or_path) else naming(str(name_or_path)):
+    with nullcontext() if _is_dataset(name_or_path) else well_formed(str(name_or_path)):
         if kind == "labelled":
             return _labelled(_records(table), split, n, seed, test_fraction, differing)
         if differing is not None:

@@ -1,42 +1,125 @@
-"""The folder an SSAE is kept in: written whole or not at all, and looked at before it is believed."""
+"""The folder an SSAE is saved in: cfg.json and the weights, written together and verified when they are loaded.
+
+``cfg.json`` holds, under ``metadata.checksum``, a hash of the weights and one of the configuration itself, so that weights
+of one SSAE with the configuration of another, and damaged files, are errors.
+"""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from ssae_lens.base import checks, files
+from ssae_lens.base.tensor_files import digest, warn_of_no_checksum
+from ssae_lens.base.versions import versions
 
 ARCHITECTURE = "ssae"
+CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+ATTEMPTS = 20
+
+T = TypeVar("T")
 
 
-def check_folder(path: str | Path, names: Iterable[str]) -> None:
-    """Say in one line what is wrong with a folder, before SAELens reads it; `names` are the settings that are known."""
-    folder = checks.existing_folder(path, "Give the folder that save_model wrote.")
-    file = checks.existing_file(folder / "cfg.json", "save_model writes it beside the weights.")
-    try:
-        cfg = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not whole JSON ({error}); save or copy the SSAE again.") from None
-    cfg = cfg if isinstance(cfg, dict) else {}
-    architecture = cfg.get("architecture")
-    if architecture != ARCHITECTURE:
-        raise ValueError(
-            f"{file} has the architecture {architecture!r}, not {ARCHITECTURE!r}; load it with sae_lens.SAE.load_from_disk."
-        )
-    # SAELens passes over a key it does not know: a setting that is not applied gives wrong codes without a word.
-    if unknown := sorted(cfg.keys() - set(names) - {"architecture"}):
-        raise ValueError(
-            f"{file} has {unknown[0]!r}, which SSAEConfig does not know.{checks.did_you_mean(unknown[0], names)} A later "
-            "version may know it; a TrainingSSAE is loaded with TrainingSSAE.load_from_disk."
-        )
-    if missing := {"d_in", "d_sae"} - cfg.keys():
-        raise ValueError(f"{file} does not give {min(missing)}; save or copy the SSAE again.")
-    if (kind := type(cfg.get("metadata", {}))) is not dict:
-        raise ValueError(f"{file} has metadata of type {kind.__name__}; it must be an object.")
-    checks.existing_file(folder / "sae_weights.safetensors", "save_model writes it beside cfg.json.")
+@dataclass
+class SavedSSAE:
+    """What a folder holds: the configuration as stated, the weights as stored, and the checksums that `verify` compares."""
+
+    path: Path
+    cfg: dict[str, Any]
+    weights: dict[str, Tensor]
+    found: dict[str, str]
+
+    @classmethod
+    def read(cls, path: str | Path, names: Iterable[str]) -> "SavedSSAE":
+        """Read a folder, and say in one line what is wrong with it; `names` are the settings that are known."""
+        folder = checks.existing_folder(path, "Give the folder that save_model wrote.")
+        cfg = _read_cfg(checks.existing_file(folder / CFG, "save_model writes it beside the weights."), names)
+        file = checks.existing_file(folder / WEIGHTS, "save_model writes it beside cfg.json.")
+        try:
+            with safe_open(file, framework="pt") as opened:
+                weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dictionary
+        except (SafetensorError, MemoryError) as error:
+            raise ValueError(f"The weights {file} are not whole ({error}); save or copy the SSAE again.") from None
+        return cls(folder, cfg, weights, checksum(cfg, weights))
+
+    def components(self, device: str, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the configuration and the weights as a SAELens ``converter=`` does."""
+        from sae_lens.util import str_to_dtype
+
+        # Without a version SAELens takes a configuration for one of before its version 6, and drops what it does not know.
+        metadata = {"sae_lens_version": versions()["sae-lens"], **self.cfg["metadata"]}
+        cfg = {**self.cfg, "metadata": metadata, "device": device, **(overrides or {})}
+        dtype = str_to_dtype(cfg["dtype"])
+        return cfg, {name: value.to(device=device, dtype=dtype) for name, value in self.weights.items()}
+
+    def verify(self) -> None:
+        """Raise unless weights and configuration match the checksums; warn where there are none."""
+        stated = self.cfg["metadata"].get("checksum")
+        if stated is None:
+            warn_of_no_checksum(self.path)
+        elif stated != self.found:
+            part = WEIGHTS if stated.get("weights") != self.found["weights"] else CFG
+            hint = f", or remove metadata.checksum from {CFG} to accept a change of your own" if part == CFG else ""
+            raise files.DamagedFileError(
+                f"{self.path / part} is damaged or of another SSAE: it does not match the checksum in {CFG}; save or copy "
+                f"the SSAE again{hint}."
+            )
+
+
+def checksum(cfg: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the hashes of weights and of a configuration."""
+    metadata = {name: value for name, value in cfg["metadata"].items() if name != "checksum"}
+    return {
+        "weights": digest(weights),
+        "dtype": ", ".join(sorted({str(value.dtype).removeprefix("torch.") for value in weights.values()})),
+        "config": files.fingerprint([{**cfg, "metadata": metadata}]),
+    }
+
+
+def save(
+    write: Callable[[Path], tuple[Path, Path]], path: str | Path, extra: Mapping[str, str], *, overwrite: bool
+) -> tuple[Path, Path]:
+    """Run a SAELens `write(folder)`, add checksums and `extra` texts by file name, and move all to `path` together.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` holds another SSAE and `overwrite` is False.
+    """
+    path = Path(path)
+    with files.together(path) as staging:
+        weights, cfg = write(staging)
+        stated = json.loads(cfg.read_text(encoding="utf-8"))
+        with safe_open(weights, framework="pt") as opened:
+            stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dictionary
+        stated["metadata"]["checksum"] = checksum(stated, stored)
+        cfg.write_text(json.dumps(stated), encoding="utf-8")
+        for name, text in extra.items():
+            (staging / name).write_text(text, encoding="utf-8")
+        if _checksum_at(path) != stated["metadata"]["checksum"]:
+            files.require_free(path / CFG, overwrite=overwrite, what="the folder holds another SSAE")
+    return path / weights.name, path / cfg.name
+
+
+def consistently(path: str | Path, load: Callable[[], T]) -> T:
+    """Return what `load` reads from a folder; it reads again where another process has written the folder meanwhile."""
+    for _ in range(ATTEMPTS):
+        with suppress(files.UnwritableError):  # what cannot be settled fails its checksum
+            files.settle(path)
+        before = _stamp(path)
+        try:
+            return load()
+        except (ValueError, OSError):
+            with suppress(files.UnwritableError):
+                files.settle(path)
+            if _stamp(path) == before:
+                raise
+    return load()
 
 
 def check_shapes(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
@@ -49,11 +132,77 @@ def check_shapes(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[in
             )
 
 
-def move_in(save: Any, path: str | Path) -> tuple[Path, Path]:
-    """Run a SAELens `save(folder)` in a folder of its own, then move each file to its place."""
-    path = Path(path)
-    path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path, prefix=".saving-") as temporary:
-        weights, cfg = save(temporary)
-        files.readable(weights)
-        return Path(shutil.move(weights, path / weights.name)), Path(shutil.move(cfg, path / cfg.name))
+def check_weights(metadata: Any, weights: Mapping[str, Tensor], dtype: str) -> None:
+    """Verify weights on their way into a model, where they come in the type they were stored in, and drop the checksum.
+
+    All of SAELens's loaders end here; `SSAE.load_from_disk` verifies the configuration as well.
+    """
+    stated = metadata.get("checksum")
+    if stated is None:
+        return
+    del metadata.checksum
+    if stated.get("dtype") == dtype and stated.get("weights") != digest(weights):
+        raise files.DamagedFileError(
+            f"The weights do not match the checksum in {CFG}: {WEIGHTS} is damaged or of another SSAE; copy it again."
+        )
+
+
+def _read_cfg(file: Path, names: Iterable[str]) -> dict[str, Any]:
+    try:
+        cfg = files.read_json(file)
+    except files.DamagedFileError as error:
+        raise ValueError(f"{str(error).rstrip('.')}; save or copy the SSAE again.") from None
+    cfg = cfg if isinstance(cfg, dict) else {}
+    architecture = cfg.get("architecture")
+    if architecture != ARCHITECTURE:
+        raise ValueError(
+            f"{file} has the architecture {architecture!r}, not {ARCHITECTURE!r}; load it with sae_lens.SAE.load_from_disk."
+        )
+    names = set(names)
+    # SAELens passes over a key it does not know: a setting that is not applied gives wrong codes without a word.
+    if unknown := sorted(cfg.keys() - names - {"architecture"}):
+        raise ValueError(
+            f"{file} has {unknown[0]!r}, which SSAEConfig does not know.{checks.did_you_mean(unknown[0], names)} A later "
+            "version may know it; a TrainingSSAE is loaded with TrainingSSAE.load_from_disk."
+        )
+    if missing := {"d_in", "d_sae", "dtype"} - cfg.keys():
+        raise ValueError(f"{file} does not give {min(missing)}; save or copy the SSAE again.")
+    metadata = cfg.setdefault("metadata", {})
+    if type(metadata) is not dict:
+        raise ValueError(f"{file} has metadata of type {type(metadata).__name__}; it must be an object.")
+    for name in ("checksum", "origin"):
+        if type(metadata.get(name, {})) is not dict:
+            raise ValueError(
+                f"{file} has metadata.{name} of type {type(metadata[name]).__name__}; it must be an object."
+            )
+    _check_version(file, metadata.get("sae_lens_version"))
+    return cfg
+
+
+def _check_version(file: Path, version: Any) -> None:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version("0" if version is None else version)
+    except (InvalidVersion, TypeError):
+        raise ValueError(
+            f"{file} has sae_lens_version {version!r}, which is no version; save or copy the SSAE again."
+        ) from None
+
+
+def _checksum_at(path: Path) -> Any:
+    """Return the checksum that a folder's cfg.json states, or None."""
+    try:
+        return files.read_json(path / CFG)["metadata"]["checksum"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stamp(path: str | Path) -> list[Any]:
+    """Return what changes when one of the files does."""
+    stamps = []
+    for name in (CFG, WEIGHTS):
+        with suppress(OSError):
+            stat = Path(path, name).stat()
+            stamps.append((name, stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return stamps

@@ -10,6 +10,7 @@ so ``decode(e_k) − b_dec`` is row k of ``W_dec``: a steering vector in residua
 
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +20,13 @@ from jaxtyping import Float
 from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 from sae_lens.saes.abstopk_sae import AbsTopK
 from sae_lens.saes.sae import SAE, SAEConfig, TrainingSAE
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self, override
 
-from ssae_lens.base import assets, checks, hub
+from ssae_lens.base import assets, checks, files, hub
 from ssae_lens.base.origin import Origin
-from ssae_lens.sae.files import ARCHITECTURE, check_folder, check_shapes, move_in
+from ssae_lens.sae.files import ARCHITECTURE, CFG, SavedSSAE, check_shapes, check_weights, consistently, save
 
 
 @dataclass
@@ -169,20 +169,54 @@ class SSAE(SAE[SSAEConfig]):
         return norms
 
     @override
-    def save_model(self, path: str | Path) -> tuple[Path, Path]:
-        """Save weights and configuration the SAELens way, each file whole or not at all."""
-        return move_in(super().save_model, path)
+    def save_model(self, path: str | Path, *, overwrite: bool = False) -> tuple[Path, Path]:
+        """Save weights and configuration the SAELens way, both or neither; a folder with another SSAE needs `overwrite`."""
+        return self.save_with(path, {}, overwrite=overwrite)
+
+    def save_with(self, path: str | Path, extra: Mapping[str, str], *, overwrite: bool) -> tuple[Path, Path]:
+        """Save as `save_model` does, together with texts by file name: all of the files or none."""
+        return save(super().save_model, path, extra, overwrite=overwrite)
 
     @classmethod
     @override
-    def load_from_disk(cls, path: str | Path, *args: Any, **kwargs: Any) -> Self:
-        """Load what `save_model` wrote, or any folder that a SAELens ``converter=`` reads."""
-        if "converter" not in kwargs and len(args) < 3:
-            check_folder(path, [each.name for each in fields(SSAEConfig)])
-        try:
-            return super().load_from_disk(path, *args, **kwargs)
-        except SafetensorError as error:
-            raise ValueError(f"The weights in {path} are not whole ({error}); save or copy the SSAE again.") from None
+    def load_from_disk(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        dtype: str | None = None,
+        converter: Any = None,
+        fold_W_dec_norm: bool = False,
+    ) -> Self:
+        """Load what `save_model` wrote, verified, or any folder that a SAELens ``converter=`` reads.
+
+        Warns
+        -----
+        UserWarning
+            If the folder carries no checksum, as those of version 0.1.0 do not.
+        """
+        if converter is not None:
+            return super().load_from_disk(path, device, dtype, converter, fold_W_dec_norm)
+
+        def load() -> Self:
+            saved = SavedSSAE.read(path, [each.name for each in fields(SSAEConfig)])
+
+            def components(
+                path: str | Path, device: str, cfg_overrides: dict[str, Any] | None
+            ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+                del path  # it was read already, once for both files
+                return saved.components(device, cfg_overrides)
+
+            try:
+                ssae = super(SSAE, cls).load_from_disk(path, device, dtype, components, fold_W_dec_norm)
+            except files.DamagedFileError:
+                saved.verify()  # the same, with the file's name
+                raise
+            except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+                raise ValueError(f"{saved.path / CFG} cannot be used: {' '.join(str(error).split())}") from None
+            saved.verify()
+            return ssae
+
+        return consistently(path, load)
 
     @classmethod
     @override
@@ -203,6 +237,7 @@ class SSAE(SAE[SSAEConfig]):
     def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
         expected = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         check_shapes(expected, {name: tuple(value.shape) for name, value in state_dict.items()})
+        check_weights(self.cfg.metadata, state_dict, self.cfg.dtype)
 
     def _warn_if_spliced_bare(self) -> None:
         """Warn, once, when a model runs this SSAE in place of its activations.

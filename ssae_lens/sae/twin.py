@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ssae_lens.base import checks
-from ssae_lens.sae.files import ARCHITECTURE, move_in
+from ssae_lens.sae.files import ARCHITECTURE, check_weights, save
 from ssae_lens.sae.ssae import SSAEConfig, activation, check_widths, initialise
 
 
@@ -127,12 +127,18 @@ class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
             state_dict["b_enc"] = state_dict["b_enc"] * norms
 
     @override
+    def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
+        check_weights(self.cfg.metadata, state_dict, self.cfg.dtype)
+        super().process_state_dict_for_loading(state_dict)
+
+    @override
     def save_model(self, path: str | Path) -> tuple[Path, Path]:
-        return move_in(super().save_model, path)
+        # SAELens's trainer saves to folders that it chose, and saves there again.
+        return save(super().save_model, path, {}, overwrite=True)
 
     @override
     def save_inference_model(self, path: str | Path) -> tuple[Path, Path]:
-        return move_in(super().save_inference_model, path)
+        return save(super().save_inference_model, path, {}, overwrite=True)
 
 
 class _TangentRows(torch.autograd.Function):

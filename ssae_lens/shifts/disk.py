@@ -4,8 +4,6 @@ import errno
 import mmap
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,13 @@ def require_room(path: Path, n_bytes: int) -> None:
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
-    if shutil.disk_usage(folder).free < n_bytes:
-        raise _full(path, n_bytes, folder)
-
-
-@contextmanager
-def naming_a_full_disk(path: Path, n_bytes: int) -> Iterator[None]:
-    """Turn the error of a disk that fills up on the way into one that says what was being written."""
-    try:
-        yield
-    except OSError as error:
-        # HDF5 passes the system's error on as text alone.
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or f"errno = {errno.ENOSPC}" in str(error)
-        if not full:
-            raise
-        raise _full(path, n_bytes, path.absolute().parent) from error
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OSError(
+            errno.ENOSPC,
+            f"{path} needs {n_bytes / 1e9:.2f} GB and its disk has {free / 1e9:.2f} GB free; "
+            "make room, store float16, or give a path on another disk",
+        )
 
 
 def allocate(path: Path, n_bytes: int) -> None:
@@ -56,12 +46,3 @@ def release(array: Any) -> None:
     mapped = getattr(array, "base", None)
     if isinstance(array, np.memmap) and isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def _full(path: Path, n_bytes: int, folder: Path) -> OSError:
-    free = shutil.disk_usage(folder).free
-    return OSError(
-        errno.ENOSPC,
-        f"{path} needs {n_bytes / 1e9:.2f} GB and its disk has {free / 1e9:.2f} GB free; "
-        "make room, store float16, or give a path on another disk",
-    )

@@ -22,7 +22,6 @@ see `storable`.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ import numpy as np
 from ssae_lens.base import checks, files
 from ssae_lens.base.origin import Origin
 from ssae_lens.base.versions import versions
-from ssae_lens.shifts.disk import allocate, naming_a_full_disk, release, require_room
+from ssae_lens.shifts.disk import allocate, release, require_room
 
 SCHEMA = 1
 SIDES = ("source", "target")
@@ -116,7 +115,7 @@ def parted(characters: np.ndarray, ends: np.ndarray) -> list[str]:
     return [whole[start:end].decode() for start, end in zip(starts, ends.tolist(), strict=True)]
 
 
-def write(path: str | Path, data: Mapping[str, Any], about: About) -> None:
+def write(path: str | Path, data: Mapping[str, Any], about: About, *, overwrite: bool = False) -> None:
     """Write a store in blocks, whole or not at all; it is read back before it gets its name.
 
     A value of `data` is anything with a shape, a type and rows by slice, or a virtual layout of rows that lie elsewhere,
@@ -128,7 +127,7 @@ def write(path: str | Path, data: Mapping[str, Any], about: About) -> None:
     size = sum(_size(values) for values in data.values())
     require_room(path, size)
     digests = dict(about.digests)
-    with naming_a_full_disk(path, size), files.writing(path) as temporary:
+    with files.writing(path, overwrite=overwrite) as temporary:
         # Without a cache of chunks each is written, or fails, in its turn.
         with h5py.File(temporary, "w", libver=CHECKSUMMED_FORMAT, rdcc_nbytes=0) as file:
             allocate(temporary, size)
@@ -143,8 +142,6 @@ def write(path: str | Path, data: Mapping[str, Any], about: About) -> None:
                 file.attrs[name] = np.bytes_(value)
             file.flush()
             file.attrs["complete"] = True
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
         _read_back(temporary, digests)
 
 

@@ -17,7 +17,7 @@ from ssae_lens.shifts.store import ShiftStore
 MOST_PIECES = 20_000
 
 
-def merge(paths: Sequence[str | Path], out: str | Path) -> ShiftStore:
+def merge(paths: Sequence[str | Path], out: str | Path, *, overwrite: bool = False) -> ShiftStore:
     """Make one store of several files, its rows in the order of their row ids.
 
     The activations stay where they are: `out` holds an HDF5 virtual data set, which names the shards relative to itself,
@@ -30,6 +30,8 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> ShiftStore:
         Files of one capture: the same origin, pairs, concepts and type, and no row id in two of them.
     out
         The file to write.
+    overwrite
+        Whether a file of other contents may be replaced.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> ShiftStore:
             first.versions,
             {_relative(path, out): shard.fingerprint for path, shard in zip(paths, shards, strict=True)},
         )
-        layout.write(out, data, about)
+        layout.write(out, data, about, overwrite=overwrite)
     return ShiftStore.open(out)
 
 

@@ -16,7 +16,7 @@ from ssae_lens.base import checks, files
 from ssae_lens.base.origin import Origin
 from ssae_lens.shifts import layout
 from ssae_lens.shifts import rows as incoming
-from ssae_lens.shifts.disk import naming_a_full_disk, require_room
+from ssae_lens.shifts.disk import require_room
 from ssae_lens.shifts.store import ShiftStore
 
 SPLITS = ("train", "test")
@@ -85,7 +85,9 @@ def read_reference(path: str | Path, split: str = "train", *, origin: Origin | N
     return ShiftStore(data, about, path, file)
 
 
-def write_reference(path: str | Path, train: ShiftStore, test: ShiftStore | None = None) -> None:
+def write_reference(
+    path: str | Path, train: ShiftStore, test: ShiftStore | None = None, *, overwrite: bool = False
+) -> None:
     """Write stores as a reference file, both sides of each pair; signed changes are written as numbers.
 
     Parameters
@@ -94,6 +96,8 @@ def write_reference(path: str | Path, train: ShiftStore, test: ShiftStore | None
         The file to write.
     train, test
         Stores for its two splits; without `test` that split is empty, as the reference code writes it.
+    overwrite
+        Whether a file of other contents may be replaced.
     """
     import h5py
 
@@ -103,7 +107,7 @@ def write_reference(path: str | Path, train: ShiftStore, test: ShiftStore | None
         raise ValueError(f"train is {train.d_model} wide and test {test.d_model}; they must come from one place.")
     size = sum(8 * len(store) * store.d_model for store in stores.values())
     require_room(path, size)
-    with naming_a_full_disk(path, size), files.writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with files.writing(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         for split, store in stores.items():
             into = file.create_dataset(f"cfc_{split}", (len(store), 2, store.d_model), np.float32)
             for rows, source, target in store.blocks():

@@ -78,6 +78,7 @@ class ShiftStore:
         pairs: Mapping[str, Any] | None = None,
         dtype: str = "float32",
         path: str | Path | None = None,
+        overwrite: bool = False,
     ) -> "ShiftStore":
         """Make a store of arrays, in memory or, with `path`, written there.
 
@@ -99,6 +100,8 @@ class ShiftStore:
             ``float32`` or ``float16``.
         path
             File to write; by default the store stays in memory.
+        overwrite
+            Whether a file of other contents may be replaced.
         """
         data = incoming.sides(source, target, layout.storable(dtype))
         n_rows, d_model = data["source"].shape
@@ -107,11 +110,17 @@ class ShiftStore:
         data |= incoming.annotations(n_rows, row_ids, labels, concepts, texts)
         about = incoming.describe(d_model, origin, concepts, pairs)
         store = cls(data, about)
-        return store if path is None else store.save(path)
+        return store if path is None else store.save(path, overwrite=overwrite)
 
-    def save(self, path: str | Path) -> "ShiftStore":
-        """Write the store to a file, in blocks, and give the store of that file."""
-        layout.write(path, self._data, replace(self._about, digests={}, shards={}))
+    def save(self, path: str | Path, *, overwrite: bool = False) -> "ShiftStore":
+        """Write the store to a file, in blocks, and return the store of that file.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file of other contents and `overwrite` is False.
+        """
+        layout.write(path, self._data, replace(self._about, digests={}, shards={}), overwrite=overwrite)
         return ShiftStore.open(path)
 
     def __len__(self) -> int:

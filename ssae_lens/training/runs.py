@@ -1,7 +1,8 @@
 """The loop that trains groups of members: progress, the log, checkpoints that resume to the same weights, early stopping.
 
-A run's folder, where it is given one, holds ``run.json`` (settings, seeds, versions), ``log.jsonl`` (a row every so many
-steps) and, until the run has ended, ``checkpoint.pt``.
+A run's folder, where it is given one, holds ``log.jsonl`` (a row every so many steps) and, until the run has ended,
+``checkpoint.pt``; then ``run.json`` (settings, seeds, versions), written together with the SSAE. A folder that holds the
+SSAE of another run is refused.
 """
 
 import json
@@ -17,14 +18,14 @@ from typing import Any
 import torch
 from cooper.optim.torch_optimizers.nupi_optimizer import nuPIInitType
 
-from ssae_lens.base.files import write_json, writing
+from ssae_lens.base import files
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.training.data import Rows, Stream
 from ssae_lens.training.fit import Group
 
 LOG_ROWS = 100
-CHECKPOINT_SECONDS = 30.0
+CHECKPOINT, CHECKPOINT_SECONDS = "checkpoint.pt", 30.0
 # A product of this many multiplications is worth handing out to threads.
 THREADS_FROM = 1 << 24
 
@@ -40,25 +41,57 @@ class Run:
         # The best objective of the log so far, and the step it was reached at.
         self.best, self.since = float("inf"), 0
         self.wandb: Any = None
+        self.out: Path | None = None
 
-    def go(
-        self,
-        out: Path | None,
-        *,
-        quiet: bool,
-        checkpoint_every: int | None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    @contextmanager
+    def holding(self, out: Path | None, *, overwrite: bool) -> Iterator[None]:
+        """Hold the folder of this run: no other process trains there, and nothing of another run is lost.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds the SSAE of another run and `overwrite` is False.
+        """
+        if out is None:
+            yield
+            return
+        with files.locked(out / "run"):
+            files.settle(out)
+            self._claim(out, overwrite=overwrite)
+            self.out = out
+            yield
+            (out / CHECKPOINT).unlink(missing_ok=True)
+
+    def _claim(self, out: Path, *, overwrite: bool) -> None:
+        if not (out / "cfg.json").exists():
+            return
+        try:
+            begun = _identity(files.read_json(out / "run.json"))
+        except (OSError, ValueError, AttributeError):
+            begun = {}
+        asked = _identity(self.about)
+        if begun == asked:
+            return
+        differ = _differences(begun, asked) if begun else "it does not say which"
+        files.require_free(out, overwrite=overwrite, what="it holds the SSAE of another run", hint=f" ({differ})")
+        for name in (CHECKPOINT, "log.jsonl"):
+            (out / name).unlink(missing_ok=True)
+
+    def save(self, ssae: Any, **extra: Any) -> None:
+        """Save an SSAE in the run's folder, together with ``run.json`` and what else belongs to it as JSON, by name."""
+        if self.out is not None:
+            texts = {f"{name}.json": files.json_text(value) for name, value in {"run": self.about, **extra}.items()}
+            ssae.save_with(self.out, texts, overwrite=True)
+
+    def go(self, *, quiet: bool, checkpoint_every: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         """Train to the end, from a checkpoint where there is one."""
         with _threads_for(self.groups, self.solver.batch_size):
-            self._go(out, quiet=quiet, checkpoint_every=checkpoint_every, clock=clock)
+            self._go(self.out, quiet=quiet, checkpoint_every=checkpoint_every, clock=clock)
 
     def _go(self, out: Path | None, *, quiet: bool, checkpoint_every: int | None, clock: Callable[[], float]) -> None:
         log_every = max(1, self.solver.steps // LOG_ROWS)
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
             self._resume(out)
-            write_json(out / "run.json", self.about)
         saved = clock()
         bar = progress(total=self.solver.steps, unit="step", about="training", quiet=quiet)
         bar.update(self.step)
@@ -78,8 +111,6 @@ class Run:
                     saved = clock()
                 if interrupted():
                     raise KeyboardInterrupt
-        if out is not None:
-            (out / "checkpoint.pt").unlink(missing_ok=True)
 
     def _advance(self) -> None:
         """Take a step of every group on its data's batch, read once."""
@@ -113,7 +144,7 @@ class Run:
             refresh=False,
         )
         if out is not None:
-            with _written(out / "log.jsonl"), (out / "log.jsonl").open("a", encoding="utf-8") as log:
+            with files.naming(out / "log.jsonl"), (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.writelines(json.dumps(row) + "\n" for row in rows)
         if self.wandb is not None:
             self.wandb.log(_flat(rows), step=first["step"])
@@ -125,27 +156,26 @@ class Run:
             "best": [self.best, self.since],
             "groups": [_state(group) for group in self.groups],
         }
-        with _written(out / "checkpoint.pt"), writing(out / "checkpoint.pt") as temporary:
+        with files.writing(out / CHECKPOINT) as temporary:
             torch.save(state, temporary)
+            files.seal(temporary)
 
     def _resume(self, out: Path) -> None:
-        path = out / "checkpoint.pt"
-        for half_written in out.glob(".checkpoint.pt.*"):
-            half_written.unlink()
+        path = out / CHECKPOINT
+        files.remove_abandoned(path)
         if not path.is_file():
             (out / "log.jsonl").unlink(missing_ok=True)
             return
         try:
+            files.unseal(path)
             with torch.serialization.safe_globals([nuPIInitType]):
                 state = torch.load(path, map_location=self.groups[0].device, weights_only=True)
         except Exception as error:  # noqa: BLE001  whatever a broken file makes torch raise
             raise ValueError(f"{path} cannot be read ({type(error).__name__}); delete it to begin again.") from None
         begun, asked = json.loads(state["about"]), _identity(self.about)
         if begun != asked:
-            differ = [f"{k}: {begun.get(k)!r} against {asked.get(k)!r}" for k in asked if begun.get(k) != asked.get(k)]
-            raise ValueError(
-                f"{path} is of another run ({'; '.join(differ)}); give another folder, or delete it to begin again."
-            )
+            differ = _differences(begun, asked)
+            raise ValueError(f"{path} is of another run ({differ}); give another folder, or delete it to begin again.")
         self.step, (self.best, self.since) = state["step"], state["best"]
         for group, kept in zip(self.groups, state["groups"], strict=True):
             _restore(group, kept)
@@ -185,16 +215,6 @@ def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Say which file it is that a full or failing disk did not take."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise OSError(f"{path} could not be written ({why}); make room, or give another folder.") from error
-
-
 def _flat(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Give a step's rows of the log as numbers by name, which is what Weights & Biases takes.
 
@@ -214,6 +234,10 @@ def _flat(rows: list[dict[str, Any]]) -> dict[str, float]:
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
     """Give what must be the same for a run to go on: everything but the versions."""
     return json.loads(json.dumps({name: value for name, value in about.items() if name != "versions"}))
+
+
+def _differences(begun: dict[str, Any], asked: dict[str, Any]) -> str:
+    return "; ".join(f"{k}: {begun.get(k)!r} against {asked.get(k)!r}" for k in asked if begun.get(k) != asked.get(k))
 
 
 def _state(group: Group) -> dict[str, Any]:
@@ -243,7 +267,7 @@ def _cut_log(path: Path, step: int) -> None:
     """Drop what was logged after the checkpoint: those steps are taken again."""
     if path.is_file():
         rows = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        with writing(path) as temporary:
+        with files.writing(path) as temporary:
             temporary.write_text("".join(line + "\n" for line in rows), encoding="utf-8")
 
 

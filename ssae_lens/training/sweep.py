@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from ssae_lens.base import checks
-from ssae_lens.base.files import write_json
 from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data
@@ -39,6 +38,7 @@ def sweep(
     device: str | torch.device | None = None,
     wandb: Any = None,
     checkpoint_every: int | None = None,
+    overwrite: bool = False,
     quiet: bool = False,
     **given: Any,
 ) -> Sweep:
@@ -57,6 +57,8 @@ def sweep(
         again. False (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
     out
         A folder for the log, the table and the best SSAE; an interrupted sweep goes on when called again.
+    overwrite
+        Whether `out` may hold the SSAE of another run, which is then replaced.
     wandb
         A Weights & Biases run to log to as well. What the log has of members is there by width and number, as in
         ``d_sae=16/loss/7``: of one width, all seeds of the first bound, then those of the next.
@@ -103,11 +105,11 @@ def sweep(
     about = {"settings": used, "d_sae": widths, "bounds": levels or budgets, "seeds": seeds, "halves": len(parts) > 1}
     run = Run(parts[0], [each for trio in groups for each in trio], seed=min(seeds), about=about)
     run.wandb = wandb
-    run.go(None if out is None else Path(out), quiet=quiet, checkpoint_every=checkpoint_every)
-    result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds))], shifts, used)
-    if out is not None:
-        write_json(Path(out) / "sweep.json", result.table().to_dict(orient="records"))
-        result.best.save_model(out)
+    with run.holding(None if out is None else Path(out), overwrite=overwrite):
+        run.go(quiet=quiet, checkpoint_every=checkpoint_every)
+        result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds))], shifts, used)
+        if out is not None:
+            run.save(result.best, sweep=result.table().to_dict(orient="records"))
     return result
 
 

@@ -26,6 +26,7 @@ def train(
     device: str | torch.device | None = None,
     wandb: Any = None,
     checkpoint_every: int | None = None,
+    overwrite: bool = False,
     quiet: bool = False,
     **given: Any,
 ) -> SSAE:
@@ -49,6 +50,8 @@ def train(
         A Weights & Biases run to log to as well: what the log has of each restart, as in ``d_sae=16/loss/0``.
     checkpoint_every
         Steps between checkpoints; None writes one about every half minute.
+    overwrite
+        Whether `out` may hold the SSAE of another run, which is then replaced.
     quiet
         Show no progress.
     **given
@@ -80,13 +83,13 @@ def train(
     about = {"settings": as_dict(problem, solver), "seed": seed}
     run = Run(data, [group], seed=seed, about=about)
     run.wandb = wandb
-    run.go(None if out is None else Path(out), quiet=quiet, checkpoint_every=checkpoint_every)
-    outcomes = group.outcomes()
-    best = best_of(outcomes)
-    ssae = finished(group, best, shifts, about["settings"], outcomes[best])
-    speak(outcomes[best])
-    if out is not None:
-        ssae.save_model(out)
+    with run.holding(None if out is None else Path(out), overwrite=overwrite):
+        run.go(quiet=quiet, checkpoint_every=checkpoint_every)
+        outcomes = group.outcomes()
+        best = best_of(outcomes)
+        ssae = finished(group, best, shifts, about["settings"], outcomes[best])
+        speak(outcomes[best])
+        run.save(ssae)
     return ssae
 
 

@@ -208,16 +208,16 @@ class SteeringVector:
         """Give the same vector with a direction of length 1 at each hook."""
         return self._with({hook: values / values.norm() for hook, values in self.directions.items()}, self._norms)
 
-    def save(self, path: str | Path) -> None:
-        """Write it as safetensors: a tensor for each hook, and a header in JSON that says all the rest."""
-        _files.save(self, path)
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Save as safetensors: a tensor for each hook, and a header in JSON; another file at `path` needs `overwrite`."""
+        _files.save(self, path, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "SteeringVector":
         """Read what `save` wrote."""
         return _files.load(cls, path)
 
-    def to_gguf(self, path: str | Path, *, model_hint: str = "") -> None:
+    def to_gguf(self, path: str | Path, *, model_hint: str = "", overwrite: bool = False) -> None:
         """Write it as a control vector for llama.cpp (``--control-vector FILE``).
 
         Its hooks must be on the residual stream between blocks: what comes out of block N is ``direction.N``, and what goes
@@ -229,8 +229,10 @@ class SteeringVector:
             Where the file goes.
         model_hint
             The name that the file gives for the model, by default the origin's.
+        overwrite
+            Whether a file of other contents may be replaced.
         """
-        _files.to_gguf(self, path, model_hint)
+        _files.to_gguf(self, path, model_hint, overwrite=overwrite)
 
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":

@@ -1,6 +1,8 @@
 """Files are written whole or not at all, and are as readable as any that the user writes."""
 
+import errno
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ssae_lens.base import files
 from ssae_lens.base.files import fingerprint, sha256_of, write_json, writing
 
 
@@ -50,3 +53,216 @@ def test_content_is_known_by_its_hash(tmp_path):
     assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert fingerprint(["a", "b"]) != fingerprint(["b", "a"])
     assert fingerprint([{"x": 1, "y": 2}]) == fingerprint([{"y": 2, "x": 1}])
+
+
+def process(code, *arguments):
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+
+
+class TestOverwriting:
+    def test_other_contents_are_refused_unless_asked_for(self, tmp_path):
+        path = tmp_path / "a.json"
+        write_json(path, {"a": 1}, overwrite=False)
+        write_json(path, {"a": 1}, overwrite=False)
+        with pytest.raises(FileExistsError, match=r"a\.json exists already.*overwrite=True"):
+            write_json(path, {"a": 2}, overwrite=False)
+        assert files.read_json(path) == {"a": 1}
+        write_json(path, {"a": 2}, overwrite=True)
+        assert files.read_json(path) == {"a": 2}
+        assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+
+    def test_without_hard_links_too(self, tmp_path, monkeypatch):
+        def refuse(*_):
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+        self.test_other_contents_are_refused_unless_asked_for(tmp_path)
+
+
+class TestWhatDoesNotFit:
+    """A disk that does not take a file is named, whichever library it was that noticed."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(errno.ENOSPC, "No space left on device"),
+            OSError(errno.EROFS, "Read-only file system"),
+            RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file data/0"),
+            Exception("I/O error: No space left on device (os error 28)"),
+            OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+        ],
+        ids=["full", "read-only", "torch", "safetensors", "hdf5"],
+    )
+    def test_the_file_is_named(self, tmp_path, error):
+        with (
+            pytest.raises(OSError, match=r"result could not be written \(.*GB free") as raised,
+            writing(tmp_path / "result"),
+        ):
+            raise error
+        assert raised.value.errno in (errno.ENOSPC, errno.EROFS)
+        assert not list(tmp_path.iterdir())
+
+    def test_the_innermost_file_is_named_once(self, tmp_path):
+        with (
+            pytest.raises(OSError, match=r"inner could not be written"),
+            writing(tmp_path / "outer"),
+            writing(tmp_path / "inner"),
+        ):
+            raise OSError(errno.ENOSPC, "full")
+
+    def test_other_errors_stay_what_they_are(self, tmp_path):
+        with pytest.raises(ZeroDivisionError), writing(tmp_path / "result"):
+            _ = 1 / 0
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    code = """
+import os, sys
+from ssae_lens.base.files import writing
+with writing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    assert process(code, tmp_path / "a.txt").wait() == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    with writing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+class TestTogether:
+    def names(self, folder):
+        return {each.name: each.read_text() for each in folder.iterdir() if each.is_file()}
+
+    def put(self, folder, text):
+        with files.together(folder) as staging:
+            (staging / "a").write_text(text)
+            (staging / "b").write_text(text)
+
+    def test_both_or_neither(self, tmp_path):
+        self.put(tmp_path, "old")
+        with pytest.raises(TypeError), files.together(tmp_path) as staging:
+            (staging / "a").write_text(None)
+        assert self.names(tmp_path) == {"a": "old", "b": "old"}
+        self.put(tmp_path, "new")
+        assert self.names(tmp_path) == {"a": "new", "b": "new"}
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
+
+    @pytest.mark.parametrize("moved", [0, 1, 2])
+    def test_a_kill_between_two_moves_is_made_good(self, tmp_path, monkeypatch, moved):
+        self.put(tmp_path, "old")
+        replace, left = type(tmp_path).replace, [moved]
+
+        def dying(path, target):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return replace(path, target)
+
+        monkeypatch.setattr(type(tmp_path), "replace", dying)
+        if moved < 2:
+            with pytest.raises(KeyboardInterrupt):
+                self.put(tmp_path, "new")
+        else:
+            self.put(tmp_path, "new")
+        monkeypatch.undo()
+        files.settle(tmp_path)
+        assert self.names(tmp_path) == {"a": "new", "b": "new"}
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
+
+    def test_before_the_move_the_old_files_stay(self, tmp_path):
+        self.put(tmp_path, "old")
+        code = """
+import os, sys
+from ssae_lens.base.files import together
+with together(sys.argv[1]) as staging:
+    (staging / "a").write_text("new")
+    os.kill(os.getpid(), 9)
+"""
+        assert process(code, tmp_path).wait() == -9
+        files.settle(tmp_path)
+        assert self.names(tmp_path) == {"a": "old", "b": "old"}
+        self.put(tmp_path, "new")
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
+
+
+class TestSeals:
+    def test_contents_and_owner_are_verified(self, tmp_path):
+        path = tmp_path / "part.npy"
+        np.save(path, np.arange(5))
+        size = path.stat().st_size
+        files.seal(path, "abc123")
+        assert files.unseal(path, "abc123") == size
+        assert np.load(path, mmap_mode="r").tolist() == [0, 1, 2, 3, 4]
+        with pytest.raises(files.DamagedFileError, match="belongs to another run"):
+            files.unseal(path, "def456")
+
+    def test_every_flipped_bit_and_every_cut_is_seen(self, tmp_path):
+        path = tmp_path / "part"
+        path.write_bytes(b"some contents")
+        files.seal(path, "abc123")
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            for bit in (0, 4, 7):
+                flipped = bytearray(whole)
+                flipped[place] ^= 1 << bit
+                path.write_bytes(flipped)
+                with pytest.raises(files.DamagedFileError, match="part"):
+                    files.unseal(path, "abc123")
+            path.write_bytes(whole[:place])
+            with pytest.raises(files.DamagedFileError):
+                files.unseal(path, "abc123")
+
+    def test_json_carries_its_checksum(self, tmp_path):
+        path = tmp_path / "cell.json"
+        write_json(path, {"cell": {"seed": 3}, "mcc": 0.75}, checksum=True)
+        assert files.read_json(path, checksum=True) == {"cell": {"seed": 3}, "mcc": 0.75}
+        path.write_text(path.read_text().replace("0.75", "0.85"))
+        with pytest.raises(files.DamagedFileError, match=r"cell\.json is damaged"):
+            files.read_json(path, checksum=True)
+        for text in ("", "{", "[" * 100_000, "[1]", "null"):
+            path.write_text(text)
+            with pytest.raises(files.DamagedFileError, match=r"cell\.json"):
+                files.read_json(path, checksum=True)
+
+
+def test_a_second_writer_waits_for_the_first_and_says_so(tmp_path):
+    code = """
+import sys, warnings
+from ssae_lens.base.files import locked
+warnings.showwarning = lambda message, *_: print(message, flush=True)
+with locked(sys.argv[1]):
+    print("locked", flush=True)
+"""
+    with files.locked(tmp_path / "c.h5"):
+        second = process(code, tmp_path / "c.h5")
+        assert "waiting" in second.stdout.readline()
+    assert second.communicate()[0] == "locked\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_goes_with_its_process(tmp_path):
+    code = """
+import os, sys
+from ssae_lens.base.files import locked
+with locked(sys.argv[1]):
+    os.kill(os.getpid(), 9)
+"""
+    assert process(code, tmp_path / "c.h5").wait() == -9
+    with files.locked(tmp_path / "c.h5"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_removed_folder_loses_its_name_first(tmp_path, monkeypatch):
+    folder = tmp_path / "c.h5.partial"
+    folder.mkdir()
+    (folder / "part").write_text("x")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.discard(folder)
+    assert not folder.exists()

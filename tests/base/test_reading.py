@@ -8,12 +8,12 @@ import yaml
 from ssae_lens.base.reading import (
     MAX_DEPTH,
     member,
-    naming,
     parse_json,
     read_json,
     read_json_lines,
     read_text,
     read_yaml,
+    well_formed,
 )
 
 
@@ -179,21 +179,21 @@ class TestNaming:
         ],
     )
     def test_a_shape_that_is_not_expected(self, path, fail, said):
-        with pytest.raises(ValueError, match=said) as error, naming(path, "copy it again"):
+        with pytest.raises(ValueError, match=said) as error, well_formed(path, "copy it again"):
             fail()
         assert type(error.value) is ValueError
         assert str(error.value).startswith(str(path))
         assert str(error.value).endswith("; copy it again.")
 
     def test_an_error_that_says_what_to_do_keeps_it(self, path):
-        with pytest.raises(ValueError, match=r"file: d_in is 0; give 1\.$"), naming(path, "copy it again"):
+        with pytest.raises(ValueError, match=r"file: d_in is 0; give 1\.$"), well_formed(path, "copy it again"):
             raise ValueError("d_in is 0; give 1.")
-        with pytest.raises(ValueError, match=rf"^no, {path}$"), naming(path, "copy it again"):
+        with pytest.raises(ValueError, match=rf"^no, {path}$"), well_formed(path, "copy it again"):
             raise ValueError(f"no, {path}")
 
     def test_what_is_not_the_file_s_fault_passes(self, path):
         for error in (OSError("disk"), MemoryError(), KeyboardInterrupt()):
-            with pytest.raises(type(error)), naming(path):
+            with pytest.raises(type(error)), well_formed(path):
                 raise error
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssae_lens.base.files import sha256_of
-from ssae_lens.hooks import work
+from ssae_lens.hooks import parts, work
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.hooks.distributed import Crew
 from ssae_lens.models import load_model, tiny_model
@@ -200,8 +200,12 @@ def test_each_process_does_its_share_of_the_same_store(model, pairs, tmp_path, m
             capture_shifts(model, pairs, HOOK, path=tmp_path / "two.h5", **SMALL).close()
         return len(ran) - 1  # less the look at the hook
 
+    waits = iter([None, None])
+
     def wait_in_vain():
-        raise BrokenPipeError
+        """Wait for the lock and for the header, and break off when the share is done."""
+        if next(waits, BrokenPipeError) is BrokenPipeError:
+            raise BrokenPipeError
 
     second = captured_by(1, wait_in_vain)
     assert names_in(tmp_path / "two.h5.partial")
@@ -212,6 +216,74 @@ def test_each_process_does_its_share_of_the_same_store(model, pairs, tmp_path, m
     assert names_in(tmp_path) == ["one.h5", "two.h5"]
     with pytest.raises(ValueError, match="path is None with 2 processes"):
         capture_shifts(model, pairs, HOOK, **SMALL)
+
+
+class TestOrphanedParts:
+    """Parts that a kill left are never taken for those of another capture."""
+
+    def killed_before_it_removed_its_parts(self, model, pairs, path, monkeypatch):
+        with monkeypatch.context() as patched:
+            patched.setattr(parts.Parts, "remove", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                capture_shifts(model, pairs, HOOK, path=path, **SMALL)
+        return path.with_name(path.name + ".partial")
+
+    def test_without_their_header(self, model, pairs, tmp_path, monkeypatch):
+        other = "blocks.0.hook_resid_mid"
+        right = capture_shifts(model, pairs, other, **SMALL)
+        folder = self.killed_before_it_removed_its_parts(model, pairs, tmp_path / "c.h5", monkeypatch)
+        (folder / "header.json").unlink()
+        (tmp_path / "c.h5").unlink()
+        with capture_shifts(model, pairs, other, path=tmp_path / "c.h5", **SMALL) as found:
+            np.testing.assert_array_equal(found.shifts, right.shifts)
+        assert names_in(tmp_path) == ["c.h5"]
+
+    def test_the_finished_capture_removes_them(self, model, pairs, tmp_path, monkeypatch):
+        folder = self.killed_before_it_removed_its_parts(model, pairs, tmp_path / "c.h5", monkeypatch)
+        (folder / "header.json").unlink()
+        with counting(model) as ran:
+            capture_shifts(model, pairs, HOOK, path=tmp_path / "c.h5", **SMALL).close()
+        assert len(ran) <= 1
+        assert names_in(tmp_path) == ["c.h5"]
+
+    def test_damaged_ones_are_computed_again(self, model, pairs, tmp_path, monkeypatch):
+        right = capture_shifts(model, pairs, HOOK, **SMALL)
+        folder = self.killed_before_it_removed_its_parts(model, pairs, tmp_path / "c.h5", monkeypatch)
+        (tmp_path / "c.h5").unlink()
+        first, second, third, *_ = sorted(folder.glob("*.npy"))
+        first.write_bytes(first.read_bytes()[:-200] + bytes(200))
+        second.write_bytes(b"")
+        flipped = bytearray(third.read_bytes())
+        flipped[len(flipped) // 2] ^= 4
+        third.write_bytes(flipped)
+        (folder / "header.json").write_text("{")
+        with capture_shifts(model, pairs, HOOK, path=tmp_path / "c.h5", **SMALL) as found:
+            np.testing.assert_array_equal(found.shifts, right.shifts)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_two_callers_of_one_capture_get_the_same_store(tmp_path):
+    code = """
+import sys, warnings
+from ssae_lens.hooks.capture import capture_shifts
+from ssae_lens.models import tiny_model
+from ssae_lens.pairs import load_pairs
+warnings.simplefilter("ignore")
+sys.stdin.readline()
+print(capture_shifts(tiny_model(), load_pairs("sentences", n=40), "blocks.1.hook_resid_post", path=sys.argv[1],
+                     position="mean", batch_tokens=64, quiet=True).fingerprint)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "c.h5")]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for each in both:
+        each.stdin.write("\n")
+        each.stdin.flush()
+    first, second = [each.communicate()[0] for each in both]
+    assert first == second != ""
+    assert names_in(tmp_path) == ["c.h5"]
 
 
 PRELUDE = """

@@ -2,9 +2,12 @@
 
 import importlib
 import json
+import re
+import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -535,3 +538,131 @@ class TestSAETrainer:
         trainer.fit()
         for name, value in straight.state_dict().items():
             torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+
+
+class TestDamage:
+    """What was not saved as it stands on the disk is refused by name, and two files of two SSAEs are never one."""
+
+    def saved(self, folder, seed):
+        torch.manual_seed(seed)
+        ssae = random_ssae()
+        ssae.save_model(folder, overwrite=True)
+        return ssae
+
+    @pytest.mark.parametrize("name", ["sae_weights.safetensors", "cfg.json"])
+    def test_a_flipped_bit_is_refused_by_name(self, tmp_path, name):
+        """Only the word that the checksum is found by may be lost: then there is a note, and nothing else has changed."""
+        ssae = self.saved(tmp_path, 0)
+        file = tmp_path / name
+        whole = file.read_bytes()
+        start = 8 + int.from_bytes(whole[:8], "little") if name != "cfg.json" else 0
+        for place in range(start, len(whole), 7):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << place % 8
+            file.write_bytes(flipped)
+            if b"checksum" in whole and b"checksum" not in flipped:
+                with pytest.warns(UserWarning, match="carries no checksum"):
+                    assert torch.equal(SSAE.load_from_disk(tmp_path).W_dec, ssae.W_dec)
+                continue
+            with pytest.raises(ValueError, match=re.escape(name)):
+                SSAE.load_from_disk(tmp_path)
+
+    def test_a_flipped_bit_is_refused_by_saelens_too(self, tmp_path):
+        self.saved(tmp_path, 0)
+        file = tmp_path / "sae_weights.safetensors"
+        flipped = bytearray(file.read_bytes())
+        flipped[-3] ^= 1
+        file.write_bytes(flipped)
+        with pytest.raises(ValueError, match="do not match the checksum"):
+            SAE.load_from_disk(tmp_path)
+
+    def test_weights_of_one_with_the_configuration_of_another(self, tmp_path):
+        self.saved(tmp_path / "a", 0)
+        self.saved(tmp_path / "b", 1)
+        shutil.copy(tmp_path / "b" / "sae_weights.safetensors", tmp_path / "a")
+        with pytest.raises(ValueError, match=r"sae_weights\.safetensors is damaged or of another SSAE"):
+            SSAE.load_from_disk(tmp_path / "a")
+
+    @pytest.mark.parametrize("moves", [0, 1])
+    def test_killed_between_the_two_files(self, tmp_path, monkeypatch, moves):
+        self.saved(tmp_path, 0)
+        replace, left = Path.replace, [moves]
+
+        def dying(path, target):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return replace(path, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", dying)
+            with pytest.raises(KeyboardInterrupt):
+                self.saved(tmp_path, 1)
+        torch.manual_seed(1)
+        assert torch.equal(SSAE.load_from_disk(tmp_path).W_dec, random_ssae().W_dec)
+
+    def test_a_reader_during_writes_sees_one_of_them(self, tmp_path):
+        versions = [self.saved(tmp_path, seed) for seed in (0, 1)]
+        code = """
+import sys, warnings
+import torch
+from ssae_lens.sae import SSAE
+warnings.simplefilter("ignore")
+ssaes = [SSAE.load_from_disk(path) for path in sys.argv[1:3]]
+print("ready", flush=True)
+for count in range(150):
+    ssaes[count % 2].save_model(sys.argv[3], overwrite=True)
+"""
+        for number, each in enumerate(versions):
+            each.save_model(tmp_path / str(number))
+        arguments = [tmp_path / "0", tmp_path / "1", tmp_path / "now"]
+        versions[0].save_model(tmp_path / "now")
+        writer = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout.readline() == "ready\n"
+        seen = []
+        while writer.poll() is None or not seen:
+            found = SSAE.load_from_disk(tmp_path / "now")
+            matches = [
+                all(torch.equal(getattr(found, name), getattr(each, name)) for name in ("W_enc", "W_dec"))
+                for each in versions
+            ]
+            seen.append(matches.index(True))
+        assert writer.returncode == 0
+
+    def test_another_ssae_is_replaced_only_when_told(self, tmp_path):
+        first = self.saved(tmp_path, 0)
+        first.save_model(tmp_path)  # the same is no loss
+        torch.manual_seed(1)
+        second = random_ssae()
+        with pytest.raises(FileExistsError, match=r"cfg\.json exists already: the folder holds another SSAE"):
+            second.save_model(tmp_path)
+        assert torch.equal(SSAE.load_from_disk(tmp_path).W_dec, first.W_dec)
+        assert len(list(tmp_path.iterdir())) == 2
+        second.save_model(tmp_path, overwrite=True)
+        assert torch.equal(SSAE.load_from_disk(tmp_path).W_dec, second.W_dec)
+
+    def test_one_of_version_0_1_0_loads_with_a_note(self, tmp_path):
+        ssae = self.saved(tmp_path, 0)
+        cfg = json.loads((tmp_path / "cfg.json").read_text())
+        del cfg["metadata"]["checksum"]
+        (tmp_path / "cfg.json").write_text(json.dumps(cfg))
+        with pytest.warns(UserWarning, match=r"carries no checksum .*0\.1\.0"):
+            loaded = SSAE.load_from_disk(tmp_path)
+        assert torch.equal(loaded.W_dec, ssae.W_dec)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"sae_lens_version": "six"}, "sae_lens_version 'six'"),
+            ({"sae_lens_version": 6}, "sae_lens_version 6"),
+            ({"origin": [1]}, "metadata.origin of type list"),
+            ({"checksum": "x"}, "metadata.checksum of type str"),
+        ],
+    )
+    def test_metadata_that_is_wrong(self, tmp_path, change, said):
+        self.saved(tmp_path, 0)
+        cfg = json.loads((tmp_path / "cfg.json").read_text())
+        cfg["metadata"] |= change
+        (tmp_path / "cfg.json").write_text(json.dumps(cfg))
+        with pytest.raises(ValueError, match=said):
+            SSAE.load_from_disk(tmp_path)

@@ -110,7 +110,7 @@ def test_memmap_follows_the_file(store, sides, tmp_path):
     """A store written in the place of another is not taken for it, and an incomplete flat file not for a whole one."""
     store.memmap()
     (old,) = tmp_path.glob("*.npy")
-    with ShiftStore.from_arrays(sides[0], sides[1] * 2, path=store.path) as replaced:
+    with ShiftStore.from_arrays(sides[0], sides[1] * 2).save(store.path, overwrite=True) as replaced:
         np.testing.assert_array_equal(replaced.memmap(), sides[1] * 2 - sides[0])
         assert not old.exists()
         (made,) = tmp_path.glob("*.npy")

@@ -89,6 +89,7 @@ def test_refused(shards, sides, known, tmp_path, monkeypatch):
     other = tmp_path / "other.h5"
 
     def made(**changes):
+        other.unlink(missing_ok=True)
         ShiftStore.from_arrays(
             *sides[:, :2], **{"row_ids": [900, 901], "origin": known["origin"]} | changes, path=other
         ).close()

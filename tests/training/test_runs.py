@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssae_lens.sae import SSAE
 from ssae_lens.training import runs, sweep, train
 from ssae_lens.training.config import SOLVERS
 from ssae_lens.training.data import Rows
@@ -216,3 +217,46 @@ def test_small_models_are_trained_on_one_thread(world, monkeypatch):
     train(world.shifts, **GIVEN)
     assert seen == {1}
     assert torch.get_num_threads() == 2
+
+
+class TestAFinishedFolder:
+    """What another run finished is not lost: not its SSAE, not what was said of it."""
+
+    def contents(self, folder):
+        return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+    @pytest.mark.parametrize("fit", [train, sweep])
+    def test_of_other_data_is_refused(self, fit, world, tmp_path):
+        given = {key: value for key, value in GIVEN.items() if key != "restarts"}
+        fit(world.shifts, **given, out=tmp_path)
+        before = self.contents(tmp_path)
+        with pytest.raises(FileExistsError, match=r"SSAE of another run \(data: .* against .*overwrite=True") as caught:
+            fit(make_world(d=12).shifts, **given, out=tmp_path)
+        assert "\n" not in str(caught.value)
+        assert self.contents(tmp_path) == before
+        fit(world.shifts, **given, out=tmp_path)  # the same run comes to the same files
+        assert self.contents(tmp_path) == before
+        fit(make_world(d=12).shifts, **given, out=tmp_path, overwrite=True)
+        assert SSAE.load_from_disk(tmp_path).cfg.d_in == 12
+
+    def test_that_no_run_made_is_refused(self, world, tmp_path):
+        ssae = train(world.shifts, **GIVEN)
+        ssae.save_model(tmp_path)
+        with pytest.raises(FileExistsError, match="it does not say which"):
+            train(world.shifts, **GIVEN, out=tmp_path)
+
+    def test_keeps_its_checkpoint_until_the_ssae_is_there(self, world, tmp_path, monkeypatch):
+        with monkeypatch.context() as patched:
+            patched.setattr(runs.Run, "save", lambda *_: interrupt())
+            with pytest.raises(KeyboardInterrupt):
+                train(world.shifts, **GIVEN, out=tmp_path)
+        assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_seen(stopped, world):
+    path = stopped / "checkpoint.pt"
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it to begin again"):
+        train(world.shifts, **GIVEN, out=stopped)

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from ssae_lens.base.files import fingerprint, write_json
-from ssae_lens.base.reading import naming, read_json
+from ssae_lens.base.files import DamagedFileError, fingerprint, json_text, read_json, settle
 from ssae_lens.base.versions import versions
 from ssae_lens.evals.concepts import Concept
 from ssae_lens.evals.decomposition.reading import read
@@ -144,18 +143,21 @@ class Bench:
         origin = origin_of(self.model, self.hook, position).to_dict()
         key = fingerprint([pool.widths, fingerprint_of(pairs), origin, self.settings.n_seeds, versions()])
         path = None if self.learned is None else self.learned / key
-        if path is not None and (path / CONCEPTS).is_file():
-            with naming(path / CONCEPTS, "remove its folder to learn it again"):
-                concepts = {each["concept"]: Concept(**each) for each in read_json(path / CONCEPTS)}
-            return SSAE.load_from_disk(path), concepts
+        if path is not None and path.is_dir():
+            settle(path)
+            try:
+                stated = read_json(path / CONCEPTS, checksum=True)["concepts"]
+                return SSAE.load_from_disk(path), {each["concept"]: Concept(**each) for each in stated}
+            except (FileNotFoundError, DamagedFileError):
+                pass  # it is made again
         shifts = capture_shifts(self.model, pairs, self.hook, position=position, quiet=self.quiet)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a budget that is not met is seen in the scores
             ssae = sweep(shifts, d_sae=pool.widths, seeds=self.settings.n_seeds, quiet=self.quiet).best
         concepts = dict(match_concepts(ssae, shifts, quiet=True))
         if path is not None:
-            ssae.save_model(path)
-            write_json(path / CONCEPTS, [asdict(each) for each in concepts.values()])  # last: it says that all is there
+            stated = json_text({"concepts": [asdict(each) for each in concepts.values()]}, checksum=True)
+            ssae.save_with(path, {CONCEPTS: stated}, overwrite=True)
         return ssae, concepts
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ssae_lens.base import checks
-from ssae_lens.base.reading import member, naming, read_json
+from ssae_lens.base.reading import member, read_json, well_formed
 from ssae_lens.evals.steering import builtin
 from ssae_lens.evals.steering.tasks import Pool, Question, Task
 from ssae_lens.pairs import readers, schema
@@ -37,7 +37,7 @@ def behaviour_tasks(
     for path in found:
         table = read_table(path)
         records: Any = table if isinstance(table, list) else []
-        with naming(path, "give questions with answers that match a behaviour and answers that do not"):
+        with well_formed(path, "give questions with answers that match a behaviour and answers that do not"):
             made = readers.behaviour_rows(records, path.stem)
         made = [made[each] for each in np.random.default_rng(seed).permutation(len(made))]
         made = list({row["question"]: row for row in made}.values())
@@ -78,7 +78,7 @@ def topic_tasks(folder: str | Path, *, n_pairs: int = 2000) -> list[Task]:
         checks.whole(f"the number of texts of each kind in {path}", least, 4)
         about[name], not_about[name] = ((each[:least][::2], each[1:least:2]) for each in (pos, neg))
         if (stated := path.with_name("criteria.json")).is_file():
-            with naming(stated, "give a list of objects with a 'score' each, or remove the file"):
+            with well_formed(stated, "give a list of objects with a 'score' each, or remove the file"):
                 criteria[name] = member(read_json(stated)[0], "score", str)
     if not about:
         raise ValueError(f"{folder} holds no task; give a folder of folders with an act_steer.json each.")

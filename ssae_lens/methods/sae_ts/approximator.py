@@ -70,20 +70,21 @@ class Approximator:
         """The pseudo-inverse of M, without the directions that only its rounding fills."""
         return torch.linalg.pinv(self.M.double(), rtol=ROUNDING).float()
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write it as safetensors, M in half precision."""
         about = {name: getattr(self, name) for name in ("sae", "mean_norm", "r2", "r2_shuffled", "fitted")}
         about |= {"origin": self.origin.to_dict(), "versions": versions()}
-        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about)
+        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        tensors, about = storage.load(path, KIND, SHAPES)
-        with storage.whole(path):
-            origin = Origin.from_dict(about["origin"])
-            said = {name: about[name] for name in ("sae", "mean_norm", "r2", "r2_shuffled", "fitted")}
-        return cls(**tensors, origin=origin, **said)
+
+        def make(tensors: dict[str, Tensor], about: dict[str, Any]) -> Self:
+            stated = {name: about[name] for name in ("sae", "mean_norm", "r2", "r2_shuffled", "fitted")}
+            return cls(**tensors, origin=Origin.from_dict(about["origin"]), **stated)
+
+        return storage.load(path, KIND, SHAPES, make)
 
 
 def fit_approximator(

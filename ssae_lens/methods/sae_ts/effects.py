@@ -11,11 +11,11 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base import checks
-from ssae_lens.base.files import fingerprint
+from ssae_lens.base.files import discard, fingerprint, locked
 from ssae_lens.base.origin import Origin
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
-from ssae_lens.hooks.parts import Parts
+from ssae_lens.hooks.parts import Parts, folder_of
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.methods.sae_ts import storage
 from ssae_lens.methods.sae_ts.places import fingerprint_of, place_of, unit_rows
@@ -80,20 +80,22 @@ class Effects:
         """Which vectors raise the loss by the target; the others were added at the largest scale tried."""
         return self.rises >= (1 - TOLERANCE) * self.settings.target
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write them as safetensors, vectors and effects in half precision, to which they were rounded when measured."""
         about = {name: getattr(self, name) for name in ("sae", "mean_norm", "call")}
         about |= {"origin": self.origin.to_dict(), "settings": asdict(self.settings), "versions": versions()}
-        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about)
+        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        tensors, about = storage.load(path, KIND, SHAPES)
-        with storage.whole(path):
+
+        def make(tensors: dict[str, Tensor], about: dict[str, Any]) -> Self:
             origin, settings = Origin.from_dict(about["origin"]), Settings.from_dict(about["settings"])
-            said = {name: about[name] for name in ("sae", "mean_norm", "call")}
-        return cls(**tensors, origin=origin, settings=settings, **said)
+            stated = {name: about[name] for name in ("sae", "mean_norm", "call")}
+            return cls(**tensors, origin=origin, settings=settings, **stated)
+
+        return storage.load(path, KIND, SHAPES, make)
 
 
 def measure_effects(
@@ -157,11 +159,34 @@ def measure_effects(
     units = storage.half("vectors", unit_rows(vectors, origin.d_model))
     call = _call(origin, sae, units, settings, max_rows)
     path = Path(path) if path else None
-    if path and path.exists():
-        found = Effects.load(path)
-        checks.made_for(path, found.call, call)
-        return found
-    parts = Parts.of(path, call, 2 * 4 * len(units) * (sae.cfg.d_sae + FEATURES))
+    if path is None:
+        return _measured(model, sae, units, settings, call, None, max_rows, quiet)
+    if not path.exists():
+        with locked(path):
+            if not path.exists():  # another process may have finished while this one waited
+                parts = Parts.of(path, call, 2 * 4 * len(units) * (sae.cfg.d_sae + FEATURES))
+                _measured(model, sae, units, settings, call, parts, max_rows, quiet).save(path)
+                parts.remove()
+    found = Effects.load(path)
+    checks.made_for(path, found.call, call)
+    if folder_of(path).exists():
+        discard(folder_of(path))
+    return found
+
+
+def _measured(
+    model: "Model",
+    sae: Any,
+    units: Float[Tensor, "n d_model"],
+    settings: Settings,
+    call: dict[str, Any],
+    parts: Parts | None,
+    max_rows: int,
+    quiet: bool,
+) -> Effects:
+    """Measure the parts that are not there, and put all together."""
+    parts = parts or Parts(None)
+    origin = place_of(model, sae)
     bench = _Bench(model, sae, origin.hook_name, settings, max_rows)
     batches = units.split(bench.vectors_at_once)
     with (
@@ -177,7 +202,7 @@ def measure_effects(
             bar.update(len(batch))
     baseline = torch.from_numpy(np.array(parts.get(0)[0]))
     rows = torch.from_numpy(np.concatenate([parts.get(number + 1) for number in range(len(batches))]))
-    effects = Effects(
+    return Effects(
         units,
         storage.half("effects", rows[:, FEATURES:] - baseline),
         rows[:, SCALE].clone(),
@@ -189,11 +214,6 @@ def measure_effects(
         settings,
         call,
     )
-    if path:
-        with parts.becoming(path) as temporary:
-            effects.save(temporary)
-        parts.remove()
-    return effects
 
 
 class _Bench:

@@ -1,14 +1,16 @@
 """Files of SAE-TS: safetensors with a JSON header, matrices in half precision."""
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from ssae_lens.base import checks, tensor_files
+
+FORMAT = "ssae_lens.sae_ts."
+
+T = TypeVar("T")
 
 
 def half(name: str, values: Tensor) -> Tensor:
@@ -21,15 +23,21 @@ def half(name: str, values: Tensor) -> Tensor:
     return rounded.float()
 
 
-def save(path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors, those of two dimensions in half precision, and what is said of them."""
+def save(
+    path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Write tensors, those of two dimensions in half precision, and what is known of them."""
     stored = {name: (each.half() if each.ndim == 2 else each).contiguous() for name, each in tensors.items()}
-    header = {"format": f"ssae_lens.sae_ts.{kind}", "about": json.dumps(about, ensure_ascii=False)}
-    tensor_files.save(path, stored, header)
+    tensor_files.save(path, FORMAT + kind, stored, about, overwrite=overwrite)
 
 
-def load(path: str | Path, kind: str, shapes: Mapping[str, str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save` wrote, in float32 and on the CPU.
+def load(
+    path: str | Path,
+    kind: str,
+    shapes: Mapping[str, str],
+    make: Callable[[dict[str, Tensor], dict[str, Any]], T],
+) -> T:
+    """Return what `make` makes of what `save` wrote: tensors in float32 on the CPU, and what is known of them.
 
     Parameters
     ----------
@@ -37,6 +45,8 @@ def load(path: str | Path, kind: str, shapes: Mapping[str, str]) -> tuple[dict[s
         The file and what it must hold.
     shapes
         The tensors it must hold and their axes, as in ``{"effects": "n d_sae"}``; axes of one name are equally long.
+    make
+        See `tensor_files.load`.
 
     Raises
     ------
@@ -45,11 +55,8 @@ def load(path: str | Path, kind: str, shapes: Mapping[str, str]) -> tuple[dict[s
     ValueError
         If the file is not whole, or holds something else.
     """
-    tensors, header = tensor_files.load(path, "make or copy it again")
-    if header.get("format") != f"ssae_lens.sae_ts.{kind}":
-        raise ValueError(f"{path} holds no SAE-TS {kind}, but {header.get('format') or 'other tensors'}.")
-    with whole(path):
-        about = json.loads(header["about"])
+
+    def checked(tensors: dict[str, Tensor], about: dict[str, Any]) -> T:
         sizes: dict[str, int] = {}
         for name, axes in shapes.items():
             tensors[name] = tensors[name].float()
@@ -57,13 +64,6 @@ def load(path: str | Path, kind: str, shapes: Mapping[str, str]) -> tuple[dict[s
                 if sizes.setdefault(axis, size) != size:
                     raise ValueError(f"{axis} is {size} in {name} and {sizes[axis]} before")
             checks.finite_rows(name, tensors[name])
-    return {name: tensors[name] for name in shapes}, about
+        return make({name: tensors[name] for name in shapes}, about)
 
-
-@contextmanager
-def whole(path: str | Path) -> Iterator[None]:
-    """Say of what fails in the block that the file is not whole."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is not whole ({error}); make or copy it again.") from None
+    return tensor_files.load(path, FORMAT + kind, checked, "make or copy it again")

@@ -143,9 +143,9 @@ class TestFiles:
     def test_of_another_kind_or_cut_short(self, tmp_path):
         path = tmp_path / "effects.safetensors"
         effects_of(*world()[:2]).save(path)
-        with pytest.raises(ValueError, match=r"holds no SAE-TS approximator, but ssae_lens\.sae_ts\.effects"):
+        with pytest.raises(ValueError, match=r"holds no approximator, but ssae_lens\.sae_ts\.effects"):
             Approximator.load(path)
-        fit_approximator(effects_of(*world()[:2])).save(path)
+        fit_approximator(effects_of(*world()[:2])).save(path, overwrite=True)
         path.write_bytes(path.read_bytes()[:-8])
         with pytest.raises(ValueError, match="not a whole safetensors file"):
             Approximator.load(path)
