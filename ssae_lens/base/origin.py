@@ -4,8 +4,11 @@ A store of shifts, an SSAE and a steering vector all carry an `Origin`, so that 
 is one check in one place.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from ssae_lens.base.reading import member
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,20 @@ class Origin:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Origin":
-        """Read what `to_dict` gave; keys of a later version are passed over."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known})
+        """Read what `to_dict` returned; keys of a later version are passed over.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type.
+        """
+        kinds = {each.name: {"d_model": int, "processing": dict}.get(each.name, str) for each in fields(cls)}
+        if not isinstance(values, Mapping):
+            raise ValueError(f"origin is of type {type(values).__name__} where an object is expected")  # noqa: TRY004
+        needed = {"hook_name", "d_model"}
+        return cls(
+            **{name: member(values, name, kind) for name, kind in kinds.items() if name in values.keys() | needed}
+        )
 
     def differences(self, other: "Origin", ignoring: tuple[str, ...] = ()) -> list[str]:
         """Say what differs, each as "name: mine against theirs"; what either leaves empty is not compared."""

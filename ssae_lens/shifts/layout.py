@@ -31,8 +31,11 @@ import numpy as np
 
 from ssae_lens.base import checks, files
 from ssae_lens.base.origin import Origin
+from ssae_lens.base.reading import parse_json, well_formed
 from ssae_lens.base.versions import versions
+from ssae_lens.shifts import hdf5
 from ssae_lens.shifts.disk import allocate, release, require_room
+from ssae_lens.shifts.hdf5 import damaged
 
 SCHEMA = 1
 SIDES = ("source", "target")
@@ -40,8 +43,16 @@ TEXTS = {"source_text": "source_end", "target_text": "target_end"}
 BLOCK = 2048  # rows held at a time by whatever passes over a whole store
 STORABLE = ("float32", "float16")
 CHECKSUMMED_FORMAT = ("v110", "v110")
-# What h5py raises for one wrong bit depends on where the bit lies.
-DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
+# The types of each data set.
+KINDS = {
+    **dict.fromkeys(SIDES, STORABLE),
+    "row_id": ("int64",),
+    "labels": ("int8",),
+    **dict.fromkeys(TEXTS, ("uint8",)),
+    **dict.fromkeys(TEXTS.values(), ("int64",)),
+}
+# How often a merged store may itself be merged.
+MAX_MERGES = 8
 
 
 @dataclass(frozen=True)
@@ -67,9 +78,17 @@ class About:
         return {name: json.dumps(value) for name, value in values.items()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, str | bytes]) -> "About":
-        """Read what `to_json` gave."""
-        read = {each.name: json.loads(values[each.name]) for each in fields(cls)}
+    def from_json(cls, values: Mapping[str, str], source: object = "what a store says of itself") -> "About":
+        """Read what `to_json` returned; `source` is what errors call it."""
+        read = {each.name: parse_json(values[each.name], f"{each.name} of {source}") for each in fields(cls)}
+        kinds = {"concepts": list, "pairs": dict, "digests": dict, "versions": dict, "shards": dict}
+        for name, kind in kinds.items():
+            if type(read[name]) is not kind:
+                raise ValueError(f"{name} is of type {type(read[name]).__name__}")
+        for name in ("concepts", "digests", "versions", "shards"):
+            texts = read[name] if name == "concepts" else read[name].values()
+            if not all(isinstance(each, str) for each in texts):
+                raise ValueError(f"{name} holds something else than texts")
         read["origin"] = Origin.from_dict(read["origin"])
         read["concepts"] = tuple(read["concepts"])
         return cls(**read)
@@ -110,6 +129,8 @@ def joined(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def parted(characters: np.ndarray, ends: np.ndarray) -> list[str]:
     """Give the texts that `joined` made one."""
+    if (len(ends) and (ends[0] < 0 or ends[-1] != len(characters))) or (np.diff(ends) < 0).any():
+        raise ValueError("the ends of texts are not in order, or not those of the characters")
     whole = characters.tobytes()
     starts = [0, *ends[:-1].tolist()]
     return [whole[start:end].decode() for start, end in zip(starts, ends.tolist(), strict=True)]
@@ -147,23 +168,12 @@ def write(path: str | Path, data: Mapping[str, Any], about: About, *, overwrite:
 
 def open_file(path: str | Path) -> tuple[Any, About]:
     """Open a store's HDF5 file for reading, once everything that can be checked without reading its rows is right."""
-    import h5py
+    return _opened(Path(path), {})
 
-    path = checks.existing_file(path, "Shifts are written there by capture_shifts and by ShiftStore.save.")
-    if not h5py.is_hdf5(path):
-        raise ValueError(
-            f"{path} is not an HDF5 file, or its head is damaged; a store of shifts is made by capture_shifts."
-        )
-    try:
-        file = h5py.File(path, "r")
-    except DAMAGE as error:
-        raise damaged(path, error) from error
-    try:
-        about = _checked(path, file)
-    except BaseException:
-        file.close()
-        raise
-    return file, about
+
+def datasets(file: Any) -> dict[str, Any]:
+    """Return the data sets of a file that `open_file` opened, by name."""
+    return {name: file[name] for name in KINDS if name in file}
 
 
 def _read_back(path: Path, digests: dict[str, str]) -> None:
@@ -174,63 +184,99 @@ def _read_back(path: Path, digests: dict[str, str]) -> None:
                 raise damaged(path, f"/{name} is not what was written")
 
 
-def damaged(path: str | Path, why: object) -> ValueError:
-    """Give the error for a file that is not what was written."""
-    why = " ".join(str(why).split())
-    return ValueError(
-        f"{path} is truncated or damaged ({why}); copy it again from where it is whole, or capture it again."
-    )
-
-
-def _checked(path: Path, file: Any) -> About:
+def _opened(path: Path, seen: dict[Path, tuple[str, tuple[int, ...], Any] | None]) -> tuple[Any, About]:
+    """Open a store; `seen` holds fingerprint, shape and type of those that it is merged from, None while one is open."""
+    file = hdf5.open_file(path, "Shifts are written there by capture_shifts and by ShiftStore.save.")
     try:
-        names, attributes = set(file), dict(file.attrs)
-    except DAMAGE as error:
-        raise damaged(path, error) from error
-    if "schema" not in attributes:
+        about = _about(path, file)
+        found = _datasets(path, file, about)
+        if about.shards:
+            _require_shards(path, found["source"], about, seen)
+        seen[path.resolve()] = (about.fingerprint, found["source"].shape, found["source"].dtype)
+    except BaseException:
+        file.close()
+        raise
+    return file, about
+
+
+def _about(path: Path, file: Any) -> About:
+    names = hdf5.names_in(path, file)
+    schema = hdf5.attribute(path, file, "schema")
+    if schema is None:
         if names & {"cfc_train", "cfc_test"}:
             raise ValueError(f"{path} is a file of the reference code; read it with read_reference.")
-        raise ValueError(f"{path} is an HDF5 file but no store of shifts: it holds {sorted(names) or 'nothing'}.")
-    if attributes["schema"] != SCHEMA:
+        listed = f"{sorted(names)[:8]}"[:400] if names else "nothing"
+        raise ValueError(f"{path} is an HDF5 file but no store of shifts: it holds {listed}.")
+    if schema != SCHEMA:
         raise ValueError(
-            f"{path} has schema {attributes['schema']}, and this version of ssae-lens reads {SCHEMA}; upgrade ssae-lens."
+            f"{path} has schema {str(schema)[:80]}, and this version of ssae-lens reads {SCHEMA}; upgrade ssae-lens."
         )
-    if not attributes.get("complete"):
+    if not hdf5.attribute(path, file, "complete"):
         raise ValueError(f"{path} was never finished; run the capture that made it again.")
-    try:
-        about = About.from_json(attributes)
-        shapes = {name: file[name].shape for name in names}
-    except DAMAGE as error:
-        raise damaged(path, error) from error
-    _require_shapes(path, shapes, len(about.concepts))
-    for shard, fingerprint in about.shards.items():
-        _check_shard(path, path.parent / shard, fingerprint)
-    return about
+    values = {each.name: hdf5.attribute(path, file, each.name) for each in fields(About)}
+    if wrong := [name for name, value in values.items() if not isinstance(value, str)]:
+        raise damaged(path, f"the attribute {wrong[0]} is missing, or no text")
+    with well_formed(path, "copy it again, or capture it again"):
+        return About.from_json(values, path)
 
 
-def _require_shapes(path: Path, shapes: dict[str, tuple[int, ...]], n_concepts: int) -> None:
+def _datasets(path: Path, file: Any, about: About) -> dict[str, Any]:
+    found, names = {}, hdf5.names_in(path, file)
+    for name in KINDS:
+        if name in names:
+            sources = about.shards if name in SIDES and about.shards else None
+            found[name] = hdf5.dataset(path, file, name, sources=sources)
+    _require_shapes(path, {name: each.shape for name, each in found.items()}, about)
+    kinds = {**KINDS, "target": (found["source"].dtype.name,)}
+    for name, each in found.items():
+        if each.dtype.name not in kinds[name]:
+            raise damaged(path, f"/{name} holds {each.dtype} where {' or '.join(kinds[name])} is expected")
+    return found
+
+
+def _require_shapes(path: Path, shapes: dict[str, tuple[int, ...]], about: About) -> None:
     source = shapes.get("source", ())
     if len(source) != 2:
-        raise damaged(path, f"/source has shape {source or None} where (n, d) is due")
+        raise damaged(path, f"/source has shape {source or None} where (n, d) is expected")
     n_rows, d_model = source
+    if not n_rows or not d_model or about.origin.d_model != d_model:
+        raise damaged(path, f"/source has shape {source} and its origin is {about.origin.d_model} wide")
     wanted = {"source": (n_rows, d_model), "target": (n_rows, d_model), "row_id": (n_rows,)}
     if "labels" in shapes:
-        wanted["labels"] = (n_rows, n_concepts)
-    wanted |= {end: (n_rows,) for name, end in TEXTS.items() if name in shapes}
+        wanted["labels"] = (n_rows, len(about.concepts))
+    elif about.concepts:
+        raise damaged(path, "it has concepts and no labels")
+    for name, end in TEXTS.items():
+        if name in shapes or end in shapes:
+            wanted |= {name: shapes.get(name, ())[:1] or (0,), end: (n_rows,)}
     for name, shape in wanted.items():
         if shapes.get(name) != shape:
-            raise damaged(path, f"/{name} has shape {shapes.get(name)} where {shape} is due")
+            raise damaged(path, f"/{name} has shape {shapes.get(name)} where {shape} is expected")
 
 
-def _check_shard(path: Path, shard: Path, fingerprint: str) -> None:
-    """HDF5 reads rows of a shard that is gone as fill values without a word, so each is opened here."""
-    try:
-        file, about = open_file(shard)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} is merged from {shard}, which is gone; move them together.") from error
-    file.close()
-    if about.fingerprint != fingerprint:
-        raise ValueError(f"{path} is merged from {shard}, which has changed since; merge again.")
+def _require_shards(path: Path, source: Any, about: About, seen: dict[Path, Any]) -> None:
+    """Open every file that a store is merged from: HDF5 reads rows of one that is gone as fill values, without a word."""
+    seen[path.resolve()] = None
+    if sum(each is None for each in seen.values()) > MAX_MERGES:
+        raise damaged(path, f"it is merged of merged stores, more than {MAX_MERGES} deep")
+    n_rows = 0
+    for name, fingerprint in about.shards.items():
+        shard = path.parent / name
+        key = shard.resolve()
+        if key not in seen:
+            try:
+                _opened(shard, seen)[0].close()
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{path} is merged from {shard}, which is gone; move them together.") from error
+        if (known := seen[key]) is None:
+            raise damaged(path, "it is merged from itself")
+        if known[0] != fingerprint:
+            raise ValueError(f"{path} is merged from {shard}, which has changed since; merge again.")
+        if known[1][1:] != source.shape[1:] or known[2] != source.dtype:
+            raise damaged(path, f"it is merged from {shard}, whose activations are of another shape or type")
+        n_rows += known[1][0]
+    if n_rows != source.shape[0]:
+        raise damaged(path, f"/source has {source.shape[0]} rows, and the files that it is merged from {n_rows}")
 
 
 def _copy(values: Any, file: Any, name: str) -> str:

@@ -6,7 +6,6 @@ a JSON object for each pair: concept → whether it changed. A split without pai
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from ssae_lens.base import checks, files
 from ssae_lens.base.origin import Origin
-from ssae_lens.shifts import layout
+from ssae_lens.base.reading import parse_json, well_formed
+from ssae_lens.shifts import hdf5, layout
 from ssae_lens.shifts import rows as incoming
 from ssae_lens.shifts.disk import require_room
 from ssae_lens.shifts.store import ShiftStore
@@ -62,23 +62,17 @@ def read_reference(path: str | Path, split: str = "train", *, origin: Origin | N
         Labels that are true or false become 1 and 0: the file does not say in which direction a concept changed.
         `ShiftStore.save` makes a file of this package of it.
     """
-    import h5py
-
     checks.one_of("split", split, SPLITS)
-    path = checks.existing_file(path)
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is not an HDF5 file, or its head is damaged.")
-    try:
-        file = h5py.File(path, "r")
-    except layout.DAMAGE as error:
-        raise layout.damaged(path, error) from error
+    path = Path(path)
+    file = hdf5.open_file(path)
     try:
         pairs = _pairs(path, file, f"cfc_{split}")
         sides = {name: _Side(pairs, side) for side, name in enumerate(layout.SIDES)}
         n_rows, d_model = sides["source"].shape
         labels, concepts = _labels(path, file, f"cfc_{split}_labels", n_rows)
-        data = sides | incoming.annotations(n_rows, None, labels, concepts)
-        about = incoming.describe(d_model, origin, concepts, {"name": path.stem, "split": split})
+        with well_formed(path):
+            data = sides | incoming.annotations(n_rows, None, labels, concepts)
+            about = incoming.describe(d_model, origin, concepts, {"name": path.stem, "split": split})
     except BaseException:
         file.close()
         raise
@@ -131,20 +125,19 @@ def is_reference(path: Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    try:
-        with h5py.File(path, "r") as file:
-            return "schema" not in file.attrs and any(f"cfc_{each}" in file for each in SPLITS)
-    except layout.DAMAGE as error:
-        raise layout.damaged(path, error) from error
+    with hdf5.open_file(path) as file:
+        names = hdf5.names_in(path, file)
+        return hdf5.attribute(path, file, "schema") is None and any(f"cfc_{each}" in names for each in SPLITS)
 
 
 def _pairs(path: Path, file: Any, name: str) -> Any:
-    if name not in file:
-        raise ValueError(f"{path} has no {name}; it holds {sorted(file) or 'nothing'}.")
-    pairs = file[name]
+    if name not in (names := hdf5.names_in(path, file)):
+        raise ValueError(f"{path} has no {name}; it holds {sorted(names)[:8] or 'nothing'}.")
+    pairs = hdf5.dataset(path, file, name)
     paired = len(pairs.shape) == 3 and pairs.shape[1] == 2
     consecutive = len(pairs.shape) == 2
-    if not (paired or consecutive) or pairs.shape[0] < (1 if paired else 2) or pairs.dtype.kind != "f":
+    few = 0 in pairs.shape or (consecutive and pairs.shape[0] < 2)
+    if not (paired or consecutive) or few or pairs.dtype.kind != "f":
         raise ValueError(
             f"{name} of {path} has shape {pairs.shape} and type {pairs.dtype}; at least one pair is wanted, as "
             "floating-point numbers of shape (n, 2, d) or (n, d)."
@@ -152,15 +145,29 @@ def _pairs(path: Path, file: Any, name: str) -> Any:
     return pairs
 
 
-def _labels(path: Path, file: Mapping[str, Any], name: str, n_rows: int) -> tuple[np.ndarray | None, list[str]]:
-    if name not in file or len(file[name]) == 0:
+def _labels(path: Path, file: Any, name: str, n_rows: int) -> tuple[np.ndarray | None, list[str]]:
+    if name not in hdf5.names_in(path, file):
         return None, []
+    found = hdf5.dataset(path, file, name)
     try:
-        rows = [json.loads(text) for text in file[name].asstr()[:]]
+        if found.shape == (0,):
+            return None, []
+        if len(found.shape) != 1:
+            raise ValueError(f"it has shape {found.shape}")
+        rows = [parse_json(text.decode(), "a row") for text in hdf5.texts(path, found)]
         concepts = list(rows[0])
-        labels = np.array([[int(row[concept]) for concept in concepts] for row in rows])
-    except (*layout.DAMAGE, TypeError) as error:
-        raise ValueError(f"{name} of {path} is not a JSON object of changes for each pair ({error}).") from error
+        labels = np.array([[_change(row[concept]) for concept in concepts] for row in rows])
+    except hdf5.DAMAGE as error:
+        if type(error) is ValueError and str(path) in str(error):
+            raise
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"{name} of {path} is not a JSON object of changes for each pair ({why}).") from error
     if len(labels) != n_rows:
         raise ValueError(f"{name} of {path} has {len(labels)} rows for {n_rows} pairs; they must agree.")
-    return labels, concepts
+    return labels.reshape(n_rows, len(concepts)), concepts
+
+
+def _change(value: Any) -> int:
+    if not isinstance(value, bool | int | float) or value not in (-1, 0, 1):
+        raise ValueError(f"a change is {str(value)[:40]!r} and not -1, 0 or 1")
+    return int(value)

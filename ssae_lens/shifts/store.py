@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.shifts import layout
+from ssae_lens.shifts import hdf5, layout
 from ssae_lens.shifts import rows as incoming
 from ssae_lens.shifts.batches import RAM_LIMIT, shuffled
 from ssae_lens.shifts.flat import flat_shifts
@@ -62,7 +62,7 @@ class ShiftStore:
         ssae_lens.shifts.open_shifts : also takes files of the reference code.
         """
         file, about = layout.open_file(path)
-        return cls(file, about, Path(path), file)
+        return cls(layout.datasets(file), about, Path(path), file)
 
     @classmethod
     def from_arrays(
@@ -177,7 +177,12 @@ class ShiftStore:
     @cached_property
     def labels(self) -> Int[np.ndarray, "n c"] | None:
         """Signed changes −1, 0, +1 of each concept, int8, or None."""
-        return self._column("labels", slice(0, len(self))) if "labels" in self._data else None
+        if "labels" not in self._data:
+            return None
+        labels = self._column("labels", slice(0, len(self)))
+        if not np.isin(labels, (-1, 0, 1)).all():
+            raise layout.damaged(self.path or "the store", "/labels holds something else than -1, 0 and 1")
+        return labels
 
     @cached_property
     def row_ids(self) -> Int[np.ndarray, " n"]:
@@ -190,9 +195,11 @@ class ShiftStore:
         if not all(name in self._data for name in TEXTS):
             return None
         whole = slice(0, None)
-        source, target = (
-            layout.parted(self._column(name, whole), self._column(end, whole)) for name, end in TEXTS.items()
-        )
+        columns = [(self._column(name, whole), self._column(end, whole)) for name, end in TEXTS.items()]
+        try:
+            source, target = (layout.parted(*each) for each in columns)
+        except ValueError as error:
+            raise layout.damaged(self.path or "the store", error) from error
         return source, target
 
     @cached_property
@@ -303,7 +310,7 @@ class ShiftStore:
         self._require_open()
         try:
             return self._data[name][rows]
-        except layout.DAMAGE as error:
+        except hdf5.DAMAGE as error:
             raise layout.damaged(self.path or "the store", error) from error
 
     def _require_open(self) -> None:
