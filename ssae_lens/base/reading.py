@@ -61,8 +61,11 @@ def read_text(path: str | Path, *, max_bytes: int, hint: str = "", encoding: str
         If it is larger than `max_bytes` or not UTF-8.
     """
     path = checks.existing_file(path)
+    data = bytearray()
     with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
+        # Piece by piece: Python makes room for as many bytes as it is asked for, however few there are.
+        while len(data) <= max_bytes and (piece := file.read(1 << 20)):
+            data += piece
     if len(data) > max_bytes:
         raise ValueError(
             f"{path} is larger than {max_bytes / (1 << 20):g} MiB, the most that is read of it{_then(hint)}"

@@ -89,8 +89,9 @@ def _archive(path: Path, what: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zipfile.error, EOFError, RuntimeError, *MALFORMED) as error:
-        if type(error) is ValueError and str(path) in str(error):
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError, OSError, *MALFORMED) as error:
+        # An OSError that names no file is of a place in this one.
+        if str(path) in str(error):
             raise
         raise ValueError(
             f"{path} is not {what}: it is no whole zip archive ({' '.join(str(error).split())[:200]}); nothing in it was "

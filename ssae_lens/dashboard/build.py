@@ -76,13 +76,13 @@ def build_report(
     if folder is not None:
         _add_run(report, folder, ssae.cfg.d_sae)
     if comparison is not None:
-        found = _mapping("comparison", comparison)
         with _well_formed(comparison):
+            found = _mapping("comparison", comparison)
             ours = "cells" in found
             report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
     if decomposition is not None:
-        found = _mapping("decomposition", decomposition)
         with _well_formed(decomposition):
+            found = _mapping("decomposition", decomposition)
             report.add_decomposition(**_parts(found, ("features", "summary")))
     return report
 

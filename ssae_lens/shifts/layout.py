@@ -53,6 +53,8 @@ KINDS = {
 }
 # How often a merged store may itself be merged.
 MAX_MERGES = 8
+# Characters of a shard's name, with the folders before it.
+MAX_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class About:
             texts = read[name] if name == "concepts" else read[name].values()
             if not all(isinstance(each, str) for each in texts):
                 raise ValueError(f"{name} holds something else than texts")
+        if any(len(name) > MAX_NAME for name in read["shards"]):
+            raise ValueError("shards holds a name that no file has")
         read["origin"] = Origin.from_dict(read["origin"])
         read["concepts"] = tuple(read["concepts"])
         return cls(**read)

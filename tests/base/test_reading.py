@@ -1,6 +1,7 @@
 """JSON and YAML that others wrote: refused in one line that names the file, before it costs memory or time."""
 
 import json
+import tracemalloc
 
 import pytest
 import yaml
@@ -214,6 +215,15 @@ def test_members_are_of_the_kind_asked_for():
             member(values, name, kind)
     with pytest.raises(ValueError, match="a list stands where an object with 'a' is expected"):
         member([1], "a", int)
+
+
+def test_a_limit_takes_no_memory_of_its_own(path):
+    path.write_text("x")
+    tracemalloc.start()
+    assert read_text(path, max_bytes=1 << 40) == "x"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 22
 
 
 def test_text(path):
