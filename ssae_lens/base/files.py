@@ -286,6 +286,18 @@ def remove_abandoned(path: Path) -> None:
             shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)
 
 
+def tidy(path: Path, parts: Path) -> None:
+    """Remove what a process killed on its last steps left of a file that is finished: parts, their remains, the lock."""
+    lock = path.parent / f".{path.name}.lock"
+    with suppress(OSError):
+        remove_abandoned(parts)
+        if parts.exists():
+            discard(parts)
+        if lock.exists():
+            with locked(path):
+                pass
+
+
 def discard(folder: Path) -> None:
     """Remove a folder: it loses its name at once, so that a kill on the way leaves nothing that looks whole."""
     with suppress(FileNotFoundError):
@@ -349,7 +361,10 @@ def _errno_of(error: Exception) -> int | None:
     stated = re.search(r"errno = (\d+)|os error (\d+)", str(error))
     if stated and (number := int(stated.group(1) or stated.group(2))) in UNWRITABLE:
         return number
-    return errno.ENOSPC if isinstance(error, RuntimeError) and "failed writing file" in str(error) else None
+    by_torch = isinstance(error, RuntimeError) and re.search(
+        r"failed writing file|inline_container|iostream", str(error)
+    )
+    return errno.ENOSPC if by_torch else None
 
 
 def _room(path: Path) -> str:
