@@ -31,6 +31,13 @@ def test_seeds_make_members():
     assert torch.equal(both.W_enc, both.W_dec.mT)
 
 
+@pytest.mark.parametrize(("width", "d_sae"), [(1, 5), (8, 1), (1, 1)])
+def test_encoder_and_decoder_do_not_share_memory(width, d_sae):
+    """The transpose of one row or one column is contiguous as it stands."""
+    members = Members(width, ProblemConfig(d_sae=d_sae), [0])
+    assert members.W_enc.data_ptr() != members.W_dec.data_ptr()
+
+
 @pytest.mark.parametrize(("bias", "kind", "seeds"), itertools.product([False, True], ["l1", "step"], [(0,), (0, 1)]))
 @pytest.mark.parametrize("k", [None, 2])
 def test_hand_written_and_automatic_gradients_agree(bias, kind, seeds, k):

@@ -7,7 +7,7 @@ import torch
 from sae_lens import SAE
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.metrics import mcc_codes
+from ssae_lens.metrics import mcc_codes, r2_uncentred
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import train
 from ssae_lens.training.fit import Outcome
@@ -161,6 +161,18 @@ def test_fewer_shifts_than_latents(world):
 def test_other_ways_train_too(given, world):
     start = train(world.shifts, **{**QUICK, "steps": 1}, **given).outcome.loss
     assert train(world.shifts, **{**QUICK, "steps": 200}, **given).outcome.loss < start
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_more_latents_than_the_rank_meet_the_budget_as_well(rank):
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(500, rank, generator=generator) * (torch.rand(500, rank, generator=generator) < 0.7)
+    shifts = codes @ torch.randn(rank, 16, generator=generator)
+    for width in (rank, 5):
+        ssae = train(shifts, d_sae=width, steps=600, restarts=2, quiet=True)
+        assert ssae.outcome.status == "binding"
+        assert ssae.outcome.loss < 0.03
+        assert 1 - r2_uncentred(shifts, ssae(shifts).detach()) < 0.005
 
 
 def test_unusable(world):
