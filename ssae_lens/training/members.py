@@ -120,7 +120,7 @@ class Members(nn.Module):
         kind = self.problem.code_norm
         if kind == "none":
             return codes
-        if kind in ("layer", "group"):
+        if kind == "layer":
             codes = F.layer_norm(codes, codes.shape[-1:])
         else:
             if self.training:

@@ -4,7 +4,7 @@ Members of one width share their input map and run side by side; all share every
 which most is found again: each is also fitted to either half of the shifts, and a latent that both halves give is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,11 @@ def sweep(
     ([2, 4], 8)
     """
     widths, levels, budgets = _listed(d_sae), _listed(level), _listed(budget)
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    seeds = _numbers_of(seeds)
     if "restarts" in given:
         raise ValueError(f"restarts is {given['restarts']!r}; in a sweep the seeds are the restarts: give seeds.")
     if not widths:
         raise ValueError("d_sae is empty; give one width or several.")
-    checks.whole("the number of seeds", len(seeds), 2, "UDR compares seeds; `train` fits one.")
     if levels and budgets:
         raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
     check_wandb(wandb)
@@ -117,6 +116,18 @@ def _listed(value: Any) -> list[Any]:
     return np.atleast_1d(value).tolist()
 
 
+def _numbers_of(seeds: Any) -> list[int]:
+    """Return the seeds, given as such or as how many."""
+    if not isinstance(seeds, Iterable):
+        checks.whole("the number of seeds", seeds, 2, "UDR compares seeds; `train` fits one.")
+        return list(range(int(seeds)))
+    several = list(seeds)
+    checks.whole("the number of seeds", len(several), 2, "UDR compares seeds; `train` fits one.")
+    for each in several:
+        checks.whole("a seed", each, 0)
+    return [int(each) for each in several]
+
+
 def _problems(
     preset: str | None, given: dict[str, Any], several: dict[str, list[float]]
 ) -> Iterator[tuple[ProblemConfig, SolverConfig]]:
@@ -149,12 +160,8 @@ def _group(
     half: bool,
 ) -> Group:
     seeds = seeds[:HALF_SEEDS] if half else seeds
-    bounds = [_bound(each) for each in problems for _ in seeds]
+    bounds = [each.bound for each in problems for _ in seeds]
     return Group(data, problems[0], solver, seeds * len(problems), bounds, place)
-
-
-def _bound(problem: ProblemConfig) -> float:
-    return problem.budget if problem.level is None else problem.level
 
 
 def _settings_of(groups: list[Group], n_seeds: int) -> Iterator[Setting]:

@@ -68,14 +68,14 @@ def train(
     torch.Size([5, 16])
     """
     checks.whole("seed", seed, 0)
+    seed = int(seed)
     check_wandb(wandb)
     problem, solver = settings(preset, d_sae=d_sae, **given)
     data = open_data(shifts, solver.batch_size)
     warn_of_few(data, problem)
     place = check_device(device)
     restarts = solver.restarts_for(d_sae)
-    bound = problem.budget if problem.level is None else problem.level
-    group = Group(data, problem, solver, [seed + 1000 * i for i in range(restarts)], [bound] * restarts, place)
+    group = Group(data, problem, solver, [seed + 1000 * i for i in range(restarts)], [problem.bound] * restarts, place)
     check_level(problem, group)
     about = {"settings": as_dict(problem, solver), "seed": seed}
     run = Run(data, [group], seed=seed, about=about)

@@ -53,6 +53,14 @@ def test_a_seed_repeats_a_run(world):
     assert not same(train(world.shifts, seed=3, **QUICK), train(world.shifts, seed=4, **QUICK))
 
 
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_numpys_numbers_are_taken_and_kept_as_json(world, tmp_path):
+    given = {**QUICK, "d_sae": np.int64(5), "steps": np.int64(40), "lr": np.float32(0.5), "seed": np.int64(3)}
+    train(world.shifts, out=tmp_path, **given)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["settings"]["d_sae"], run["settings"]["lr"], run["seed"]) == (5, 0.5, 3)
+
+
 def test_the_best_restart_is_kept():
     def outcome(status, objective):
         return Outcome(0, 0.1, status, "", 0.0, 0.0, 0.0, 0.0, 0.0, objective)
@@ -180,6 +188,7 @@ def test_unusable(world):
         ({"level": -1}, "level is -1"),
         ({"seed": -1}, "seed is -1; it must be a whole number"),
         ({"level": 5.0, "level_unit": "absolute"}, "unconstrained fit .* it cannot bind"),
+        ({"level": 0.1, "budget": 0.1}, "level is 0.1 and budget 0.1; one of them bounds the problem"),
         ({"learning_rate": 1e-3}, "'learning_rate' is no setting of training"),
         ({"device": "gpu"}, "device is 'gpu', which is none of"),
         ({"wandb": "my project"}, "wandb is 'my project'; give the run itself"),
