@@ -179,7 +179,8 @@ class SolverConfig:
         Fits from so many seeds at once, of which the one that solves the problem best is kept. None is 4 up to 128
         latents and 1 beyond.
     patience
-        Stop when the objective has not improved for so many steps. None never stops early.
+        Stop when the objective has not improved for so many steps, counted after annealing and while bounds are met. None
+        never stops early.
     precision
         ``"bfloat16"`` runs the matrix products in it; weights and optimiser stay float32.
     compile

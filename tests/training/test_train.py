@@ -150,6 +150,20 @@ def test_patience_stops_early(world, tmp_path):
     assert last["step"] < 4000
 
 
+def test_patience_counts_after_annealing_and_does_not_stop_on_collapsed_codes(world):
+    """At the start codes have collapsed, which is as sparse as can be; annealing then changes what sparsity is."""
+    ssae = train(world.shifts, **{**QUICK, "steps": 1000}, patience=10)
+    assert 700 <= ssae.outcome.history[-1]["step"] < 1000
+    assert found(ssae, world) > 0.99
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_patience_does_not_count_while_the_bound_is_passed(world):
+    ssae = train(world.shifts, **{**QUICK, "steps": 200}, patience=1, lr=1e-6)
+    assert ssae.outcome.status == "infeasible"
+    assert ssae.outcome.history[-1]["step"] == 200
+
+
 @pytest.mark.filterwarnings("ignore:The constraint")
 def test_fewer_shifts_than_latents(world):
     with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents.*Capture more pairs or lower d_sae"):
