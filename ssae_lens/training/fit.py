@@ -108,8 +108,8 @@ class Group:
         self._sample = read[:: max(1, -(-len(read) // rows))]
 
     def _apply_to_all(self) -> Float[Tensor, "n r"]:
-        rows = torch.from_numpy(self.data.values[:])  # type: ignore[union-attr]
-        return torch.cat([self.map.apply(block.to(self.device).float()) for block in rows.split(65536)])
+        assert isinstance(self.data, Rows)
+        return torch.cat([self.map.apply(block.to(self.device)) for block in self.data.blocks()])
 
     @property
     def holds_data(self) -> bool:

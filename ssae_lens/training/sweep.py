@@ -16,7 +16,7 @@ from ssae_lens.base import checks
 from ssae_lens.base.files import write_json
 from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
-from ssae_lens.training.data import Rows, Stream, open_data
+from ssae_lens.training.data import Rows, Stream, open_data, opened
 from ssae_lens.training.fit import Group
 from ssae_lens.training.runs import Run
 from ssae_lens.training.swept import Setting, Sweep
@@ -85,6 +85,7 @@ def sweep(
     if levels and budgets:
         raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
     check_wandb(wandb)
+    shifts = opened(shifts)
     place, solver = check_device(device), SolverConfig()
     groups: list[list[Group]] = []
     parts: list[Rows | Stream] = []

@@ -178,5 +178,7 @@ def test_unusable(world):
     ):
         with pytest.raises(ValueError, match=says):
             sweep(world.shifts, **{**QUICK, **given})
+    with pytest.raises(ValueError, match="There is 1 shift; training needs several"):
+        sweep(world.shifts[:1], d_sae=4, seeds=2, **QUICK)
     with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents"):
         sweep(world.shifts[:3], d_sae=5, seeds=2, **QUICK)

@@ -40,7 +40,8 @@ def test_every_kind_of_shifts_gives_the_same(world):
     origin = Origin("blocks.0.hook_resid_post", 16)
     values = world.shifts.numpy()
     store = ShiftStore.from_arrays(np.zeros_like(values), values, origin=origin)
-    first, *others = (train(each, **QUICK) for each in (world.shifts, values, world.shifts.double(), store))
+    kinds = (world.shifts, values, world.shifts.double(), values.tolist(), store)
+    first, *others = (train(each, **QUICK) for each in kinds)
     assert all(same(first, each) for each in others)
     stream = train((world.shifts[i::5] for _ in range(10) for i in range(5)), **QUICK)
     assert stream.W_dec.shape == first.W_dec.shape
@@ -111,6 +112,17 @@ def test_the_ssae_says_where_it_came_from(world, tmp_path):
     assert metadata.training["seed"] == 7
     assert metadata.training["status"] == again.cfg.metadata.training["status"]
     assert "sae-lens" in metadata.versions
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_a_store_may_be_given_by_its_path(world, tmp_path):
+    origin = Origin("blocks.3.hook_resid_post", 16, "tiny")
+    values = world.shifts.numpy()
+    store = ShiftStore.from_arrays(np.zeros_like(values), values, origin=origin, path=tmp_path / "shifts.h5")
+    by_path, of_store = (train(each, **QUICK) for each in (str(store.path), store))
+    assert same(by_path, of_store)
+    assert by_path.origin == origin
+    assert by_path.cfg.metadata.shifts_fingerprint == store.fingerprint
 
 
 @pytest.mark.slow
@@ -210,6 +222,8 @@ def test_unusable(world):
         with pytest.raises(ValueError, match=says) as caught:
             train(world.shifts, **QUICK, **given)
         assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="There is 1 shift; training needs several"):
+        train(world.shifts[:1], **QUICK)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="PyTorch can use; leave it out or give 'cpu'"):
             train(world.shifts, **QUICK, device="cuda:0")
