@@ -146,6 +146,11 @@ class ProblemConfig:
         return "none" if self.sample_norm != "none" else ("subspace" if self.kind == "topk" else "balanced")
 
     @property
+    def in_own_units(self) -> bool:
+        """Whether shifts are read in their own units: a standardisation adds an ε to them, or a level is in them."""
+        return self.reading == "none" and (self.sample_norm != "none" or self.level_unit == "absolute")
+
+    @property
     def linear(self) -> bool:
         """Whether the model is affine, but for the choice of the largest codes."""
         return self.sample_norm == "none" and self.code_norm == "none"

@@ -20,11 +20,14 @@ from torch import Tensor
 from ssae_lens.base import checks
 from ssae_lens.shifts import ShiftStore, open_shifts
 from ssae_lens.shifts.batches import RowReader
+from ssae_lens.training.inputs import root_mean_square
 
 # A map is fitted to at most so many shifts, and a store's shifts are held in memory up to so many bytes.
 FIT_ROWS = 100_000
 HOLD_BYTES = 2 << 30
 BLOCK = 65_536
+# Root mean squares between which shifts, and what is folded from them, are in float32's range.
+SIZES = (1e-34, 1e34)
 
 
 class Rows:
@@ -231,6 +234,12 @@ def _check_varied(sample: Float[Tensor, "n d"]) -> None:
         )
     if len(sample) == 1:
         raise ValueError("There is 1 shift; training needs several. Capture pairs in which different concepts change.")
+    size = root_mean_square(sample)
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise ValueError(
+            f"The shifts have a root mean square of {size:.3g}; float32 holds it well from {SIZES[0]:g} to {SIZES[1]:g}. "
+            "Multiply them by a constant."
+        )
 
 
 def _as_batch(batch: Any, number: int) -> Float[Tensor, "b d"]:

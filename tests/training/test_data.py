@@ -167,6 +167,8 @@ def test_unusable(values):
         open_data(3, 8)
     with pytest.raises(ValueError, match="There is 1 shift; training needs several"):
         open_data(values[:1], 8)
+    with pytest.raises(ValueError, match=r"root mean square of \S+e-37; float32 holds it well from 1e-34 .* Multiply"):
+        open_data(values * 1e-37, 8)
     with pytest.raises(ValueError, match="shifts holds object"):
         open_data(np.array([[None, 1.0]]), 8)
     with pytest.raises(ValueError, match=r"shifts reach 1e\+300, beyond the largest float32; divide them"):

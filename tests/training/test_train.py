@@ -197,6 +197,46 @@ def test_other_ways_train_too(given, world):
     assert train(world.shifts, **{**QUICK, "steps": 200}, **given).outcome.loss < start
 
 
+@pytest.mark.parametrize("given", [{}, {"level": 0.4}])
+def test_the_unit_of_the_shifts_does_not_matter(given, world):
+    given = {**QUICK, "steps": 200, **given}
+    plain = train(world.shifts, **given)
+    codes = plain.encode(world.shifts).detach()
+    for size in (1e-30, 1e-12, 1e12, 1e30):
+        ssae = train(world.shifts * size, **given)
+        assert ssae.outcome.status == plain.outcome.status
+        torch.testing.assert_close(ssae.W_dec, plain.W_dec, rtol=0, atol=1e-3)
+        found = ssae.encode(world.shifts * size).detach() / size
+        torch.testing.assert_close(found, codes, rtol=0, atol=0.01 * codes.abs().max().item())
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"level": 0.4, "input": "none"},
+        {"level": 2, "sparsity": "topk"},
+        {"level": 0.5, "bias": True, "code_norm": "layer"},
+        {"level": 0.5, "bias": True, "code_norm": "batch", "input": "zca"},
+        {"loss": "absolute", "input": "standardise"},
+    ],
+)
+def test_a_unit_that_is_a_power_of_four_changes_no_bit(given, world):
+    plain = train(world.shifts, **QUICK, **given)
+    codes = plain.encode(world.shifts)
+    for size in (4.0**-40, 4.0**40):
+        ssae = train(world.shifts * size, **QUICK, **given)
+        assert torch.equal(ssae.W_dec, plain.W_dec)
+        assert torch.equal(ssae.encode(world.shifts * size), codes * size)
+
+
+@pytest.mark.filterwarnings("ignore:The constraint", "ignore:There are")
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_few_shifts_can_be_trained_on(n, world):
+    assert torch.isfinite(train(world.shifts[:n], **QUICK).W_dec).all()
+
+
 @pytest.mark.parametrize("rank", [1, 2])
 def test_more_latents_than_the_rank_meet_the_budget_as_well(rank):
     generator = torch.Generator().manual_seed(0)
