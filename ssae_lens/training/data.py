@@ -5,6 +5,7 @@ alone, so that an interrupted run resumes with the batch it would have had; and 
 """
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import cached_property
@@ -20,6 +21,7 @@ from torch import Tensor
 from ssae_lens.base import checks
 from ssae_lens.shifts import ShiftStore, open_shifts
 from ssae_lens.shifts.batches import RowReader
+from ssae_lens.training.halves import halves_of
 from ssae_lens.training.inputs import root_mean_square
 
 # A map is fitted to at most so many shifts, and a store's shifts are held in memory up to so many bytes.
@@ -108,11 +110,36 @@ class Rows:
             digest.update(block.contiguous().numpy().data)
         return digest.hexdigest()
 
-    def halves(self) -> list["Rows"]:
-        """Give every other row, and the others: two data sets that share none."""
+    def halves(self, *, stacklevel: int = 2) -> list["Rows"]:
+        """Return two halves that share no pair and, where a store knows them and it can be, no text.
+
+        Without a store every row is a pair. Where a single pair has most of the rows there are no halves.
+
+        Parameters
+        ----------
+        stacklevel
+            Whose line a warning names, as in `warnings.warn`.
+
+        Warns
+        -----
+        UserWarning
+            Where halves share texts.
+        """
+        parts, share = (slice(0, None, 2), slice(1, None, 2)), False
+        if self.store is not None:
+            parts, share = halves_of(self.store)
+        if share:
+            warnings.warn(
+                f"Nearly all of the {self.n_pairs} pairs are connected by texts that they share, so the halves of the "
+                "shifts are split by pair and have texts in common: agreement of halves is overstated.",
+                stacklevel=stacklevel,
+            )
+        return [self._part(each) for each in parts or ()]
+
+    def _part(self, rows: np.ndarray | slice) -> "Rows":
         if isinstance(self.values, RowReader):
-            return [Rows(self.values, rows=np.arange(begin, self.n, 2)) for begin in (0, 1)]
-        return [Rows(self.values[begin::2]) for begin in (0, 1)]
+            return Rows(self.values, rows=np.arange(self.n)[rows])
+        return Rows(self.values[rows])
 
     def _begin(self, rows: np.ndarray | slice) -> "Future[Tensor]":
         assert isinstance(self.values, RowReader)

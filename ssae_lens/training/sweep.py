@@ -22,8 +22,8 @@ from ssae_lens.training.runs import Run
 from ssae_lens.training.swept import Setting, Sweep
 from ssae_lens.training.train import best_of, check_device, check_level, check_wandb, warn_of_few
 
-# Of how many seeds the best is taken in either half, and the least shifts that are worth halving.
-HALF_SEEDS, LEAST_ROWS = 4, 8
+# Of how many seeds the best is taken in either half, and the fewest pairs that are worth halving.
+HALF_SEEDS, MIN_PAIRS = 4, 8
 
 
 def sweep(
@@ -54,7 +54,8 @@ def sweep(
         The seeds, or how many.
     halves
         Fit every setting to either half of the shifts as well, from up to four of the seeds, and choose by what is found
-        again. False (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
+        again. The halves of a store share neither a pair nor a text, where that can be; rows of an array alternate. False
+        (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
     out
         A folder for the log, the table and the best SSAE; an interrupted sweep goes on when called again.
     wandb
@@ -141,8 +142,12 @@ def _problems(
 
 
 def _data(data: Rows | Stream, *, halves: bool) -> list[Rows | Stream]:
-    """Give the data and, where they are wanted and can be had, its halves."""
-    return [data, *data.halves()] if halves and isinstance(data, Rows) and data.n >= LEAST_ROWS else [data]
+    """Return the data and, where they are wanted and can be had, its halves."""
+    return (
+        [data, *data.halves(stacklevel=4)]
+        if halves and isinstance(data, Rows) and data.n_pairs >= MIN_PAIRS
+        else [data]
+    )
 
 
 def _together(problems: list[tuple[ProblemConfig, SolverConfig]]) -> list[list[ProblemConfig]]:
