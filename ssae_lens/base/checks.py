@@ -4,9 +4,12 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,14 +32,14 @@ def did_you_mean(value: object, options: Iterable[object], most: int = 3) -> str
 
 
 def at_least(name: str, value: float, least: float, mend: str = "") -> None:
-    """Raise unless `value` is a number of at least `least` (NaN is not)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+    """Raise unless `value` is a number of at least `least` (NaN is not). NumPy's numbers count as Python's do."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= least:
         raise ValueError(f"{name} is {value!r}; it must be at least {least}.{_then(mend)}")
 
 
 def above(name: str, value: float, limit: float, mend: str = "") -> None:
     """Raise unless `value` is a finite number greater than `limit` (NaN is not)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > limit:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value > limit:
         raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(mend)}")
     if value == float("inf"):
         raise ValueError(f"{name} is {value!r}; it must be finite.{_then(mend)}")
@@ -44,8 +47,19 @@ def above(name: str, value: float, limit: float, mend: str = "") -> None:
 
 def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:
     """Raise unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}.{_then(mend)}")
+
+
+def python_numbers(settings: Any) -> None:
+    """Turn the NumPy numbers among a dataclass's fields, and in its tuples, into Python's, which JSON takes."""
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(settings, each.name, value.item())
+        elif isinstance(value, tuple) and any(isinstance(one, np.generic) for one in value):
+            plain = tuple(one.item() if isinstance(one, np.generic) else one for one in value)
+            object.__setattr__(settings, each.name, plain)
 
 
 def finite_rows(name: str, rows: Tensor) -> None:

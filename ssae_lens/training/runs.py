@@ -124,11 +124,20 @@ class Run:
         self.step += 1
 
     def _ended(self, rows: list[dict[str, Any]]) -> bool:
-        """Say whether there is nothing more to gain: every loss is lost, or the objective has stood still."""
+        """Return whether training can stop: every loss has diverged, or the objective has not improved for `patience` steps.
+
+        Steps count once annealing has ended, which changes what is measured, and while every member meets its bound:
+        codes that have collapsed are the sparsest of all.
+        """
         if not any(value < float("inf") for row in rows for value in row["loss"]):
             return True
-        by_budget = self.groups[0].problem.by_budget
-        now = sum(sum(row["sparsity" if by_budget else "loss"]) for row in rows)
+        groups = [group for group in self.groups if group.data is self.data]
+        pairs = zip(groups, rows, strict=True)
+        if not all(group.problem.settled and group.meets_bounds(row) for group, row in pairs):
+            self.since = self.step
+            return False
+        name = "sparsity" if groups[0].problem.by_budget else "loss"
+        now = sum(sum(row[name]) for row in rows)
         if now < self.best * (1 - 1e-4):
             self.best, self.since = now, self.step
         return self.solver.patience is not None and self.step - self.since >= self.solver.patience
