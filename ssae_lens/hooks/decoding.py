@@ -91,6 +91,7 @@ def generate_rows(
                 scale=[row.scale for row in batch],
                 per_row=True,
                 check=check and start == 0,
+                trace=False,
                 **steering,
             ):
                 _decode(model, batch, sampler, set(stop_tokens), bar.update)

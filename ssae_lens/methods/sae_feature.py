@@ -189,7 +189,8 @@ def features_by_output(
             some = wanted[start : start + max_rows]
             rows = rows_of(sae, some)
             vectors = [SteeringVector(row, origin=origin) for row in rows]
-            with steer(model, vectors, scale=factor * largest, positions=-1, per_row=True, check=False):
+            amount = factor * largest
+            with steer(model, vectors, scale=amount, positions=-1, per_row=True, check=False, trace=False):
                 chances = model(tokens.expand(len(some), -1))[:, -1].float().softmax(-1)
             meant = _lens(model, rows).topk(min(top_tokens, chances.shape[1]), dim=-1).indices
             chance = chances.gather(1, meant).amax(1, keepdim=True)
