@@ -33,6 +33,13 @@ def text_list(name: str, value: Any) -> list[str]:
     return listed
 
 
+def name_list(name: str, value: Any) -> list[str]:
+    """Return one name, or an iterable of names, as a list of str, or raise if `value` is anything else."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return text_list(name, value)
+    return [str(each) for each in value]
+
+
 def as_int(value: Any) -> int | None:
     """Return a whole number of Python, NumPy or PyTorch as an int, or None for anything else, booleans included."""
     kind = str(getattr(value, "dtype", type(value).__name__))

@@ -115,6 +115,11 @@ def require_residual(model: "Model", *hook_names: str) -> None:
                 )
 
 
+def final_norm(model: Any) -> Callable[[Tensor], Tensor]:
+    """Return the norm before the unembedding, or the identity where the model has none."""
+    return getattr(model, "ln_final", None) or torch.nn.Identity()
+
+
 @contextmanager
 def reading(
     model: "Model", hook_names: Sequence[str]
