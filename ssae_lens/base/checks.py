@@ -1,6 +1,7 @@
 """Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
 
 import difflib
+import operator
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,32 @@ def did_you_mean(value: object, options: Iterable[object], most: int = 3) -> str
     """Give " Did you mean …?" for the options nearest to `value`, or "" where none is near."""
     near = difflib.get_close_matches(str(value), [str(each) for each in options], n=most, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
+
+
+def text_list(name: str, value: Any) -> list[str]:
+    """Return one text, or an iterable of texts, as a list, or raise if `value` is anything else."""
+    listed: list[Any] = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    if not all(isinstance(each, str) for each in listed):
+        raise ValueError(f"{name} is {value!r}; give one text, or a list of texts.")
+    return listed
+
+
+def name_list(name: str, value: Any) -> list[str]:
+    """Return one name, or an iterable of names, as a list of str, or raise if `value` is anything else."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return text_list(name, value)
+    return [str(each) for each in value]
+
+
+def as_int(value: Any) -> int | None:
+    """Return a whole number of Python, NumPy or PyTorch as an int, or None for anything else, booleans included."""
+    kind = str(getattr(value, "dtype", type(value).__name__))
+    if kind.endswith("bool"):
+        return None
+    try:
+        return operator.index(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def at_least(name: str, value: float, least: float, mend: str = "") -> None:

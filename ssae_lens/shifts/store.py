@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import Self
 
+from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
 from ssae_lens.shifts import layout
 from ssae_lens.shifts import rows as incoming
@@ -71,7 +72,7 @@ class ShiftStore:
         *,
         origin: Origin | None = None,
         labels: Int[Tensor, "n c"] | Int[np.ndarray, "n c"] | None = None,
-        concepts: Sequence[str] = (),
+        concepts: str | Sequence[str] = (),
         row_ids: Sequence[int] | np.ndarray | None = None,
         texts: tuple[Sequence[str], Sequence[str]] | None = None,
         pairs: Mapping[str, Any] | None = None,
@@ -88,7 +89,7 @@ class ShiftStore:
         origin
             Where they come from; by default only their width is known.
         labels, concepts
-            Signed changes (−1, 0, +1) for each row and concept, and the concepts' names.
+            Signed changes (−1, 0, +1) for each row and concept, and the concepts' names: a list, or a string for one.
         row_ids
             Rows of the pairs data set; by default 0, 1, …
         texts
@@ -102,6 +103,7 @@ class ShiftStore:
         overwrite
             Whether a file of other contents may be replaced.
         """
+        concepts = checks.name_list("concepts", concepts)
         data = incoming.sides(source, target, layout.storable(dtype))
         n_rows, d_model = data["source"].shape
         if n_rows == 0:
