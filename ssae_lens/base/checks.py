@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
@@ -44,8 +44,10 @@ def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:
         raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}.{_then(mend)}")
 
 
-def finite_rows(name: str, rows: Tensor) -> None:
+def finite_rows(name: str, rows: "Tensor") -> None:
     """Raise if any row of an (n, …) tensor holds NaN or infinity, naming the first few."""
+    import torch
+
     bad = ~torch.isfinite(rows.reshape(len(rows), -1)).all(dim=1)
     if bad.any():
         where = bad.nonzero().flatten().tolist()
