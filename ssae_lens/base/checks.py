@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -89,8 +90,10 @@ def python_numbers(settings: Any) -> None:
             object.__setattr__(settings, each.name, plain)
 
 
-def finite_rows(name: str, rows: Tensor) -> None:
+def finite_rows(name: str, rows: "Tensor") -> None:
     """Raise if any row of an (n, …) tensor holds NaN or infinity, naming the first few."""
+    import torch
+
     bad = ~torch.isfinite(rows.reshape(len(rows), -1)).all(dim=1)
     if bad.any():
         where = bad.nonzero().flatten().tolist()
