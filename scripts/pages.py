@@ -13,7 +13,6 @@ studies that no folder holds stay as they are.
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from page_tables.markdown import MissingError
 
 from ssae_lens.base import checks
 from ssae_lens.base.files import writing
+from ssae_lens.base.reading import read_json
 
 ROOT = Path(__file__).parents[1]
 # A table, a list or a fence; a fence may hold blank lines.
@@ -61,7 +61,7 @@ def read(folders: Sequence[Path]) -> dict[str, Any]:
 def _result(name: str, path: Path) -> Any:
     again = f"run `ssae-lens eval {name} --out {path.parent}` anew"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path, max_bytes=1 << 29)
         cells = told["cells"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path} is not what a study writes; {again}.") from None

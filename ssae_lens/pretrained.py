@@ -18,6 +18,7 @@ from sae_lens import SAE
 from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
 from ssae_lens.base import assets, hub
+from ssae_lens.base.reading import read_json
 from ssae_lens.sae import SSAE
 
 LONGEST_CELL = 300
@@ -47,7 +48,7 @@ def releases() -> list[Release]:
     found = []
     for name, ids in assets.shipped().items():
         card = assets.ASSETS / name / "card.json"
-        says = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+        says = read_json(card) if card.is_file() else {}
         found.append(Release(name, tuple(ids), says))
     return found
 

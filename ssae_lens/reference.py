@@ -24,14 +24,14 @@ group that the reference uses is layer normalisation).
 
 import json
 from pathlib import Path, PurePosixPath
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ssae_lens.base import checks, hub
+from ssae_lens.base import checks, hub, torch_files
+from ssae_lens.base.reading import read_yaml, well_formed
 from ssae_lens.base.versions import versions
 from ssae_lens.sae import ARCHITECTURE
 
@@ -95,18 +95,7 @@ def reference_hub_loader(
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file of tensors that `torch.save` wrote; anything else in it is refused, and nothing of it runs."""
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        # PyTorch's message goes on for lines, with ways to run the file all the same.
-        about = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line), "it holds other objects")
-        raise ValueError(
-            f"{path} is not a file of tensors ({about[:200]}); nothing in it was run. Save a state dict with torch.save."
-        ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError):
-        raise ValueError(f"{path} is not whole, or no file that torch.save wrote; copy it again.") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path} holds no state dict (names of tensors); save model.state_dict() with torch.save.")
+    weights = torch_files.read_tensors(path)
     for name, value in weights.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"The weight {name} in {path} holds NaN or infinite values; it cannot be converted.")
@@ -115,18 +104,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def read_whitening(path: Path) -> tuple[Tensor, Tensor]:
     """Read the mean m and the matrix M that whitened shifts as (δ − m) · M."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            held = {name: torch.from_numpy(stored[name]).double() for name in stored.files}
-    except (ValueError, OSError, EOFError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read as arrays ({error}); copy it again.") from None
+    held = {name: torch.from_numpy(array.astype(np.float64)) for name, array in torch_files.read_arrays(path).items()}
     if held.keys() != {"mean", "whitening_matrix", "epsilon"}:
-        raise ValueError(f"{path} holds {sorted(held)}; it must hold epsilon, mean and whitening_matrix.")
+        raise ValueError(f"{path} holds {sorted(held)[:5]}; it must hold epsilon, mean and whitening_matrix.")
     mean, matrix = held["mean"].flatten(), held["whitening_matrix"]
     if matrix.shape != (len(mean), len(mean)):
         raise ValueError(
-            f"{path} has a whitening_matrix of shape {tuple(matrix.shape)} and a mean of {len(mean)} values."
+            f"{path} has a whitening_matrix of shape {tuple(matrix.shape)} and a mean of {len(mean)} values; "
+            "they must agree."
         )
+    if not (torch.isfinite(mean).all() and torch.isfinite(matrix).all()):
+        raise ValueError(f"{path} holds NaN or infinite values; it cannot be converted.")
     return mean, matrix
 
 
@@ -166,7 +154,7 @@ def _convert(
             W_enc = matrix @ W_enc
             b_enc = b_enc - mean @ W_enc
             folded.append("whitening into W_enc and b_enc")
-        unwhitening = torch.linalg.inv(matrix)
+        unwhitening = _inverse(matrix, where)
         W_dec, b_dec = W_dec @ unwhitening, b_dec @ unwhitening + mean
         folded.append("un-whitening into W_dec and b_dec, which give residual-stream units")
 
@@ -176,6 +164,8 @@ def _convert(
     W_dec, scale, offset = W_dec / norms[:, None], scale * norms, offset * norms
     folded.append("the norms of W_dec's rows into the codes")
     if f"{norm_name}.running_mean" in weights:
+        if (weights[f"{norm_name}.running_var"] < 0).any():
+            raise ValueError(f"{where} holds a variance below zero in {norm_name}.running_var; it cannot be converted.")
         scale = scale / (weights[f"{norm_name}.running_var"] + BATCH_NORM_EPS).sqrt()
         W_enc, b_enc = W_enc * scale, (b_enc - weights[f"{norm_name}.running_mean"]) * scale + offset
         folded.append("the codes' BatchNorm, as in evaluation, into W_enc and b_enc")
@@ -184,7 +174,18 @@ def _convert(
         state |= {"code_scale": scale, "code_offset": offset}
 
     state |= {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+    if large := [name for name, value in state.items() if not torch.isfinite(value.float()).all()]:
+        raise ValueError(
+            f"{where} becomes too large for float32 where it is folded into {large[0]}; it cannot be converted."
+        )
     return cfg | _description(version, stated, folded, d_in, d_sae), state
+
+
+def _inverse(matrix: Tensor, where: str) -> Tensor:
+    try:
+        return torch.linalg.inv(matrix)
+    except torch.linalg.LinAlgError:
+        raise ValueError(f"{where} has a whitening_matrix that has no inverse; it cannot be converted.") from None
 
 
 def _description(version: str, stated: dict[str, Any], folded: list[str], d_in: int, d_sae: int) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _description(version: str, stated: dict[str, Any], folded: list[str], d_in: 
     metadata = {
         # Without it SAELens takes a configuration for one of before its version 6, and drops what it does not know.
         "sae_lens_version": versions()["sae-lens"],
-        "model_name": model,
+        "model_name": model if isinstance(model, str) else None,
         "reference": {"version": version, "cfg": stated, "folded": folded},
         "versions": versions(),
     }
@@ -211,10 +212,10 @@ def _version(weights: dict[str, Tensor], where: str) -> str:
         wanted |= V2_INPUT_NORM
     if names != wanted:
         differences = [f"{name} is missing" for name in sorted(wanted - names)]
-        differences += [f"{name} is unknown" for name in sorted(names - wanted)]
+        differences += [f"{name[:80]} is unknown" for name in sorted(names - wanted)]
         raise ValueError(
             f"{where} is no model that can be converted without loss: by its weights it is nearest to {version} of the "
-            f"reference code, but {', '.join(differences)}."
+            f"reference code, but {', '.join(differences[:8])}."
         )
     return version
 
@@ -222,6 +223,8 @@ def _version(weights: dict[str, Tensor], where: str) -> str:
 def _check_shapes(weights: dict[str, Tensor], where: str) -> None:
     encoder = weights["encoder.weight"]
     d_sae, d_in = encoder.shape if encoder.ndim == 2 else (0, 0)
+    if not encoder.numel():
+        raise ValueError(f"The weight encoder.weight in {where} has no numbers; save the model again.")
     matrices = {"encoder.weight": (d_sae, d_in), "decoder.weight": (d_in, d_sae)}
     for name, value in weights.items():
         width = d_in if name.startswith(("decoder", "input_norm")) else d_sae
@@ -239,10 +242,12 @@ def _check_agreement(version: str, weights: dict[str, Tensor], stated: dict[str,
     batch = any(name.endswith("running_mean") for name in weights)
     if norm is not None and (norm == "bn") != batch:
         held = "batch statistics" if batch else "no batch statistics"
-        raise ValueError(f"{where} says that its codes are normalised by {norm!r}, but its weights hold {held}.")
+        raise ValueError(
+            f"{where} says that its codes are normalised by {str(norm)[:80]!r}, but its weights hold {held}."
+        )
     skipped = stated.get("skip_input_norm")
     if version == "v2" and skipped is not None and bool(skipped) == ("input_norm.weight" in weights):
-        raise ValueError(f"{where} says skip_input_norm: {skipped}, which its weights contradict.")
+        raise ValueError(f"{where} says skip_input_norm: {str(skipped)[:80]}, which its weights contradict.")
 
 
 def _find_whitening(folder: Path, stated: dict[str, Any]) -> Path | None:
@@ -264,13 +269,9 @@ def _find_whitening(folder: Path, stated: dict[str, Any]) -> Path | None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not plain YAML ({' '.join(str(error).split())[:200]}).") from None
+    stated = read_yaml(path)
     if type(stated) is not dict:
         raise ValueError(f"{path} holds no settings (names with values).")
     # It goes into cfg.json: what YAML knows and JSON does not (dates, numbers as names) is kept as text.
-    return json.loads(json.dumps(stated, default=str))
+    with well_formed(path):
+        return json.loads(json.dumps(stated, default=str))

@@ -277,6 +277,31 @@ class TestRefusals:
         with pytest.raises(ValueError, match="of v1, which has no whitening"):
             SSAE.load_from_disk(write(tmp_path / "d", v1_weights("ln"), {}, zca(shifts)), converter=reference_loader)
 
+    def test_whitening_that_cannot_be_undone(self, tmp_path):
+        weights = v2_weights("ln", input_norm=False)
+        for matrix, said in (
+            (np.zeros((D_IN, D_IN)), "no inverse"),
+            (np.full((D_IN, D_IN), np.nan), "NaN or infinite"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                SSAE.load_from_disk(
+                    write(tmp_path, weights, {"whiten": True}, (np.zeros((1, D_IN)), matrix)),
+                    converter=reference_loader,
+                )
+
+    def test_weights_that_make_others_not_finite(self, tmp_path):
+        weights = v2_weights("bn") | {"enc_norm.running_var": torch.full((D_SAE,), -1.0)}
+        with pytest.raises(ValueError, match=r"variance below zero in enc_norm\.running_var"):
+            SSAE.load_from_disk(write(tmp_path, weights, {}), converter=reference_loader)
+        weights = v2_weights("ln") | {"encoder.weight": torch.full((D_SAE, D_IN), 1e300, dtype=torch.float64)}
+        with pytest.raises(ValueError, match="too large for float32"):
+            SSAE.load_from_disk(write(tmp_path, weights, {}), converter=reference_loader)
+
+    def test_a_few_bytes_that_stand_for_gigabytes(self, tmp_path):
+        weights = v2_weights("ln") | {"encoder.weight": torch.zeros(1, 1).expand(40_000, 40_000)}
+        with pytest.raises(ValueError, match="declares more numbers than are stored"):
+            SSAE.load_from_disk(write(tmp_path, weights, {}), converter=reference_loader)
+
     def test_missing_files(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="no folder"):
             SSAE.load_from_disk(tmp_path / "nowhere", converter=reference_loader)
@@ -286,7 +311,18 @@ class TestRefusals:
         with pytest.raises(FileNotFoundError, match=r"cfg\.yaml"):
             SSAE.load_from_disk(tmp_path, converter=reference_loader)
 
-    @pytest.mark.parametrize("text", ["!!python/object/apply:os.getcwd []", "a: [", "- 1"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "!!python/object/apply:os.getcwd []",
+            "a: [",
+            "- 1",
+            "a: &a [x]\nb: [*a, *a]",
+            "[" * 5000,
+            "norm: ln\nnorm: bn",
+            "2025-01-02: x",
+        ],
+    )
     def test_yaml(self, tmp_path, text):
         (write(tmp_path, v2_weights("ln"), {}) / "cfg.yaml").write_text(text)
         with pytest.raises(ValueError, match=r"cfg\.yaml"):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ssae_lens.base import checks, files
+from ssae_lens.base import files
+from ssae_lens.base.gguf_files import F32, read_gguf
 
 ARCHITECTURE = "controlvector"
 PREFIX = "direction."
@@ -54,34 +55,25 @@ def write(
 
 def read(path: str | Path) -> tuple[dict[int, np.ndarray], str, str]:
     """Give the directions by block, the model hint, and what `write` was given as `about` ("" in others' files)."""
-    from gguf import GGMLQuantizationType, GGUFReader
-
-    path = checks.existing_file(path)
-    try:
-        reader = GGUFReader(path)
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise ValueError(f"{path} is not a whole GGUF file ({error}); write or fetch it again.") from None
-
-    def text(key: str) -> str:
-        field = reader.get_field(key)
-        return str(field.contents()) if field else ""
-
-    if (architecture := text("general.architecture")) != ARCHITECTURE:
+    found = read_gguf(path)
+    architecture = found.texts.get("general.architecture", "")
+    if architecture != ARCHITECTURE:
         raise ValueError(
-            f"{path} is a GGUF of the architecture {architecture!r}, not {ARCHITECTURE!r}: it holds a model or something "
-            "else. Give a control vector, as `to_gguf`, repeng and llama.cpp's cvector-generator write them."
+            f"{path} is a GGUF of the architecture {architecture[:80]!r}, not {ARCHITECTURE!r}: it holds a model or "
+            "something else. Give a control vector, as `to_gguf`, repeng and llama.cpp's cvector-generator write them."
         )
-    directions = {}
-    for tensor in reader.tensors:
-        block = tensor.name.removeprefix(PREFIX)
-        if not tensor.name.startswith(PREFIX) or not block.isdecimal() or int(block) < 1:
-            raise ValueError(f"{path} holds a tensor {tensor.name!r}; a control vector's are 'direction.1' and up.")
-        if tensor.tensor_type != GGMLQuantizationType.F32 or len(tensor.shape) != 1:
-            shape = tuple(tensor.shape.tolist())
+    directions: dict[int, np.ndarray] = {}
+    for tensor in found.tensors:
+        number = re.fullmatch(rf"{re.escape(PREFIX)}([1-9][0-9]{{0,5}})", tensor.name)
+        if number is None:
             raise ValueError(
-                f"{path} holds {tensor.name!r} as {tensor.tensor_type.name} of shape {shape}; a row of F32 is wanted."
+                f"{path} holds a tensor {tensor.name[:80]!r}; a control vector's are 'direction.1' and up."
             )
-        directions[int(block)] = np.array(tensor.data)  # a copy: the reader's own is a view of the file
+        if tensor.values is None or tensor.values.ndim != 1:
+            kind = "F32" if tensor.kind == F32 else f"type {tensor.kind}"
+            raise ValueError(f"{path} holds {tensor.name!r} as {kind} of shape {tensor.shape}; a row of F32 is wanted.")
+        directions[int(number.group(1))] = tensor.values
     if not directions:
         raise ValueError(f"{path} holds no direction; write it again.")
-    return directions, text(f"{ARCHITECTURE}.model_hint"), text(f"{ARCHITECTURE}.ssae_lens")
+    hint, about = (found.texts.get(f"{ARCHITECTURE}.{name}", "") for name in ("model_hint", "ssae_lens"))
+    return directions, hint, about

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ssae_lens.base import checks, files
+from ssae_lens.base.reading import read_yaml
 from ssae_lens.base.versions import versions
 
 # What says how a command reports, and nothing of what it does.
@@ -66,18 +67,12 @@ def _configure(context: typer.Context, path: Path | None) -> Path | None:
     """Take a file's settings as defaults; what the command has no option for is kept for it in `context.obj`."""
     if path is None:
         return None
-    import yaml
-
-    path = checks.existing_file(path)
-    try:
-        read: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from None
+    read: Any = read_yaml(path) or {}
     if type(read) is not dict:
         raise ValueError(f"{path} holds a {type(read).__name__}; it must hold settings, such as 'd_sae: 16'.")
     read = {str(name).replace("-", "_"): value for name, value in read.items()}
     if (command := read.pop("command", context.info_name)) != context.info_name:
-        raise ValueError(f"{path} is of the command {command!r}, not {context.info_name!r}.")
+        raise ValueError(f"{path} is of the command {str(command)[:80]!r}, not {context.info_name!r}.")
     options = {str(each.name) for each in context.command.params} - {"config"}
     context.default_map = {**(context.default_map or {}), **{name: read[name] for name in options & read.keys()}}
     context.obj = {name: value for name, value in read.items() if name not in options}
@@ -101,7 +96,7 @@ def further_settings(context: typer.Context, takes: bool = False) -> dict[str, A
     further = dict(context.obj or {})
     if further and not takes:
         options = [str(each.name) for each in context.command.params]
-        name = next(iter(further))
+        name = next(iter(further))[:80]
         raise ValueError(
             f"{context.info_name} has no setting {name!r}.{checks.did_you_mean(name, options)} It has {', '.join(options)}."
         )

@@ -1,17 +1,23 @@
 """`build_report`: the report of an SSAE, from what its makers left in files."""
 
-import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from ssae_lens.base import checks
+from ssae_lens.base.reading import read_json, read_json_lines, well_formed
 from ssae_lens.dashboard.drawing import count
 from ssae_lens.dashboard.report import Report
 from ssae_lens.dashboard.studies import comparison_of
 from ssae_lens.evals.describe import describe_latents
+from ssae_lens.pairs.schema import listed
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, open_shifts, summarise
+
+# Studies keep the texts that they generated.
+MAX_BYTES = 512 << 20
+REMAKE = "write it again"
 
 
 def build_report(
@@ -71,10 +77,13 @@ def build_report(
         _add_run(report, folder, ssae.cfg.d_sae)
     if comparison is not None:
         found = _mapping("comparison", comparison)
-        ours = "cells" in found
-        report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
+        with _well_formed(comparison):
+            ours = "cells" in found
+            report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
     if decomposition is not None:
-        report.add_decomposition(**_parts(_mapping("decomposition", decomposition), ("features", "summary")))
+        found = _mapping("decomposition", decomposition)
+        with _well_formed(decomposition):
+            report.add_decomposition(**_parts(found, ("features", "summary")))
     return report
 
 
@@ -101,13 +110,18 @@ def _about(ssae: SSAE, store: ShiftStore | None) -> dict[str, Any]:
 def _add_run(report: Report, folder: Path, d_sae: int) -> None:
     """Add what a run left in its folder: the log of the members of this SSAE's width, and the table of a sweep."""
     if (folder / "sweep.json").is_file():
-        report.add_sweep(_read(folder / "sweep.json"))
+        with well_formed(folder / "sweep.json", REMAKE):
+            report.add_sweep(_read(folder / "sweep.json"))
     log = folder / "log.jsonl"
     if not log.is_file():
         return
-    rows = [_parsed(line, log) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    about = _read(folder / "run.json") if (folder / "run.json").is_file() else {}
-    report.add_training([row for row in rows if row.get("d_sae") == d_sae], _members(about))
+    members: list[str] = []
+    if (folder / "run.json").is_file():
+        with well_formed(folder / "run.json", REMAKE):
+            members = _members(_read(folder / "run.json"))
+    with well_formed(log, REMAKE):
+        rows = read_json_lines(log, hint=REMAKE, max_bytes=MAX_BYTES)
+        report.add_training([row for row in rows if row.get("d_sae") == d_sae], members)
 
 
 def _members(about: Mapping[str, Any]) -> list[str]:
@@ -129,19 +143,14 @@ def _mapping(name: str, given: str | Path | Mapping[str, Any]) -> Mapping[str, A
 
 def _parts(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     if names[0] not in found:
-        raise ValueError(
-            f"There is no {names[0]!r} among {', '.join(found)}; give at least that of {', '.join(names)}."
-        )
+        raise ValueError(f"There is no {names[0]!r} among {listed(found)}; give at least that of {', '.join(names)}.")
     return {name: found[name] for name in names if name in found}
 
 
 def _read(path: str | Path) -> Any:
-    path = checks.existing_file(path)
-    return _parsed(path.read_text(encoding="utf-8"), path)
+    return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES)
 
 
-def _parsed(text: str, path: Path) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); write it again.") from None
+def _well_formed(given: str | Path | Mapping[str, Any]) -> Any:
+    """Name the file in errors, where what was given is one."""
+    return nullcontext() if isinstance(given, Mapping) else well_formed(given, REMAKE)

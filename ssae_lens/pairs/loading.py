@@ -3,10 +3,12 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from ssae_lens.base.checks import did_you_mean, existing_file, one_of, whole
+from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.builtin import built_in
 from ssae_lens.pairs.corpora import CORPORA
@@ -85,11 +87,13 @@ def load_pairs(
 
     table = _with_our_names(table, columns or {})
     kind = kind or readers.kind_of(_names(table))
-    if kind == "labelled":
-        return _labelled(_records(table), split, n, seed, test_fraction, differing)
-    if differing is not None:
-        raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
-    dataset = _paired(table, kind, "behaviour" if _is_dataset(name_or_path) else Path(str(name_or_path)).stem)
+    # What a file's rows hold is known only now; a Dataset has its types already.
+    with nullcontext() if _is_dataset(name_or_path) else well_formed(str(name_or_path)):
+        if kind == "labelled":
+            return _labelled(_records(table), split, n, seed, test_fraction, differing)
+        if differing is not None:
+            raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
+        dataset = _paired(table, kind, "behaviour" if _is_dataset(name_or_path) else Path(str(name_or_path)).stem)
     if split is not None:
         dataset = split_by_content(dataset, split, test_fraction, stacklevel=3)
     return taken(dataset, n, seed, title)

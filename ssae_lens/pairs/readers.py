@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ssae_lens.base.checks import one_of, whole
-from ssae_lens.pairs.schema import require_column, require_texts
+from ssae_lens.pairs.schema import listed, require_column, require_texts
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -177,7 +177,7 @@ def _attributes(sentences: Rows, text: str) -> dict[str, list[str]]:
             found[name] = sorted(values)
     if not found:
         raise ValueError(
-            f"No column of {', '.join(sentences[0])} is an attribute: each has one value, or more than {MOST_VALUES}."
+            f"No column of {listed(sentences[0])} is an attribute: each has one value, or more than {MOST_VALUES}."
         )
     return found
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TEXTS = ("source", "target")
+# How many names an error lists, and how much of each.
+SHOWN_NAMES, LONGEST_NAME = 20, 80
 
 
 def validate(dataset: "Dataset") -> None:
@@ -127,8 +129,8 @@ def from_rows(rows: Sequence[Mapping[str, Any]], concepts: str | Iterable[str] =
     for name, values in columns.items():
         try:
             columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise ValueError(f"Column {name!r} mixes types: {str(error).splitlines()[0]}") from None
+        except (pa.ArrowException, OverflowError) as error:
+            raise ValueError(f"Column {name[:80]!r} mixes types: {str(error).splitlines()[0][:200]}") from None
     return Dataset.from_dict(columns)
 
 
@@ -153,9 +155,16 @@ def require_column(name: str, columns: Iterable[str]) -> None:
     columns = list(columns)
     if name not in columns:
         raise ValueError(
-            f"There is no column {name!r} among {', '.join(columns)}.{did_you_mean(name, columns)} "
+            f"There is no column {name!r} among {listed(columns)}.{did_you_mean(name, columns)} "
             f'Say which one it is: columns={{"{name}": "…"}}.'
         )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a list to read, of which a long one is cut short."""
+    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in names]
+    more = f", … ({len(shown)})" if len(shown) > SHOWN_NAMES else ""
+    return ", ".join(shown[:SHOWN_NAMES]) + more
 
 
 def require_texts(name: str, values: Iterable[Any]) -> None:

@@ -1,16 +1,21 @@
 """Tables from files: CSV, JSON and JSON lines, as dictionaries of one row each."""
 
 import csv
-import json
+from collections import Counter
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ssae_lens.base.checks import existing_file, one_of
+from ssae_lens.base.reading import parse_json, parse_json_lines, read_text
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson")
 SIGN_PREFIX = "change_"
+MAX_BYTES = 1 << 30
+MAX_LINE = 16 << 20
+# Python's own limit for a field of a CSV file, which is kept to in JSON as well.
+MAX_FIELD = 131_072
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
@@ -24,15 +29,16 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
         raise ValueError(
             f"{path} ends in {path.suffix!r}; {', '.join(SUFFIXES)} can be read. Open it with datasets and give the Dataset."
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from None
+    text = read_text(path, max_bytes=MAX_BYTES, encoding="utf-8-sig")
     rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(path, text)
     if not rows:
         raise ValueError(f"{path} holds no rows; at least one is needed.")
+    for row, fields in enumerate(rows):
+        for name, value in fields.items():
+            if len(name) > MAX_FIELD or (isinstance(value, str) and len(value) > MAX_FIELD):
+                raise ValueError(
+                    f"{path} has a field of more than {MAX_FIELD} characters in row {row} ({name[:40]!r}); split it up."
+                )
     return rows
 
 
@@ -48,8 +54,8 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
     reader = csv.reader(StringIO(text), strict=True)
     try:
         header = next(reader, [])
-        if twice := {name for name in header if header.count(name) > 1}:
-            raise ValueError(f"{path} has two columns called {min(twice)!r}; rename one.")
+        if twice := sorted(name for name, count in Counter(header).items() if count > 1):
+            raise ValueError(f"{path} has two columns called {twice[0][:80]!r}; rename one.")
         rows = []
         for fields in reader:
             if not fields:
@@ -75,25 +81,24 @@ def _with_lists(path: Path, line: int, fields: dict[str, str]) -> dict[str, Any]
             try:
                 changes[name.removeprefix(SIGN_PREFIX)] = int(text or 0)
             except ValueError:
-                raise ValueError(f"{path} has {name} {text!r} on line {line}; a change is -1, 0 or 1.") from None
+                raise ValueError(
+                    f"{path} has {name[:80]} {text[:80]!r} on line {line}; a change is -1, 0 or 1."
+                ) from None
         else:
             row[name] = text
     return {**row, "changes": changes} if changes else row
 
 
 def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
+    hint = "give an array of objects, or an object on each line"
     if text.lstrip().startswith("["):
-        lines = [(1, text)]
+        values = [parse_json(text, path, hint=hint)]
     else:
-        # Not str.splitlines: JSON may hold U+2028 and its like unescaped inside a string.
-        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        if max(map(len, text.split("\n"))) > MAX_LINE:
+            raise ValueError(f"{path} has a line of more than {MAX_LINE >> 20} Mi characters; {hint}.")
+        values = [value for _, value in parse_json_lines(text, path, hint=hint)]
     rows = []
-    for number, line in lines:
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            at = f"line {number + error.lineno - 1}, column {error.colno}"
-            raise ValueError(f"{path} is not JSON at {at}: {error.msg}.") from None
+    for value in values:
         rows.extend(value if isinstance(value, list) else [value])
     for row, value in enumerate(rows):
         if not isinstance(value, dict):

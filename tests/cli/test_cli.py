@@ -120,6 +120,20 @@ def test_settings_that_are_no_settings(run, store, tmp_path):
     assert "learning_rate" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "[" * 5000, "d_sae: 4\nd_sae: 5\n", "d_sae: " + "9" * 5000, "a: \x07"],
+)
+def test_a_configuration_that_is_not_plain_yaml(run, store, tmp_path, text):
+    config = tmp_path / "run.yaml"
+    config.write_text(text)
+    result = run("train", store, "--config", config, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"ssae-lens: {config} is not plain YAML (")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_command_that_takes_no_further_settings(run, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text("pairs: gender\nhooks: x\n")

@@ -111,3 +111,59 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
     (tmp_path / "log.jsonl").write_text("{half")
     with pytest.raises(ValueError, match="is not JSON"):
         build_report(samples.ssae(), run=tmp_path)
+
+
+def deep(text):
+    return text * 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("log.jsonl", deep("[")),
+        ("log.jsonl", "[1]"),
+        ("log.jsonl", '{"d_sae": 6, "step": 1, "loss": [1, 2]}\n{"d_sae": 6, "step": 2, "loss": [1]}'),
+        ("log.jsonl", '{"d_sae": 6, "step": 1, "loss": 1}\n{"d_sae": 6, "step": "a", "loss": 1}'),
+        ("log.jsonl", b"\xff"),
+        ("run.json", deep('{"a":')),
+        ("run.json", "[]"),
+        ("run.json", '{"seeds": 3}'),
+        ("run.json", '{"seeds": [0], "bounds": ["a"]}'),
+        ("run.json", b"\xff\xfe"),
+        ("sweep.json", deep("[")),
+        ("sweep.json", "[1]"),
+        ("sweep.json", "{}x"),
+        ("sweep.json", '[{"d_sae": [4], "level": 1, "udr_decoders": 1}]'),
+        ("sweep.json", '[{"d_sae": 4, "level": "a", "udr_decoders": 1}]'),
+        ("sweep.json", '[{"d_sae": 4, "level": ' + "1" * 400 + ', "udr_decoders": 1}]'),
+    ],
+)
+def test_a_run_s_files_of_another_shape_are_refused_by_name(tmp_path, name, text):
+    (tmp_path / "log.jsonl").write_text('{"d_sae": 4, "step": 1, "loss": 1, "sparsity": 1, "multiplier": 1}\n')
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=name) as error:
+        build_report(samples.ssae(), run=tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("which", ["comparison", "decomposition"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        deep("["),
+        b"\xff",
+        '{"cells": [{}], "hook": "h"}',
+        '{"cells": 3, "hook": "h", "table": []}',
+        '{"cells": [{"cell": {"hook": "h", "part": "dose"}}], "hook": "h", "table": []}',
+        '{"table": [1], "features": [1]}',
+        '{"table": [{"task": [], "method": 1, "scale": 1}], "features": [{"vector": [], "dictionary": 1, "feature": 1}]}',
+        """{"table": [{"task": "t", "method": "m", "scale": {}, "behaviour": 1, "coherence": 1}],
+            "features": [{"vector": "v", "dictionary": "d", "feature": 1, "value": {}, "zero_value": 0}]}""",
+    ],
+)
+def test_results_of_another_shape_are_refused_by_name(tmp_path, which, text):
+    path = tmp_path / "result.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=r"result\.json") as error:
+        build_report(samples.ssae(), **{which: path})
+    assert "\n" not in str(error.value)

@@ -142,3 +142,30 @@ def test_the_line_of_the_caller_is_blamed_for_dropped_pairs():
     with pytest.warns(UserWarning, match="pairs were dropped") as caught:
         load_pairs(grid, "train")
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"source": "a", "target": "b", "extra": 1 << 70}], "'extra' mixes types"),
+        (
+            [{"source": "a", "target": "b", "extra": {"x": 1}}, {"source": "c", "target": "d", "extra": [1]}],
+            "mixes types",
+        ),
+        ([{"source": "a", "target": "b", "changes": {"x": [1]}}], r"changes\['x'\] is \[1\]"),
+        ([{"source": "a", "target": "b", "changed": [1]}], "not a list of concept names"),
+        ([{"question": "q", "best_answer": "a", "incorrect_answers": [1, 2]}], "does not hold what it should"),
+        ([{"question": "q", "best_answer": "a", "incorrect_answers": 3}], "does not hold what it should"),
+        ([{"sentence": "a", "x": []}, {"sentence": "b", "x": 1}, {"text": 1}], "not text|missing|empty"),
+        ([{f"column {i}": 1 for i in range(5000)}], r"no column 'source' among .*, … \(5000\)"),
+        ([{"source": "a", "target": 3}], "target is not text"),
+    ],
+)
+def test_rows_of_another_shape_are_refused_with_the_file_s_name(tmp_path, rows, said):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(ValueError, match=said) as error:
+        load_pairs(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 3000

@@ -47,6 +47,17 @@ def test_json_as_a_list_and_as_lines(tmp_path):
         ("a.jsonl", '{"source": "a"}\n3\n', "holds int in row 1"),
         ("a.json", "[]", "holds no rows"),
         ("a.parquet", "x", "ends in '.parquet'"),
+        ("a.jsonl", '{"a":' * 5000, "nested deeper than 64 levels"),
+        ("a.json", "[" * 100_000, "nested deeper than 64 levels"),
+        ("a.json", '[{"source": "a", "source": "b"}]', "gives 'source' twice"),
+        ("a.jsonl", r'{"source": "\ud83d"}', "no character"),
+        ("a.jsonl", '{"n": ' + "1" * 5000 + "}", "digits"),
+        ("a.csv", "source,target\na," + "x" * 140_000, "not CSV at line .*field larger than"),
+        ("a.jsonl", '{"source": "' + "x" * 140_000 + '"}', "more than 131072 characters in row 0 .'source'"),
+        ("a.jsonl", '{"' + "x" * 140_000 + '": 1}', "more than 131072 characters in row 0"),
+        ("a.jsonl", '{"a": [' + "1," * (9 << 20) + "1]}", "a line of more than 16 Mi characters"),
+        ("a.csv", ",".join(["a"] * 100_000), "two columns called 'a'"),
+        ("a.csv", "a," * 50_000 + ("b" * 100_000), "two columns called 'a'"),
     ],
 )
 def test_each_fault_of_a_file_has_one_line(tmp_path, name, text, message):
@@ -55,6 +66,13 @@ def test_each_fault_of_a_file_has_one_line(tmp_path, name, text, message):
         read_table(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_file_larger_than_the_limit_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssae_lens.pairs.tables.MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"larger than .* MiB, the most that is read"):
+        read_table(written(tmp_path, "a.csv", "source,target\n" + "a,b\n" * 1000))
 
 
 def test_a_missing_file_is_named_with_its_neighbour(tmp_path):

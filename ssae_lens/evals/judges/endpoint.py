@@ -1,10 +1,11 @@
-"""`EndpointJudge`: a language model behind any OpenAI-compatible endpoint, asked through the official client.
+"""`EndpointJudge`: a language model behind any OpenAI-compatible endpoint.
 
 Each answer is kept on disk under the hash of its question as soon as it is there, so that nothing is paid for twice and
 nothing is lost. An endpoint that is down, slow or answers nonsense does not stop the work: what failed is counted.
 """
 
 import json
+import math
 import os
 import threading
 import time
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ssae_lens.base import checks
-from ssae_lens.base.files import cache_folder, fingerprint, write_json
+from ssae_lens.base.files import cache_folder
 from ssae_lens.base.progress import progress
+from ssae_lens.evals.judges.answers import SHORT, AnswerFolder, Scrubber
 from ssae_lens.evals.judges.prompts import prompt
 from ssae_lens.evals.judges.questions import Answer, Question, option_in
 from ssae_lens.evals.judges.tally import Tally
+from ssae_lens.evals.judges.transport import DEFAULT_URL, Endpoint, Reply
 
 # After so many questions in a row that nothing came of, the rest are not asked.
 GIVE_UP = 3
@@ -29,16 +32,20 @@ LONGEST_WAIT = 60.0
 class EndpointJudge:
     """A judge behind an OpenAI-compatible endpoint.
 
+    The endpoint is not trusted: a question ends at its deadline, at most 2 MiB of a reply are read, redirects are not
+    followed, and a key or password that the server quotes is taken out of what it said.
+
     Parameters
     ----------
     model
         The model's name there.
     base_url
-        The endpoint, such as ``http://localhost:8000/v1``; by default that of the client, OpenAI's own.
+        The endpoint, such as ``http://localhost:8000/v1``; by default ``$OPENAI_BASE_URL``, or OpenAI's own.
     key_variable
         The environment variable that holds the key. It is read when it is needed and written nowhere.
     options
         What else each request says, such as ``{"max_tokens": 16}``; the temperature is 0 unless they say otherwise.
+        ``extra_headers``, ``extra_query`` and ``extra_body`` are sent as headers, as the URL's query and in the body.
     prices
         For a million tokens read, and a million written, to count the cost.
     per_minute
@@ -46,11 +53,14 @@ class EndpointJudge:
     workers
         How many requests may be under way at once.
     timeout
-        Seconds to wait for an answer.
+        Seconds for one request, from the connection to the last byte of the reply.
+    deadline
+        Seconds for one question, with all tries and the waits between them.
     retries
         How often to try again, after 1, 2, 4, … seconds or as long as the endpoint asks for, at most a minute.
     cache
-        The folder of answers; by default one in the user's cache. None keeps none.
+        The folder of answers; by default one in the user's cache. None keeps none. Its owner alone can read it: its mode is
+        set to 0700.
     wait
         How to wait for some seconds.
     quiet
@@ -73,6 +83,7 @@ class EndpointJudge:
         per_minute: float | None = None,
         workers: int = 4,
         timeout: float = 60.0,
+        deadline: float = 300.0,
         retries: int = 4,
         cache: str | Path | None = "",
         wait: Callable[[float], object] = time.sleep,
@@ -81,22 +92,27 @@ class EndpointJudge:
         checks.whole("workers", workers)
         checks.whole("retries", retries, least=0)
         checks.above("timeout", timeout, 0)
+        checks.above("deadline", deadline, 0)
         if per_minute is not None:
             checks.above("per_minute", per_minute, 0)
         self.name = model
         self.tally = Tally()
-        self._options = {"temperature": 0, **(options or {})}
+        self._options = _checked_options(options or {})
         self._prices = prices or (0.0, 0.0)
         self._workers, self._retries, self._wait, self._quiet = workers, retries, wait, quiet
-        self._folder = None if cache is None else Path(cache or cache_folder() / "judge")
+        self._timeout, self._deadline = timeout, deadline
+        self._answers = None if cache is None else AnswerFolder(cache or cache_folder() / "judge")
         self._pace = _Pace(per_minute, wait)
         self._in_vain = 0
-        self._key = os.environ.get(key_variable, "")
-        if not self._key and base_url is None:
+        key = os.environ.get(key_variable, "")
+        if not key and base_url is None:
             raise ValueError(
                 f"There is no key in ${key_variable}; set it, or give the base_url of an endpoint without one."
             )
-        self._client: Any = _client(base_url, self._key, timeout)
+        self._client = Endpoint(base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL, key)
+        # Keys are sent in headers, too; what is shorter may well be a word of an answer.
+        sent = [each for each in self._options.get("extra_headers", {}).values() if len(each) >= SHORT]
+        self._scrubber = Scrubber([*self._client.secrets, *sent])
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer questions, several at once; equal ones are asked once.
@@ -130,8 +146,8 @@ class EndpointJudge:
 
     def _one(self, question: Question) -> tuple[Answer, Tally]:
         request = self._request(question)
-        if (kept := self._kept(request)) is not None:
-            return _read(question, kept, Tally(cached=1))
+        if self._answers is not None and (kept := self._answers.get(request)) is not None:
+            return _read(question, self._scrubber.scrub(kept), Tally(cached=1))
         if self._in_vain >= GIVE_UP:
             return Answer(None, problem="not asked: the endpoint had been given up"), Tally(not_asked=1)
         said, became, problem = self._ask(request)
@@ -140,73 +156,79 @@ class EndpointJudge:
             return Answer(None, problem=problem), became
         self._in_vain = 0
         answer, became = _read(question, said, became)
-        if self._folder is not None and answer.text is not None:
-            write_json(self._folder / _file(request), {"request": request, "said": said})
+        if self._answers is not None and answer.text is not None:
+            self._answers.put(request, said)
         return answer, became
 
     def _ask(self, request: Mapping[str, Any]) -> tuple[str | None, Tally, str]:
-        """Ask until there is an answer or all tries are used up; give what was said, or why nothing was."""
-        from openai import APIConnectionError, APIResponseValidationError, APIStatusError, OpenAIError
-
-        problem, kind = "", ""
+        """Ask until there is an answer, all tries are used up or the deadline has come; return what was said, or why not."""
+        problem, kind, spent, tries = "", "", 0.0, 0
+        body = {"model": request["model"], "messages": request["messages"], **self._options}
         for tries in range(self._retries + 1):
             self._pace()
             pause = min(2.0**tries, LONGEST_WAIT)
+            began = time.monotonic()
             try:
-                reply = self._client.chat.completions.create(
-                    model=request["model"], messages=request["messages"], **request["options"]
-                )
-                said = reply.choices[0].message.content.strip()
-                return said, self._spent(reply, tries), ""
-            except APIStatusError as error:
-                problem, kind = self._line(error), "unreachable"
-                if error.status_code not in (408, 409, 429) and error.status_code < 500:
-                    return None, Tally(refused=1, retries=tries), problem
-                pause = _asked_for(error, pause)
-            except APIConnectionError as error:
-                problem, kind = self._line(error), "unreachable"
-            except (APIResponseValidationError, AttributeError, IndexError, TypeError, ValueError) as error:
-                problem, kind = f"the reply is none of a model's: {self._line(error)}", "nonsense"
-            except OpenAIError as error:
-                return None, Tally(refused=1, retries=tries), self._line(error)
+                reply = self._client.post("chat/completions", body, min(self._timeout, self._deadline - spent))
+            except OSError as error:
+                problem, kind = self._scrubber.line(str(error) or type(error).__name__), "unreachable"
+            except ValueError as error:
+                problem, kind = f"the reply is none of a model's: {self._scrubber.line(str(error))}", "nonsense"
+            else:
+                said, problem, kind = self._said(reply)
+                if said is not None:
+                    return said, self._spent(reply, tries), ""
+                pause = _asked_for(reply, pause)
+            if kind == "refused":
+                break
+            spent += time.monotonic() - began + pause
+            if spent >= self._deadline:
+                break
             if tries < self._retries:
                 self._wait(pause)
-        return None, Tally(**{kind: 1}, retries=self._retries), problem
+        return None, Tally(**{kind: 1}, retries=tries), problem
+
+    def _said(self, reply: Reply) -> tuple[str | None, str, str]:
+        """Return what a reply says; where it is no answer, None, why, and what to count it as."""
+        if 200 <= reply.status < 300:
+            try:
+                said = reply.json()["choices"][0]["message"]["content"].strip()
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                why = self._scrubber.line(str(error) or type(error).__name__)
+                return None, f"the reply is none of a model's: {why}", "nonsense"
+            return self._scrubber.scrub(said), "", ""
+        if 300 <= reply.status < 400:
+            where = self._scrubber.line(reply.headers.get("location", "elsewhere"))
+            return (
+                None,
+                f"the endpoint redirects to {where}, which is not followed; give that as base_url if it is right",
+                "refused",
+            )
+        again = reply.status in (408, 409, 429) or reply.status >= 500
+        problem = self._scrubber.line(f"status {reply.status}: {_message(reply)}")
+        return None, problem, "unreachable" if again else "refused"
 
     def _request(self, question: Question) -> dict[str, Any]:
-        """Give all that shapes an answer, and so is its name on disk."""
+        """Return all that shapes an answer, and so is its name on disk."""
         system = prompt("endpoint_open")
         if question.options:
             system = prompt("endpoint_options", options="\n".join(f"- {each}" for each in question.options))
-        url = self._client.base_url
-        return {
-            "endpoint": url.netloc.decode() + url.path,  # without a password, which a URL may hold
+        texts = (("system", system), ("user", question.prompt))
+        request = {
+            "endpoint": self._client.name,
             "model": self.name,
-            "messages": [{"role": "system", "content": system}, {"role": "user", "content": question.prompt}],
-            "options": self._options,
+            "messages": [{"role": role, "content": text} for role, text in texts],
+            # Headers may hold keys.
+            "options": {name: value for name, value in self._options.items() if name != "extra_headers"},
         }
+        # Half of a surrogate pair is no character, and has no place in a file.
+        return json.loads(json.dumps(request, ensure_ascii=False).encode("utf-8", "replace"))
 
-    def _kept(self, request: Mapping[str, Any]) -> str | None:
-        """Read an answer that was got before; one that cannot be read is asked for again."""
-        if self._folder is None:
-            return None
-        try:
-            kept = json.loads((self._folder / _file(request)).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        right = isinstance(kept, dict) and kept.get("request") == request and isinstance(kept.get("said"), str)
-        return kept["said"] if right else None
-
-    def _spent(self, reply: Any, retries: int) -> Tally:
-        usage = getattr(reply, "usage", None)
-        read, written = (getattr(usage, name, 0) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    def _spent(self, reply: Reply, retries: int) -> Tally:
+        usage = reply.json().get("usage")
+        read, written = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
         cost = (read * self._prices[0] + written * self._prices[1]) / 1e6
         return Tally(answered=1, retries=retries, input_tokens=read, output_tokens=written, cost=cost)
-
-    def _line(self, error: Exception) -> str:
-        """Give an error in one line, without the key, of which endpoints like to quote a part."""
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        return said.replace(self._key, "…") if self._key else said
 
 
 class _Pace:
@@ -229,13 +251,19 @@ class _Pace:
             self._wait(pause)
 
 
-def _client(base_url: str | None, key: str, timeout: float) -> Any:
+def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    if "stream" in options:
+        raise ValueError("options hold 'stream'; answers are read whole, so leave it out.")
+    for name in ("extra_headers", "extra_query", "extra_body"):
+        if (kind := type(options.get(name) or {})) is not dict:
+            raise ValueError(f"options['{name}'] is a {kind.__name__}; it must be a dictionary.")
+    headers = {str(name): str(value) for name, value in (options.get("extra_headers") or {}).items()}
     try:
-        from openai import OpenAI
-    except ImportError:
-        raise ImportError("EndpointJudge needs the openai package: pip install 'ssae-lens[judge]'.") from None
-    # A local server wants no key, and the client wants one.
-    return OpenAI(base_url=base_url, api_key=key or "none", timeout=timeout, max_retries=0)
+        # As JSON has them, so that what is kept on disk compares equal to what is asked.
+        plain = json.loads(json.dumps({name: value for name, value in options.items() if name != "extra_headers"}))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options cannot be sent as JSON ({error}); give plain values.") from None
+    return {"temperature": 0, **plain, **({"extra_headers": headers} if headers else {})}
 
 
 def _read(question: Question, said: str, became: Tally) -> tuple[Answer, Tally]:
@@ -247,13 +275,25 @@ def _read(question: Question, said: str, became: Tally) -> tuple[Answer, Tally]:
     return Answer(text, said=said), became
 
 
-def _asked_for(error: Any, pause: float) -> float:
-    """Give the seconds that an endpoint asks to be left alone for, within bounds."""
+def _message(reply: Reply) -> str:
+    """Return what an error's body says."""
     try:
-        return min(max(pause, float(error.response.headers.get("retry-after", 0))), LONGEST_WAIT)
+        error = reply.json().get("error")
+    except (ValueError, AttributeError):
+        return reply.text
+    return str(error.get("message") if isinstance(error, dict) else error or "no reason is given")
+
+
+def _count(usage: Any, name: str) -> int:
+    """Return a number of tokens, and 0 for anything else that an endpoint may say."""
+    value = usage.get(name) if isinstance(usage, dict) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else 0
+
+
+def _asked_for(reply: Reply, pause: float) -> float:
+    """Return the seconds that an endpoint asks to be left alone for, within bounds."""
+    try:
+        asked = float(reply.headers.get("retry-after", 0))
     except ValueError:  # a date
         return pause
-
-
-def _file(request: Mapping[str, Any]) -> str:
-    return f"{fingerprint([request])}.json"
+    return min(max(pause, asked), LONGEST_WAIT) if math.isfinite(asked) else pause

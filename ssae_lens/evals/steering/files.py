@@ -3,7 +3,6 @@
 `behaviour_tasks` reads the format of model-written evaluations and of CAA, `topic_tasks` that of SAE-TS.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ssae_lens.base import checks
+from ssae_lens.base.reading import member, read_json, well_formed
 from ssae_lens.evals.steering import builtin
 from ssae_lens.evals.steering.tasks import Pool, Question, Task
 from ssae_lens.pairs import readers, schema
@@ -37,7 +37,8 @@ def behaviour_tasks(
     for path in found:
         table = read_table(path)
         records: Any = table if isinstance(table, list) else []
-        made = readers.behaviour_rows(records, path.stem)
+        with well_formed(path, "give questions with answers that match a behaviour and answers that do not"):
+            made = readers.behaviour_rows(records, path.stem)
         made = [made[each] for each in np.random.default_rng(seed).permutation(len(made))]
         made = list({row["question"]: row for row in made}.values())
         checks.whole(f"the number of different questions in {path}", len(made), 8)
@@ -77,7 +78,8 @@ def topic_tasks(folder: str | Path, *, n_pairs: int = 2000) -> list[Task]:
         checks.whole(f"the number of texts of each kind in {path}", least, 4)
         about[name], not_about[name] = ((each[:least][::2], each[1:least:2]) for each in (pos, neg))
         if (stated := path.with_name("criteria.json")).is_file():
-            criteria[name] = str(_json(stated)[0]["score"])
+            with well_formed(stated, "give a list of objects with a 'score' each, or remove the file"):
+                criteria[name] = member(read_json(stated)[0], "score", str)
     if not about:
         raise ValueError(f"{folder} holds no task; give a folder of folders with an act_steer.json each.")
     # A text without one topic may have another.
@@ -101,15 +103,8 @@ def _turned(rows: dict[str, list[dict[str, Any]]], seed: int) -> Any:
 
 
 def _texts(path: Path, name: str) -> Sequence[str]:
-    read = _json(path)
+    read = read_json(path, hint="give texts under 'pos' and under 'neg'")
     found = read.get(name) if isinstance(read, dict) else None
     if not isinstance(found, list) or not all(isinstance(each, str) and each.strip() for each in found):
         raise ValueError(f"{path} holds no list of texts under {name!r}; give texts under 'pos' and under 'neg'.")
     return [text for text in dict.fromkeys(found) if len(text.split()) > 1]
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None

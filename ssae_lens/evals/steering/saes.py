@@ -1,6 +1,5 @@
 """An SAE of a model's residual stream and, perhaps, the map of what vectors do to its features: what ships, or one's own."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base import assets
 from ssae_lens.base.files import fingerprint
+from ssae_lens.base.reading import read_json, well_formed
 from ssae_lens.methods.sae_ts import Approximator
 from ssae_lens.methods.sae_ts.places import fingerprint_of, place_of
 
@@ -48,6 +48,7 @@ def shipped_features(model: "Model") -> Features | None:
 
 def _is_of(folder: Any, model: "Model") -> bool:
     """Whether a folder holds an SAE of activations (an SSAE reads shifts) of this model."""
-    about = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
-    name = str(about.get("metadata", {}).get("model_name", ""))
+    with well_formed(folder / "cfg.json"):
+        about = read_json(folder / "cfg.json")
+        name = str(about.get("metadata", {}).get("model_name", ""))
     return about.get("architecture") != "ssae" and Path(name).name == Path(str(model.cfg.model_name)).name

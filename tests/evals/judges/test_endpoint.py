@@ -7,8 +7,6 @@ import socket
 import pytest
 from chat_server import ChatServer, reply
 
-pytest.importorskip("openai")
-
 from ssae_lens.evals.judges.endpoint import EndpointJudge
 from ssae_lens.evals.judges.questions import Question
 

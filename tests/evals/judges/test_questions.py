@@ -94,7 +94,7 @@ def test_a_lexical_judge_does_not_go_by_sides_among_other_words():
 
 
 def test_all_are_judges():
-    local = EndpointJudge("m", base_url="http://127.0.0.1:9/v1") if pytest.importorskip("openai") else None
+    local = EndpointJudge("m", base_url="http://127.0.0.1:9/v1")
     assert all(isinstance(each, Judge) for each in (local, LocalJudge(), LexicalJudge()))
 
 

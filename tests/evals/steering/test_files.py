@@ -110,6 +110,24 @@ class TestTopicTasks:
         with pytest.raises(ValueError, match="no list of texts under 'neg'"):
             topic_tasks(tmp_path)
 
+    @pytest.mark.parametrize(
+        "stated", ["[" * 5000, "[]", "{}", '[{"score": 3}]', "[3]", "null", '[{"score": "a", "score": "b"}]', b"\xff"]
+    )
+    def test_of_criteria_that_are_none(self, tmp_path, stated):
+        topic(tmp_path, "cats", [f"cat {i}" for i in range(8)], [f"tree {i}" for i in range(8)])
+        path = tmp_path / "cats" / "criteria.json"
+        path.write_bytes(stated if isinstance(stated, bytes) else stated.encode())
+        with pytest.raises(ValueError, match=r"criteria\.json") as error:
+            topic_tasks(tmp_path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("rows", [[{"question": 1}], [{"question": "q", "answer_matching_behavior": ["a"]}]])
+def test_questions_of_another_shape_are_refused_with_the_file_s_name(tmp_path, rows):
+    (tmp_path / "few.json").write_text(json.dumps(rows))
+    with pytest.raises(ValueError, match=r"few\.json"):
+        behaviour_tasks(tmp_path)
+
 
 class TestPublishedFiles:
     def test_of_behaviours(self):

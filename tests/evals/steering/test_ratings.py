@@ -64,7 +64,6 @@ def test_what_is_not_answered_is_left_out_and_counted(model, task, settings, met
 
 @pytest.mark.slow
 def test_an_endpoint_that_is_down_costs_nothing_else(model, task, settings, methods):
-    pytest.importorskip("openai")
     from ssae_lens.evals.judges import EndpointJudge
 
     down = EndpointJudge("none", base_url="http://127.0.0.1:9/v1", retries=0, cache=None, workers=1, quiet=True)
