@@ -15,6 +15,7 @@ import torch
 from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
 
 from ssae_lens import SSAE, ShiftStore, SteeringVector, capture_shifts, load_pairs, sweep, train
+from ssae_lens.dashboard import build_report
 from ssae_lens.evals.synthetic import ROWS, study
 from ssae_lens.methods.sae_ts import Approximator, Effects, Settings, fit_approximator, measure_effects
 from ssae_lens.models import tiny_model
@@ -98,6 +99,12 @@ def ssae_of(folder: Path) -> dict[str, str]:
     ssae = SSAE.load_from_disk(folder)
     metadata = {name: value for name, value in ssae.cfg.metadata.items() if name != "versions"}
     return {name: digest(value) for name, value in ssae.state_dict().items()} | {"metadata": digest(metadata)}
+
+
+def report_of(folder: Path) -> dict[str, str]:
+    """Read a run as a dashboard does: its settings, its log and its table."""
+    report = build_report(folder, quiet=True)
+    return {name: digest(str(value)) for name, value in report.overview.items()}
 
 
 def ssae(seed: int) -> SSAE:
@@ -185,7 +192,7 @@ JOBS = [
     Job("train", lambda folder: train(shifts(), d_sae=4, restarts=2, out=folder / "ssae", **TRAINING),
         lambda folder: ssae_of(folder / "ssae")),
     Job("sweep", lambda folder: sweep(shifts(), d_sae=[3, 4], seeds=2, out=folder / "ssae", **TRAINING),
-        lambda folder: ssae_of(folder / "ssae")),
+        lambda folder: ssae_of(folder / "ssae") | report_of(folder / "ssae")),
     Job("effects", run_effects, read_effects),
     Job("study", run_study, read_study),
     Job("SSAE saved over another", lambda folder: ssae(1).save_model(folder / "ssae", overwrite=True),
