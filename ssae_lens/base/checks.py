@@ -10,8 +10,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -81,6 +79,8 @@ def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:
 
 def python_numbers(settings: Any) -> None:
     """Turn the NumPy numbers among a dataclass's fields, and in its tuples, into Python's, which JSON takes."""
+    import numpy as np
+
     for each in fields(settings):
         value = getattr(settings, each.name)
         if isinstance(value, np.generic):
