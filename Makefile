@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 JOBS   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 READY  := $(VENV)/.ready
 
-.PHONY: demo test unit lint bench results comparison docs clean setup browser
+.PHONY: demo test unit lint bench results comparison faults docs clean setup browser
 
 demo: $(READY)
 	$(BIN)/ssae-lens demo
@@ -41,6 +41,10 @@ comparison: $(READY)
 	$(BIN)/ssae-lens eval decomposition --out results/decomposition
 	$(BIN)/ssae-lens eval findings --out results/findings
 	$(BIN)/python scripts/pages.py results/steering results/decomposition results/findings
+
+# What becomes of work that is killed, starved of disk or damaged, as a table: some minutes.
+faults: $(READY)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m faults
 
 docs: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt mkdocs-material "mkdocstrings[python]"

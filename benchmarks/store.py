@@ -26,7 +26,9 @@ def run_stage(stage: str, path: Path, n_rows: int, d_model: int) -> dict[str, fl
     from ssae_lens.hooks.parts import Parts, Side
     from ssae_lens.shifts import ShiftStore, layout
     from ssae_lens.shifts import rows as incoming
+    from ssae_lens.shifts.batches import RowReader
     from ssae_lens.shifts.layout import SIDES
+    from ssae_lens.training.data import Rows
 
     torch.set_num_threads(1)
     begin = time.perf_counter()
@@ -49,8 +51,9 @@ def run_stage(stage: str, path: Path, n_rows: int, d_model: int) -> dict[str, fl
             store.memmap()
     elif stage == "epoch":
         with ShiftStore.open(path) as store:
-            seen = sum(len(batch) for batch in store.batches(BATCH, epochs=1, ram_limit=0))
-            assert seen == n_rows
+            data = Rows(RowReader(store.memmap()), store)
+            for step in range(n_rows // BATCH):
+                data.batch(step, BATCH, 0)
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     return {"seconds": seconds, "peak_mb": peak}

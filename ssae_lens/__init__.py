@@ -1,13 +1,13 @@
 """Steering vectors from pairs of texts in which several unknown concepts change at once.
 
-Importing the package registers the architecture ``"ssae"`` with SAELens. Everything else is imported when first used.
+Importing the package registers the architecture ``"ssae"`` with SAELens, as soon as SAELens is imported. Nothing heavy is
+imported with the package; each name is imported when first used.
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-from ssae_lens import sae as _sae
+from ssae_lens.base.post_import import after_import as _after_import
 
 if TYPE_CHECKING:
     from ssae_lens.dashboard import dashboard
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ssae_lens.training import sweep, train
     from ssae_lens.vector import SteeringVector
 
-__version__ = _version("ssae-lens")
+    __version__: str
 
 # Each public name and the module that holds it.
 _HOMES = {
@@ -66,7 +66,8 @@ __all__ = [
     "train",
 ]
 
-_sae.register()
+# `ssae_lens.sae` registers the architecture, and imports SAELens, which takes seconds. It is imported as soon as SAELens is.
+_after_import("sae_lens", lambda: import_module(f"{__name__}.sae"))
 
 # `dashboard` names a function and the room that it lives in. Python binds a room to its name when it is first imported, and
 # then no more: that is done here and taken back, so that the name is the function's whatever is imported later.
@@ -75,6 +76,11 @@ globals().pop("dashboard", None)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Read when asked for: reading metadata takes longer than all the rest of this file.
+        from importlib.metadata import version
+
+        return version("ssae-lens")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -83,4 +89,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, "__version__"])

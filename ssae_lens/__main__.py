@@ -1,6 +1,17 @@
-"""`python -m ssae_lens` is the command `ssae-lens`."""
+"""The program `ssae-lens`, which `python -m ssae_lens` runs as well."""
 
-from ssae_lens.cli import app
+import sys
+
+
+def main() -> None:
+    """Run the command line. Interrupted while it is still being imported, it ends as an interrupted command does."""
+    try:
+        from ssae_lens.cli import app
+    except KeyboardInterrupt:
+        print("ssae-lens: interrupted.", file=sys.stderr)  # noqa: T201 - the program's own message
+        sys.exit(130)
+    app(prog_name="ssae-lens")
+
 
 if __name__ == "__main__":
-    app(prog_name="ssae-lens")
+    main()

@@ -94,7 +94,9 @@ def test_what_the_wheel_says_of_itself(wheel):
     assert f"Version: {VERSION}\n" in told
     assert "License-Expression: MIT\n" in told
     assert "Description-Content-Type: text/markdown" in told
-    assert wheel.read(f"{about}/entry_points.txt").decode() == "[console_scripts]\nssae-lens = ssae_lens.cli:app\n"
+    assert (
+        wheel.read(f"{about}/entry_points.txt").decode() == "[console_scripts]\nssae-lens = ssae_lens.__main__:main\n"
+    )
     # A pip install must not meet a pin of what the tests happened to run with.
     assert "==" not in "".join(re.findall(r"^Requires-Dist: .*$", told, re.MULTILINE)).replace("extra ==", "")
     assert sum(each.file_size for each in wheel.infolist()) < 30e6

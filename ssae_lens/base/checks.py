@@ -1,14 +1,17 @@
 """Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
 
 import difflib
+import operator
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -28,15 +31,41 @@ def did_you_mean(value: object, options: Iterable[object], most: int = 3) -> str
     return f" Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
 
 
+def text_list(name: str, value: Any) -> list[str]:
+    """Return one text, or an iterable of texts, as a list, or raise if `value` is anything else."""
+    listed: list[Any] = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    if not all(isinstance(each, str) for each in listed):
+        raise ValueError(f"{name} is {value!r}; give one text, or a list of texts.")
+    return listed
+
+
+def name_list(name: str, value: Any) -> list[str]:
+    """Return one name, or an iterable of names, as a list of str, or raise if `value` is anything else."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return text_list(name, value)
+    return [str(each) for each in value]
+
+
+def as_int(value: Any) -> int | None:
+    """Return a whole number of Python, NumPy or PyTorch as an int, or None for anything else, booleans included."""
+    kind = str(getattr(value, "dtype", type(value).__name__))
+    if kind.endswith("bool"):
+        return None
+    try:
+        return operator.index(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def at_least(name: str, value: float, least: float, mend: str = "") -> None:
-    """Raise unless `value` is a number of at least `least` (NaN is not)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+    """Raise unless `value` is a number of at least `least` (NaN is not). NumPy's numbers count as Python's do."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= least:
         raise ValueError(f"{name} is {value!r}; it must be at least {least}.{_then(mend)}")
 
 
 def above(name: str, value: float, limit: float, mend: str = "") -> None:
     """Raise unless `value` is a finite number greater than `limit` (NaN is not)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > limit:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value > limit:
         raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(mend)}")
     if value == float("inf"):
         raise ValueError(f"{name} is {value!r}; it must be finite.{_then(mend)}")
@@ -44,12 +73,27 @@ def above(name: str, value: float, limit: float, mend: str = "") -> None:
 
 def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:
     """Raise unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}.{_then(mend)}")
 
 
-def finite_rows(name: str, rows: Tensor) -> None:
+def python_numbers(settings: Any) -> None:
+    """Turn the NumPy numbers among a dataclass's fields, and in its tuples, into Python's, which JSON takes."""
+    import numpy as np
+
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(settings, each.name, value.item())
+        elif isinstance(value, tuple) and any(isinstance(one, np.generic) for one in value):
+            plain = tuple(one.item() if isinstance(one, np.generic) else one for one in value)
+            object.__setattr__(settings, each.name, plain)
+
+
+def finite_rows(name: str, rows: "Tensor") -> None:
     """Raise if any row of an (n, …) tensor holds NaN or infinity, naming the first few."""
+    import torch
+
     bad = ~torch.isfinite(rows.reshape(len(rows), -1)).all(dim=1)
     if bad.any():
         where = bad.nonzero().flatten().tolist()

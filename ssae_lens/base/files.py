@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ssae_lens.base import reading
+
 COMMIT = ".commit"
 SEAL = re.compile(rb"\nssae-lens-seal sha256=([0-9a-f]{64}) owner=([0-9a-f]{0,64})\n\Z")
 SEAL_BYTES = 256  # at most, with room to spare
@@ -116,14 +118,18 @@ def together(folder: str | Path) -> Iterator[Path]:
 def settle(folder: str | Path) -> None:
     """Finish a move of files into `folder` that was begun by `together` and interrupted."""
     commit = Path(folder) / COMMIT
-    if not commit.is_dir():
-        return
-    with naming(commit), suppress(FileNotFoundError):  # another process may do the same
-        for file in sorted(commit.iterdir()):
-            with suppress(FileNotFoundError):
-                file.replace(commit.parent / file.name)
-        _sync(commit.parent)
-        commit.rmdir()
+    while commit.is_dir():
+        # Another process may do the same at the same time, or begin the next move.
+        with naming(commit), suppress(FileNotFoundError):
+            for file in sorted(commit.iterdir()):
+                with suppress(FileNotFoundError):
+                    file.replace(commit.parent / file.name)
+            _sync(commit.parent)
+            try:
+                commit.rmdir()
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
 
 
 def require_free(path: str | Path, *, overwrite: bool, what: str = "a file", hint: str = "") -> None:
@@ -213,9 +219,9 @@ def read_json(path: str | Path, *, checksum: bool = False) -> Any:
     """
     path = Path(path)
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"{path} is not whole JSON ({' '.join(str(error).split())[:200]}).") from None
+        value = reading.read_json(path)
+    except ValueError as error:
+        raise DamagedFileError(str(error)) from None
     if checksum:
         stated = value.pop("checksum", None) if isinstance(value, dict) else None
         if stated != fingerprint([value]):
@@ -242,18 +248,6 @@ def cache_folder() -> Path:
     if named := os.environ.get("SSAE_LENS_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssae-lens"
-
-
-@contextmanager
-def well_formed(path: str | Path, hint: str) -> Iterator[None]:
-    """Name the file in the error of contents that are not what this package writes."""
-    try:
-        yield
-    except DamagedFileError:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        why = " ".join(str(error).split())[:300]
-        raise ValueError(f"{path} is not whole ({why}); {hint}.") from None
 
 
 @contextmanager
@@ -284,6 +278,18 @@ def remove_abandoned(path: Path) -> None:
     for each in path.parent.iterdir():
         if (found := pattern.match(each.name)) and not _alive(int(found.group(1))):
             shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)
+
+
+def tidy(path: Path, parts: Path) -> None:
+    """Remove what a process killed on its last steps left of a file that is finished: parts, their remains, the lock."""
+    lock = path.parent / f".{path.name}.lock"
+    with suppress(OSError):
+        remove_abandoned(parts)
+        if parts.exists():
+            discard(parts)
+        if lock.exists():
+            with locked(path):
+                pass
 
 
 def discard(folder: Path) -> None:
@@ -349,7 +355,10 @@ def _errno_of(error: Exception) -> int | None:
     stated = re.search(r"errno = (\d+)|os error (\d+)", str(error))
     if stated and (number := int(stated.group(1) or stated.group(2))) in UNWRITABLE:
         return number
-    return errno.ENOSPC if isinstance(error, RuntimeError) and "failed writing file" in str(error) else None
+    by_torch = isinstance(error, RuntimeError) and re.search(
+        r"failed writing file|inline_container|iostream", str(error)
+    )
+    return errno.ENOSPC if by_torch else None
 
 
 def _room(path: Path) -> str:

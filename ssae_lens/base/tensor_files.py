@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ssae_lens.base import checks, files
+from ssae_lens.base import checks, files, reading
 
 CHECKSUM = "sha256"
 
@@ -62,8 +62,8 @@ def load(
     checksum = header.pop(CHECKSUM, None)
     if checksum not in (None, digest(tensors, header)):
         raise files.DamagedFileError(f"{path} is damaged: its contents do not match its checksum; {hint}.")
-    with files.well_formed(path, hint):
-        made = make(tensors, json.loads(header["about"]))
+    with reading.well_formed(path, hint):
+        made = make(tensors, reading.parse_json(header["about"], f"The header of {path}", hint=hint))
     if checksum is None:
         warn_of_no_checksum(path)
     return made

@@ -41,12 +41,14 @@ def capture(
 
     Example: ssae-lens capture smollm2-135m gender --hook blocks.15.hook_resid_post --out gender.h5
     """
-    from ssae_lens.hooks import capture_shifts
-    from ssae_lens.models import load_model
     from ssae_lens.pairs import load_pairs
 
     further_settings(context)
     rows = load_pairs(pairs, split, n=n)
+
+    from ssae_lens.hooks import capture_shifts
+    from ssae_lens.models import load_model
+
     running = load_model(model, kind, device=device)  # pyright: ignore[reportArgumentType]
     hooks = hook[0] if len(hook) == 1 else hook
     stores = capture_shifts(running, rows, hooks, position=position, path=out, dtype=dtype, quiet=quiet)

@@ -14,6 +14,7 @@ from ssae_lens.evals.describe import describe_latents
 from ssae_lens.pairs.schema import listed
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, open_shifts, summarise
+from ssae_lens.training.runs import read_run
 
 # Studies keep the texts that they generated.
 MAX_BYTES = 512 << 20
@@ -109,16 +110,16 @@ def _about(ssae: SSAE, store: ShiftStore | None) -> dict[str, Any]:
 
 def _add_run(report: Report, folder: Path, d_sae: int) -> None:
     """Add what a run left in its folder: the log of the members of this SSAE's width, and the table of a sweep."""
+    members: list[str] = []
+    if (folder / "run.json").is_file():
+        with well_formed(folder / "run.json", REMAKE):
+            members = _members(read_run(folder))
     if (folder / "sweep.json").is_file():
         with well_formed(folder / "sweep.json", REMAKE):
             report.add_sweep(_read(folder / "sweep.json"))
     log = folder / "log.jsonl"
     if not log.is_file():
         return
-    members: list[str] = []
-    if (folder / "run.json").is_file():
-        with well_formed(folder / "run.json", REMAKE):
-            members = _members(_read(folder / "run.json"))
     with well_formed(log, REMAKE):
         rows = read_json_lines(log, hint=REMAKE, max_bytes=MAX_BYTES)
         report.add_training([row for row in rows if row.get("d_sae") == d_sae], members)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssae_lens.hooks.sites import final_norm
+
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
 
@@ -24,7 +26,7 @@ def logit_lens(model: "Model", directions: Float[Tensor, "k d_model"]) -> Float[
             f"The directions have {directions.shape[-1]} numbers and the model {model.cfg.model_name!r} has "
             f"d_model={model.cfg.d_model}; give the model that they belong to."
         )
-    norm, unembed = _final_norm(model), model.unembed
+    norm, unembed = final_norm(model), model.unembed
     with torch.no_grad():
         unit = directions.detach().to(model.cfg.device, torch.float32)
         # Of the length of a normalised residual, beside which the norm's ε is nothing.
@@ -43,8 +45,3 @@ def extremes(
     most = min(n_tokens, len(logits))
     largest, smallest = (logits.topk(most, largest=up).indices.tolist() for up in (True, False))
     return tuple([(tokenizer.decode([each]), float(logits[each])) for each in ids] for ids in (largest, smallest))  # pyright: ignore[reportReturnType]
-
-
-def _final_norm(model: Any) -> Any:
-    """Give the norm before the unembedding, or what changes nothing where there is none."""
-    return getattr(model, "ln_final", None) or torch.nn.Identity()

@@ -27,7 +27,7 @@ def match_concepts(
     shifts: Shifts,
     labels: Int[np.ndarray, "n c"] | Int[Tensor, "n c"] | None = None,
     *,
-    concepts: Sequence[str] = (),
+    concepts: str | Sequence[str] = (),
     judge: Judge | None = None,
     candidates: Candidates | None = None,
     descriptions: Sequence[LatentDescription] | None = None,
@@ -50,7 +50,7 @@ def match_concepts(
     shifts
         A store of its hook, or an array of one shift a row. Where a pair has several rows, their codes are averaged.
     labels, concepts
-        Signed changes (−1, 0, +1), and the names of their columns; by default those of the store.
+        Signed changes (−1, 0, +1), and the names of their columns (a string is one name); by default those of the store.
     judge
         Who names latents, such as a `LocalJudge` or an `EndpointJudge`.
     candidates
@@ -98,7 +98,8 @@ def match_concepts(
     known, names = (shifts.labels, shifts.concepts) if isinstance(shifts, ShiftStore) else (None, [])
     labels = known if labels is None else labels
     assert labels is not None
-    names = list(concepts) or (names if len(names) == labels.shape[-1] else [str(i) for i in range(labels.shape[-1])])
+    numbers = [str(column) for column in range(labels.shape[-1])]
+    names = checks.name_list("concepts", concepts) or (names if len(names) == len(numbers) else numbers)
     checked = annotations(len(codes), labels=labels, concepts=names)["labels"]
     by_pair = _by_pair(codes, checked, shifts.row_ids) if isinstance(shifts, ShiftStore) else (codes, checked)
     matches = matched(*by_pair, shuffles=shuffles, seed=seed)

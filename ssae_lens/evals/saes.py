@@ -37,10 +37,12 @@ def sae(
     from sae_lens.training.sae_trainer import SAETrainer
 
     checks.one_of("architecture", architecture, get_args(Architecture))
-    torch.manual_seed(seed)
     scale = np.sqrt(shifts.shape[1]) / np.linalg.norm(shifts, axis=1).mean()
     rows = torch.from_numpy(shifts * np.float32(scale))
-    model = _model(architecture, shifts.shape[1], width, active, l1_coefficient)
+    # The weights' initial values are drawn from PyTorch's global generator, which is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = _model(architecture, shifts.shape[1], width, active, l1_coefficient)
     cfg = SAETrainerConfig(
         total_training_samples=steps * batch_size,
         train_batch_size_samples=batch_size,

@@ -135,7 +135,7 @@ def capture_shifts(
         [_about(model, pairs, each, truncate) for each in origins],
         _annotations(pairs, spans),
         stored,
-        {"hooks": [each.hook_name for each in origins], "batch_tokens": batch_tokens},
+        {"hooks": [each.hook_name for each in origins], "batch_tokens": int(batch_tokens)},
     )
     if path is None:
         stores = work.in_memory(quiet)

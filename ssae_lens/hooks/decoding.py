@@ -17,6 +17,7 @@ from torch import Tensor
 from ssae_lens.base import checks
 from ssae_lens.base.files import fingerprint
 from ssae_lens.base.progress import progress
+from ssae_lens.hooks.sites import final_norm
 from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.vector import SteeringVector
@@ -91,6 +92,7 @@ def generate_rows(
                 scale=[row.scale for row in batch],
                 per_row=True,
                 check=check and start == 0,
+                trace=False,
                 **steering,
             ):
                 _decode(model, batch, sampler, set(stop_tokens), bar.update)
@@ -197,15 +199,14 @@ def _predictor(model: Any, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
     from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
     from transformer_lens.utilities import apply_softcap
 
+    norm = final_norm(model)
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, model.cfg.device, n_rows)
 
     def through_hooked(tokens: Tensor, mask: Tensor) -> Tensor:
         # The cache remembers the mask of what it holds.
         now = mask[:, -tokens.shape[1] :]
         residual = model(tokens, attention_mask=now, past_kv_cache=cache, stop_at_layer=model.cfg.n_layers)[:, -1:]
-        if model.cfg.normalization_type is not None:
-            residual = model.ln_final(residual)
-        return apply_softcap(model.unembed(residual), model.cfg.output_logits_soft_cap)[:, -1]
+        return apply_softcap(model.unembed(norm(residual)), model.cfg.output_logits_soft_cap)[:, -1]
 
     return through_hooked
 

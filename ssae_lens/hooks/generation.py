@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ssae_lens.base import checks
 from ssae_lens.hooks.decoding import Sampler, generate_rows, rows_for
+from ssae_lens.hooks.sites import require_model
 from ssae_lens.hooks.token_positions import Positions
 from ssae_lens.vector import SteeringVector, named
 
@@ -84,7 +86,8 @@ def generate_sweep(
     """
     import pandas as pd
 
-    listed = [prompts] if isinstance(prompts, str) else list(prompts)
+    require_model(model)
+    listed = checks.text_list("prompts", prompts)
     by_name = named([vectors] if isinstance(vectors, SteeringVector) else vectors)
     wanted = [float(each) for each in np.atleast_1d(np.asarray(scales, dtype=float))]
     if not wanted or not np.isfinite(wanted).all():

@@ -13,6 +13,7 @@ from torch import Tensor
 from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.batching import batches
+from ssae_lens.hooks.sites import require_model
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
@@ -153,17 +154,19 @@ class _Batch:
 
 def _tokens(model: "Model", texts: Sequence[str], prompts: str | Sequence[str]) -> tuple[list[list[int]], np.ndarray]:
     """Give each text's tokens after its prompt's, and the number of the first that counts."""
+    require_model(model)
     if model.tokenizer is None:
         raise ValueError("The model has no tokenizer, which is needed to read texts; attach one.")
-    if isinstance(texts, str) or not len(texts):
+    listed = [] if isinstance(texts, str) else checks.text_list("texts", texts)
+    if not listed:
         raise ValueError(f"texts is {texts!r}; give a list of at least one text.")
-    before = [prompts] * len(texts) if isinstance(prompts, str) else list(prompts)
-    if len(before) != len(texts):
-        raise ValueError(f"prompts has {len(before)} texts for {len(texts)} texts; give one for all, or one for each.")
+    before = checks.text_list("prompts", prompts) * (len(listed) if isinstance(prompts, str) else 1)
+    if len(before) != len(listed):
+        raise ValueError(f"prompts has {len(before)} texts for {len(listed)} texts; give one for all, or one for each.")
     # A prompt that many texts share is read once.
     alone = {prompt: _ids(model, prompt) if prompt else [] for prompt in set(before)}
-    tokens, starts = [], np.empty(len(texts), dtype=np.int64)
-    for row, (prompt, text) in enumerate(zip(before, texts, strict=True)):
+    tokens, starts = [], np.empty(len(listed), dtype=np.int64)
+    for row, (prompt, text) in enumerate(zip(before, listed, strict=True)):
         ids = _ids(model, prompt + text)
         shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(alone[prompt], ids, strict=False)))
         starts[row] = max(shared, 1)

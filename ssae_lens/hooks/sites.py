@@ -6,7 +6,7 @@ from one model is compared with what was read from another.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from transformer_lens.hook_points import HookPoint
 
 from ssae_lens.base.checks import did_you_mean
 from ssae_lens.base.origin import Origin
-from ssae_lens.models.identity import describe
+from ssae_lens.models.identity import class_name, describe
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
@@ -27,6 +27,21 @@ if TYPE_CHECKING:
 
 IN_BLOCK = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out", "hook_mlp_out")
 OUTSIDE = ("hook_embed", "hook_pos_embed")
+
+
+def require_model(model: Any) -> None:
+    """Raise unless `model` is a HookedTransformer or a TransformerBridge."""
+    class_name(model)
+
+
+def hook_list(hook: Any) -> list[str]:
+    """Return one hook name or several as a list, or raise if it holds none, one of them twice, or anything else."""
+    names = [hook] if isinstance(hook, str) else list(hook) if isinstance(hook, Iterable) else []
+    if not names or not all(isinstance(each, str) for each in names) or len(set(names)) < len(names):
+        raise ValueError(
+            f"hook is {hook!r}; give one hook, or several different ones, by name, as in 'blocks.3.hook_resid_post'."
+        )
+    return names
 
 
 def resolve_hook(model: "Model", name: str) -> str:
@@ -98,6 +113,11 @@ def require_residual(model: "Model", *hook_names: str) -> None:
                     f"tokens, where (…, d_model) = {due} is wanted; use one on the residual stream, as in "
                     "'blocks.0.hook_resid_post', or an output of attention or of an MLP."
                 )
+
+
+def final_norm(model: Any) -> Callable[[Tensor], Tensor]:
+    """Return the norm before the unembedding, or the identity where the model has none."""
+    return getattr(model, "ln_final", None) or torch.nn.Identity()
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""Steering a running model: `steer` puts hooks on it, and the `Steering` it gives takes them away.
+"""Steering a running model: `steer` makes a `Steering`, which has hooks on the model from `__enter__` to `__exit__`.
 
 The hooks work wherever the model's own hooks do: in `model.generate`, `model(…)`, `run_with_cache` and
 `run_with_hooks`, of a HookedTransformer, a TransformerBridge, or a subclass of either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from transformer_lens.hook_points import HookPoint
 from typing_extensions import Self
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.operators import OPERATORS
-from ssae_lens.hooks.passes import Pass, unwatch, watch
-from ssae_lens.hooks.sites import hook_point, layer_of, origin_of, resolve_hook
+from ssae_lens.hooks.passes import Pass, Watch, unwatch, watch
+from ssae_lens.hooks.sites import hook_point, layer_of, origin_of, require_model, resolve_hook
 from ssae_lens.hooks.token_positions import Positions, check_positions, chosen
-from ssae_lens.hooks.trace import Trace, trace_of
+from ssae_lens.hooks.trace import Recorder, Trace
 from ssae_lens.vector import SteeringVector
 
 if TYPE_CHECKING:
@@ -39,8 +40,12 @@ def steer(
     unit: Literal["vector", "residual", "shift"] = "vector",
     per_row: bool = False,
     check: bool = True,
+    trace: bool = True,
 ) -> "Steering":
-    """Steer a model until the block ends, or `remove` is called.
+    """Return a context manager that steers a model inside its block.
+
+    The call itself changes nothing: steering begins when the block is entered and ends when it is left, also by an
+    exception. `Steering.attach` begins it without a block.
 
     Parameters
     ----------
@@ -66,12 +71,14 @@ def steer(
     per_row
         Give each row of the batch its own one of `vectors`.
     check
-        Hold each vector's origin against the model. Without, only hooks and widths have to fit.
+        Check that each vector belongs to this model, once, in this call. Without, only hooks and widths have to fit.
+    trace
+        Record what `Steering.trace` shows: one number for each token and hook, of the text that is being read.
 
     Returns
     -------
     Steering
-        A context manager, already at work; `remove` ends it, `trace` shows what it did.
+        A context manager, not yet active. It can be entered again after its block; `Steering.trace` shows what it did.
 
     Examples
     --------
@@ -83,11 +90,8 @@ def steer(
     >>> print(steering.trace())
     row 0: <bos>The[ man 22.6][ said 22.6]
     """
-    listed = [vectors] if isinstance(vectors, SteeringVector) else list(vectors)
-    if not listed or not all(isinstance(each, SteeringVector) for each in listed):
-        raise ValueError(
-            f"vectors is {vectors!r}; give a SteeringVector or several, as SteeringVector(direction, hook_name) makes them."
-        )
+    require_model(model)
+    listed = _listed(vectors)
     check_positions(positions)
     checks.one_of("operator", operator, OPERATORS)
     checks.one_of("unit", unit, UNITS)
@@ -105,36 +109,56 @@ def steer(
                 "'blocks.0.hook_resid_pre' for what goes into the first."
             )
     sites = {hook: Site.of([each.get(hook) for each in placed], unit, per_row=per_row) for hook in hooks}
-    return Steering(model, sites, scales, positions, operator)
+    return Steering(model, sites, scales, positions, operator, Recorder() if trace else None)
 
 
 class Steering:
-    """Steering under way: a context manager that ends it, and a handle.
+    """What `steer` returns: steers its model inside a ``with`` block, or from `attach` to `remove`.
 
-    Made by `steer`. After `remove`, or at the end of the block (also by an exception), the model is exactly as it was.
+    It can be used any number of times, one after another; each use begins with an empty trace. Entering it while its own
+    block is open raises ValueError and leaves that block as it is; blocks of different `Steering` objects nest in any
+    order, and their changes add up. When it ends, also by an exception, the model is exactly as it was.
+
+    Examples
+    --------
+    >>> from ssae_lens.models import tiny_model
+    >>> vector = SteeringVector(torch.ones(32), "blocks.1.hook_resid_post")
+    >>> steering = steer(tiny_model("gpt2"), vector).attach()
+    >>> steering.active
+    True
+    >>> steering.remove()
+    >>> steering.active
+    False
     """
 
     def __init__(
-        self, model: "Model", sites: "dict[str, Site]", scales: Tensor, positions: Positions, operator: str
+        self,
+        model: "Model",
+        sites: "dict[str, Site]",
+        scales: Tensor,
+        positions: Positions,
+        operator: str,
+        recorder: Recorder | None,
     ) -> None:
         self._model = model
+        self._sites = sites
         self._scales = scales
         self._positions: Positions = positions
         self._operator = OPERATORS[operator]
-        self._watch = watch(model, [layer for name in sites if (layer := layer_of(name)) is not None])
-        self._hooks = []
+        self._recorder = recorder
+        self._watch: Watch | None = None
+        self._in_block = False
+        self._hooks: list[tuple[HookPoint, Any]] = []
         self._chosen: tuple[Pass, Tensor] | None = None
-        self._read: dict[str, list[tuple[Pass, Tensor]]] = {}
-        try:
-            for name, site in sites.items():
-                point, hook = hook_point(model, name), self._hook(name, site)
-                point.add_hook(hook)
-                self._hooks.append((point, hook))
-        except BaseException:
-            self.remove()
-            raise
 
     def __enter__(self) -> Self:
+        if self._in_block:
+            raise ValueError(
+                "This Steering is already active in an open block; leave that block first, or call steer again for another."
+            )
+        if not self.active:
+            self._begin()
+        self._in_block = True
         return self
 
     def __exit__(
@@ -142,13 +166,18 @@ class Steering:
     ) -> None:
         self.remove()
 
-    @property
-    def active(self) -> bool:
-        """Whether it is still at work."""
-        return self._watch is not None
+    def attach(self) -> Self:
+        """Begin to steer without a block, until `remove` is called, and return this object.
+
+        A ``with`` block entered afterwards ends it as well.
+        """
+        if self.active:
+            raise ValueError("This Steering is already active; call remove first, or call steer again for another.")
+        self._begin()
+        return self
 
     def remove(self) -> None:
-        """Take the hooks away; a second call changes nothing."""
+        """End steering; a call when it is not active changes nothing."""
         if self._watch is None:
             return
         for point, hook in self._hooks:
@@ -156,12 +185,35 @@ class Steering:
             for handle in [each for each in point.fwd_hooks if each.user_hook is hook]:
                 handle.hook.remove()
                 point.fwd_hooks.remove(handle)
-        self._watch = None
+        self._hooks.clear()
+        self._watch, self._chosen, self._in_block = None, None, False
         unwatch(self._model)
 
+    @property
+    def active(self) -> bool:
+        """Whether the model is being steered by it now."""
+        return self._watch is not None
+
     def trace(self) -> Trace:
-        """Show which tokens of the text last read were steered, and by how much: the length of each change."""
-        return trace_of(self._read, self._model.tokenizer)
+        """Return which tokens of the text last read were steered, and by how much: the length of each change."""
+        if self._recorder is None:
+            raise ValueError("Nothing was recorded, as trace is False; call steer with trace=True.")
+        return self._recorder.trace(self._model.tokenizer)
+
+    def _begin(self) -> None:
+        # Looked up each time: an SAE may have been put at a hook since the last. Vectors were checked by `steer`.
+        points = {name: hook_point(self._model, name) for name in self._sites}
+        if self._recorder is not None:
+            self._recorder.clear()
+        self._watch = watch(self._model, [layer for name in self._sites if (layer := layer_of(name)) is not None])
+        try:
+            for name, point in points.items():
+                hook = self._hook(name, self._sites[name])
+                point.add_hook(hook)
+                self._hooks.append((point, hook))
+        except BaseException:
+            self.remove()
+            raise
 
     def _hook(self, name: str, site: "Site") -> Any:
         def hook(x: Tensor, hook: Any) -> Tensor:  # noqa: ARG001 - TransformerLens passes it by name
@@ -193,10 +245,8 @@ class Steering:
         coefficients = self._scales.to(precise)[:, None, None] * site.lengths(precise)
         moved = self._operator(precise, site.directions, site.inverse, coefficients)
         moved = torch.where(where[..., None], moved, precise)
-        read = self._read.setdefault(name, [])
-        if read and read[-1][0].real.shape != (rows, now.past):
-            read.clear()  # another text, or the same from its beginning
-        read.append((now, (moved - precise).detach().norm(dim=-1)))
+        if self._recorder is not None:
+            self._recorder.add(name, now, (moved - precise).detach().norm(dim=-1))
         return moved.to(x.dtype)
 
 
@@ -262,6 +312,18 @@ class Site:
         """Give the coefficient that a scale of 1 stands for."""
         steps = self.steps[:, None, :]
         return steps * x.norm(dim=-1, keepdim=True) if self.relative else steps
+
+
+def _listed(vectors: Any) -> list[SteeringVector]:
+    """Return one vector or several as a list, or raise if there is none or anything else among them."""
+    if isinstance(vectors, SteeringVector):
+        return [vectors]
+    listed = list(vectors) if isinstance(vectors, Iterable) else []
+    if not listed or not all(isinstance(each, SteeringVector) for each in listed):
+        raise ValueError(
+            f"vectors is {vectors!r}; give a SteeringVector or several, as SteeringVector(direction, hook_name) makes them."
+        )
+    return listed
 
 
 def _check_fit(model: "Model", vector: SteeringVector, *, check: bool) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.base.files import discard
+from ssae_lens.base.files import tidy
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.batching import Plan
 from ssae_lens.hooks.distributed import Crew, crew
@@ -59,8 +59,7 @@ class Work:
                     if not self._finished(files, headers):
                         self._complete(path, files, {**headers[0], **self.settings}, us, quiet)
                     us.wait()
-        if folder_of(path).exists():  # a kill while it was removed
-            discard(folder_of(path))
+        tidy(path, folder_of(path))
         return [ShiftStore.open(file) for file in files]
 
     def _finished(self, files: list[Path], headers: list[dict[str, Any]]) -> bool:

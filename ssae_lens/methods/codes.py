@@ -5,7 +5,6 @@ each code by a number that depends on the activation, and what it does to traini
 """
 
 from contextlib import suppress
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
 from ssae_lens.methods.contrast import require_store
 from ssae_lens.shifts import ShiftStore
@@ -58,10 +58,10 @@ def require_fit(sae: Any, shifts: ShiftStore) -> None:
 
 def latent_number(sae: Any, latent: Any) -> int:
     """Give the number of one of an SAE's latents, or say which there are."""
-    d_sae = len(sae.W_dec)
-    if isinstance(latent, bool) or not isinstance(latent, Integral) or not 0 <= int(latent) < d_sae:
+    d_sae, number = len(sae.W_dec), checks.as_int(latent)
+    if number is None or not 0 <= number < d_sae:
         raise ValueError(f"latent is {latent!r}; there are latents 0 to {d_sae - 1}.")
-    return int(latent)
+    return number
 
 
 @torch.no_grad()

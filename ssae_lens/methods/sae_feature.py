@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
-from ssae_lens.hooks.sites import reading
+from ssae_lens.hooks.sites import final_norm, reading
 from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.codes import codes_of, latent_number, origin_of_sae, require_fit, require_usable, rows_of
 from ssae_lens.methods.contrast import Contrast
@@ -135,10 +135,10 @@ def features_by_output(
     """Rank an SAE's features by their output score: Arad et al., arXiv 2505.20063.
 
     The tokens that feature j stands for are the `top_tokens` of largest logit when its decoder row is read through the
-    final norm and the unembedding. At the last token of a neutral prompt, `factor` · a_max · W_dec[j] is added, where a_max
-    is the largest activation of any feature there. With p the largest probability that one of those tokens then has as
-    the next, and r its rank in the vocabulary V from 0, the score is (1 − r/|V|)·p. Features of low scores steer badly,
-    however well they tell a concept.
+    final norm, if the model has one, and the unembedding. At the last token of a neutral prompt, `factor` · a_max · W_dec[j]
+    is added, where a_max is the largest activation of any feature there. With p the largest probability that one of those
+    tokens then has as the next, and r its rank in the vocabulary V from 0, the score is (1 − r/|V|)·p. Features of low
+    scores steer badly, however well they tell a concept.
 
     Parameters
     ----------
@@ -189,7 +189,8 @@ def features_by_output(
             some = wanted[start : start + max_rows]
             rows = rows_of(sae, some)
             vectors = [SteeringVector(row, origin=origin) for row in rows]
-            with steer(model, vectors, scale=factor * largest, positions=-1, per_row=True, check=False):
+            amount = factor * largest
+            with steer(model, vectors, scale=amount, positions=-1, per_row=True, check=False, trace=False):
                 chances = model(tokens.expand(len(some), -1))[:, -1].float().softmax(-1)
             meant = _lens(model, rows).topk(min(top_tokens, chances.shape[1]), dim=-1).indices
             chance = chances.gather(1, meant).amax(1, keepdim=True)
@@ -206,7 +207,7 @@ def _lens(model: Any, rows: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vo
     """Read directions as the model reads the end of its residual stream."""
     parameter = next(model.parameters())
     residual = rows.to(parameter.device, parameter.dtype)[None]
-    return model.unembed(model.ln_final(residual))[0].float()
+    return model.unembed(final_norm(model)(residual))[0].float()
 
 
 def _best(table: "pd.DataFrame", by: str, n: int | None) -> "pd.DataFrame":

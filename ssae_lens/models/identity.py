@@ -44,7 +44,7 @@ def describe(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str
     >>> describe(tiny_model("llama"))["processing"]  # RMS norms do not subtract the mean, so it has to stay
     {'fold_ln': True, 'center_writing_weights': False, 'center_unembed': True}
     """
-    model_class = _class_name(model)
+    model_class = class_name(model)
     return {
         "model_name": str(model.cfg.model_name).rstrip("/").split("/")[-1],
         "model_class": model_class,
@@ -59,7 +59,7 @@ def describe(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str
 def processing(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str, bool]:
     """Say which of TransformerLens's processing steps the weights have been through, measured on them."""
     model_any: Any = model
-    if _class_name(model) == "TransformerBridge":
+    if class_name(model) == "TransformerBridge":
         # A bridge is raw until its compatibility mode is switched on; that may be without any one of the steps.
         if not model_any.compatibility_mode:
             return {"fold_ln": False, "center_writing_weights": False, "center_unembed": False}
@@ -109,7 +109,8 @@ def _centred(rows: Float[Tensor, "n d"]) -> bool:
     return bool(rows.mean(1).abs().max() <= rounding * rows.std())
 
 
-def _class_name(model: Any) -> str:
+def class_name(model: Any) -> str:
+    """Return which of TransformerLens's two classes a model is of, or raise if of neither."""
     from transformer_lens import HookedTransformer
     from transformer_lens.model_bridge import TransformerBridge
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int8
 
-from ssae_lens.base.checks import did_you_mean
+from ssae_lens.base.checks import did_you_mean, name_list
 from ssae_lens.base.files import fingerprint
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def fingerprint_of(dataset: "Dataset") -> str:
     return fingerprint(zip(dataset["source"][:], dataset["target"][:], strict=True))
 
 
-def from_rows(rows: Sequence[Mapping[str, Any]], concepts: Iterable[str] = ()) -> "Dataset":
+def from_rows(rows: Sequence[Mapping[str, Any]], concepts: str | Iterable[str] = ()) -> "Dataset":
     """Build a paired data set from dictionaries of one pair each.
 
     Parameters
@@ -109,7 +109,8 @@ def from_rows(rows: Sequence[Mapping[str, Any]], concepts: Iterable[str] = ()) -
         Each with `source` and `target`. `changes`, where given, may leave out the concepts that do not change; `changed` is
         made from it if it is missing. Other keys become columns.
     concepts
-        Concepts that have a column whether or not a row names them; others follow in order of appearance.
+        Concepts that have a column whether or not a row names them, a list or a string for one; others follow in order of
+        appearance.
     """
     import pyarrow as pa
     from datasets import Dataset
@@ -123,7 +124,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], concepts: Iterable[str] = ()) -
     for name in TEXTS:
         require_texts(name, columns[name])
     if "changes" in columns:
-        columns["changes"], changed = _pack(columns["changes"], concepts)
+        columns["changes"], changed = _pack(columns["changes"], name_list("concepts", concepts))
         columns.setdefault("changed", changed)
     for name, values in columns.items():
         try:

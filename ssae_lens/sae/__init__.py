@@ -1,7 +1,7 @@
 """The Sparse Shift Autoencoder, as SAELens knows architectures.
 
 `SSAE` and `SSAEConfig` are what is saved, loaded and steered with; `TrainingSSAE` and `TrainingSSAEConfig` are their
-twins for SAELens's own `SAETrainer`. `register()` makes SAELens's loaders know the architecture ``"ssae"``.
+twins for SAELens's own `SAETrainer`. Importing this package makes SAELens's loaders know the architecture ``"ssae"``.
 """
 
 from sae_lens.registry import (
@@ -24,3 +24,6 @@ def register() -> None:
         register_sae_class(ARCHITECTURE, SSAE, SSAEConfig)
     if ARCHITECTURE not in SAE_TRAINING_CLASS_REGISTRY:
         register_sae_training_class(ARCHITECTURE, TrainingSSAE, TrainingSSAEConfig)
+
+
+register()

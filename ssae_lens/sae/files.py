@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ssae_lens.base import checks, files
+from ssae_lens.base import checks, files, reading
 from ssae_lens.base.tensor_files import digest, warn_of_no_checksum
 from ssae_lens.base.versions import versions
 
@@ -148,10 +148,7 @@ def check_weights(metadata: Any, weights: Mapping[str, Tensor], dtype: str) -> N
 
 
 def _read_cfg(file: Path, names: Iterable[str]) -> dict[str, Any]:
-    try:
-        cfg = files.read_json(file)
-    except files.DamagedFileError as error:
-        raise ValueError(f"{str(error).rstrip('.')}; save or copy the SSAE again.") from None
+    cfg = reading.read_json(file, hint="save or copy the SSAE again")
     cfg = cfg if isinstance(cfg, dict) else {}
     architecture = cfg.get("architecture")
     if architecture != ARCHITECTURE:

@@ -64,6 +64,7 @@ class SSAEConfig(SAEConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        checks.python_numbers(self)
         check_widths(self.d_in, self.d_sae, self.k)
         checks.one_of("input_norm", self.input_norm, ["none", "layer", "whitened_layer"])
         checks.one_of("code_norm", self.code_norm, ["none", "layer", "group"])

@@ -47,6 +47,7 @@ class TrainingSSAEConfig(TrainingSAEConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        checks.python_numbers(self)
         check_widths(self.d_in, self.d_sae, self.k)
         if self.level is not None:
             checks.above("level", self.level, 0, "Give a bound on the mean |code|, or None for no bound.")

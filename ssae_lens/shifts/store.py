@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import Self
 
+from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
 from ssae_lens.shifts import hdf5, layout
 from ssae_lens.shifts import rows as incoming
-from ssae_lens.shifts.batches import RAM_LIMIT, shuffled
 from ssae_lens.shifts.flat import flat_shifts
 from ssae_lens.shifts.layout import BLOCK, TEXTS, About
 
@@ -33,6 +32,7 @@ class ShiftStore:
 
     Examples
     --------
+    >>> import torch
     >>> store = ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.tensor([[1], [1]]), concepts=["a"])
     >>> len(store), store.shifts.shape, store.labels.tolist()
     (2, (2, 3), [[1], [1]])
@@ -72,7 +72,7 @@ class ShiftStore:
         *,
         origin: Origin | None = None,
         labels: Int[Tensor, "n c"] | Int[np.ndarray, "n c"] | None = None,
-        concepts: Sequence[str] = (),
+        concepts: str | Sequence[str] = (),
         row_ids: Sequence[int] | np.ndarray | None = None,
         texts: tuple[Sequence[str], Sequence[str]] | None = None,
         pairs: Mapping[str, Any] | None = None,
@@ -89,7 +89,7 @@ class ShiftStore:
         origin
             Where they come from; by default only their width is known.
         labels, concepts
-            Signed changes (−1, 0, +1) for each row and concept, and the concepts' names.
+            Signed changes (−1, 0, +1) for each row and concept, and the concepts' names: a list, or a string for one.
         row_ids
             Rows of the pairs data set; by default 0, 1, …
         texts
@@ -103,6 +103,7 @@ class ShiftStore:
         overwrite
             Whether a file of other contents may be replaced.
         """
+        concepts = checks.name_list("concepts", concepts)
         data = incoming.sides(source, target, layout.storable(dtype))
         n_rows, d_model = data["source"].shape
         if n_rows == 0:
@@ -243,42 +244,6 @@ class ShiftStore:
         All rows of one pair (one row id) fall on the same side.
         """
         return incoming.split(self.row_ids, held_out, seed)
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        epochs: int | None = None,
-        rows: Sequence[int] | np.ndarray | None = None,
-        device: str | torch.device = "cpu",
-        drop_last: bool = False,
-        ram_limit: int = RAM_LIMIT,
-    ) -> Iterator[Float[Tensor, "b d"]]:
-        """Give shuffled batches of shifts; every row comes once an epoch.
-
-        Shifts of up to `ram_limit` bytes are held on the device; more are read from the file that `memmap` makes, in memory
-        for two batches and one number for each row. The batches are the same either way.
-
-        Parameters
-        ----------
-        batch_size
-            Rows a batch.
-        seed
-            Of the order.
-        epochs
-            How often to go over the rows; by default for ever.
-        rows
-            Rows to use, numbers or a mask; by default all. See `split`.
-        device
-            Where batches are to be.
-        drop_last
-            Leave out the last batch of an epoch if it is smaller.
-        ram_limit
-            Bytes.
-        """
-        chosen = None if rows is None else incoming.row_numbers(rows, len(self))
-        return shuffled(self, batch_size, seed, epochs, chosen, torch.device(device), drop_last, ram_limit)
 
     def memmap(self, dtype: str = "float32") -> Float[np.memmap, "n d"]:
         """Give the shifts as a read-only memory-mapped array, whose random rows cost microseconds.

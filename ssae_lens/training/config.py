@@ -10,6 +10,8 @@ from typing import Any, Literal
 from ssae_lens.base import checks
 
 Sparsity = Literal["smooth", "l1", "step", "topk"]
+BUDGET = 0.02
+BUDGET_MEANS = f"It is a share of energy in the encoder's space, such as {BUDGET}."
 SOLVERS = ("alternating", "simultaneous", "extragradient", "nupi", "augmented")
 
 
@@ -28,8 +30,9 @@ class ProblemConfig:
         ``"relative"`` takes an L1 level as a share of the mean ``|code|`` of the unconstrained fit (the leading principal
         directions), so that one number means the same on every data set; ``"absolute"`` takes it as it is.
     budget
-        With no level, the share of the shifts' energy (as the encoder sees them) that reconstruction may lose beyond what
-        so few latents must lose.
+        The bound without a level: how much of the shifts' sum of squares reconstruction may lose in the encoder's space
+        (see `input`), beyond what so few latents must lose there. None is 0.02. It is not the FVU of the shifts: the
+        encoder reads their leading directions, scaled. `Outcome.fvu` is measured on the shifts themselves.
     sparsity
         ``"l1"`` is the mean ``|code|``. ``"smooth"`` starts as L1 and anneals into a count of active codes,
         Σ ``|h| / (1 + |h|/δ)`` with δ shrinking. ``"step"`` counts codes beyond a small threshold, with the gradient
@@ -51,7 +54,7 @@ class ProblemConfig:
         ``"layer"`` standardises each shift before the encoder with a learned scale and offset (the reference code's second
         version); ``"standardise"`` does so without them and scales the output back (its first version).
     code_norm
-        ``"layer"``, ``"group"`` or ``"batch"`` normalise the codes, as the reference code does.
+        ``"layer"`` or ``"batch"`` normalise the codes, as the reference code does.
     bias
         Learn the encoder's and decoder's offsets. Off, the zero shift has the zero code.
     """
@@ -59,16 +62,17 @@ class ProblemConfig:
     d_sae: int
     level: float | None = None
     level_unit: Literal["relative", "absolute"] = "relative"
-    budget: float = 0.02
+    budget: float | None = None
     sparsity: Sparsity | None = None
     loss: Literal["share", "relative", "absolute"] = "share"
     input: Literal["balanced", "subspace", "whiten", "zca", "standardise", "none"] | None = None
     directions: int | None = None
     sample_norm: Literal["none", "layer", "standardise"] = "none"
-    code_norm: Literal["none", "layer", "group", "batch"] = "none"
+    code_norm: Literal["none", "layer", "batch"] = "none"
     bias: bool = False
 
     def __post_init__(self) -> None:
+        checks.python_numbers(self)
         checks.whole("d_sae", self.d_sae, mend="It is the number of latents to learn.")
         checks.one_of("sparsity", self.sparsity, [None, "smooth", "l1", "step", "topk"])
         checks.one_of("level_unit", self.level_unit, ["relative", "absolute"])
@@ -85,17 +89,22 @@ class ProblemConfig:
                 "use 'subspace' or 'none'."
             )
         checks.one_of("sample_norm", self.sample_norm, ["none", "layer", "standardise"])
-        checks.one_of("code_norm", self.code_norm, ["none", "layer", "group", "batch"])
+        checks.one_of("code_norm", self.code_norm, ["none", "layer", "batch"])
         if self.directions is not None:
             checks.whole("directions", self.directions)
-        if not 0 < self.budget < 1:
-            raise ValueError(
-                f"budget is {self.budget!r}; it is a share of energy to lose, between 0 and 1, such as 0.02."
-            )
-        self._check_level()
+        self._check_bound()
 
-    def _check_level(self) -> None:
+    def _check_bound(self) -> None:
+        if self.level is not None and self.budget is not None:
+            raise ValueError(
+                f"level is {self.level!r} and budget {self.budget!r}; one of them bounds the problem: leave the other out."
+            )
         if self.level is None:
+            if self.budget is None:
+                object.__setattr__(self, "budget", BUDGET)
+            checks.above("budget", self.bound, 0, BUDGET_MEANS)
+            if self.bound >= 1:
+                raise ValueError(f"budget is {self.budget!r}; it must be less than 1. {BUDGET_MEANS}")
             if self.sparsity in ("step", "topk"):
                 raise ValueError(f"sparsity={self.sparsity!r} needs a level: the number of active codes of a shift.")
             return
@@ -118,6 +127,13 @@ class ProblemConfig:
             )
 
     @property
+    def bound(self) -> float:
+        """The level, or the budget where there is no level."""
+        bound = self.budget if self.level is None else self.level
+        assert bound is not None
+        return bound
+
+    @property
     def kind(self) -> Sparsity:
         """The sparsity that is meant."""
         return self.sparsity or ("smooth" if self.level is None else "l1")
@@ -128,6 +144,11 @@ class ProblemConfig:
         if self.input is not None:
             return self.input
         return "none" if self.sample_norm != "none" else ("subspace" if self.kind == "topk" else "balanced")
+
+    @property
+    def in_own_units(self) -> bool:
+        """Whether shifts are read in their own units: a standardisation adds an ε to them, or a level is in them."""
+        return self.reading == "none" and (self.sample_norm != "none" or self.level_unit == "absolute")
 
     @property
     def linear(self) -> bool:
@@ -163,7 +184,8 @@ class SolverConfig:
         Fits from so many seeds at once, of which the one that solves the problem best is kept. None is 4 up to 128
         latents and 1 beyond.
     patience
-        Stop when the objective has not improved for so many steps. None never stops early.
+        Stop when the objective has not improved for so many steps, counted after annealing and while bounds are met. None
+        never stops early.
     precision
         ``"bfloat16"`` runs the matrix products in it; weights and optimiser stay float32.
     compile
@@ -183,6 +205,7 @@ class SolverConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        checks.python_numbers(self)
         checks.one_of("solver", self.solver, SOLVERS)
         checks.one_of("precision", self.precision, ["float32", "bfloat16"])
         for name in ("steps", "batch_size", "restarts", "patience"):
@@ -191,7 +214,8 @@ class SolverConfig:
         checks.above("lr", self.lr, 0)
         checks.above("dual_lr", self.dual_lr, 0)
         for name in ("warmup", "decay"):
-            if not 0 <= getattr(self, name) <= 1:
+            checks.at_least(name, getattr(self, name), 0)
+            if getattr(self, name) > 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it is a share of the steps, between 0 and 1.")
 
     def restarts_for(self, d_sae: int) -> int:
@@ -241,6 +265,11 @@ def settings(preset: str | None = None, **given: Any) -> tuple[ProblemConfig, So
     """Sort keyword arguments into the two configurations, over those of a preset."""
     if preset is not None:
         checks.one_of("preset", preset, PRESETS)
+        if given.get("budget") is not None and PRESETS[preset].get("level") is not None and "level" not in given:
+            raise ValueError(
+                f"budget is {given['budget']!r} with preset={preset!r}, which has level={PRESETS[preset]['level']}; "
+                "one of them bounds the problem: leave one out."
+            )
         given = {**PRESETS[preset], **given}
     problem = {each.name for each in fields(ProblemConfig)}
     solver = {each.name for each in fields(SolverConfig)}

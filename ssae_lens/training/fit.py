@@ -108,8 +108,8 @@ class Group:
         self._sample = read[:: max(1, -(-len(read) // rows))]
 
     def _apply_to_all(self) -> Float[Tensor, "n r"]:
-        rows = torch.from_numpy(self.data.values[:])  # type: ignore[union-attr]
-        return torch.cat([self.map.apply(block.to(self.device).float()) for block in rows.split(65536)])
+        assert isinstance(self.data, Rows)
+        return torch.cat([self.map.apply(block.to(self.device)) for block in self.data.blocks()])
 
     @property
     def holds_data(self) -> bool:
@@ -206,6 +206,15 @@ class Group:
             )
         return found
 
+    def meets_bounds(self, row: dict[str, Any]) -> bool:
+        """Say whether every member met its bound in a row of the log. Top-k has none."""
+        if self.problem.k is not None:
+            return True
+        return all(map(self._meets, row["loss"], row["sparsity"], self.problem.bounds.tolist()))
+
+    def _meets(self, loss: float, sparsity: float, bound: float) -> bool:
+        return loss <= bound * (1 + 5 * SLACK) if self.problem.by_budget else sparsity <= bound * (1 + SLACK)
+
     def _judge(self, numbers: dict[str, float], bound: float) -> tuple[str, str]:
         """Say how a member's bound stands, in a word and in words."""
         loss, sparsity, multiplier = numbers["loss"], numbers["sparsity"], numbers["multiplier"]
@@ -214,13 +223,13 @@ class Group:
         if self.problem_config.kind == "topk":
             return "binding", f"Reconstruction loses {loss:.3g} with {self.bounds[0]:g} active codes."
         if self.problem.by_budget:
-            if loss > bound * (1 + 5 * SLACK):
+            if not self._meets(loss, sparsity, bound):
                 return "infeasible", (
                     f"Reconstruction loses {loss:.3g} where {bound:.3g} is allowed (with d_sae={self.problem_config.d_sae} "
                     f"it must lose {self.map.floor:.3g}): that was not reached. Raise the steps or the budget."
                 )
             return "binding", f"Sparsity is {sparsity:.4g} a shift, with {loss:.3g} of the energy lost."
-        if sparsity > bound * (1 + SLACK):
+        if not self._meets(loss, sparsity, bound):
             return "infeasible", (
                 f"Sparsity is {sparsity:.4g} where the level allows {bound:.4g}: it was not reached. "
                 "Raise the level, the steps or dual_lr."

@@ -48,7 +48,7 @@ def fold(
         config["k"] = k
     W_enc, b_dec = read.fold(W_enc), read.restore(b_dec)
     rows = read.restore(members.W_dec[member]) if rows is None else rows
-    lengths = torch.linalg.vector_norm(rows, dim=1).clamp(min=1e-12)
+    lengths = read.lengths(rows)
     d_in, d_sae = W_enc.shape
     ssae = SSAE(SSAEConfig(d_in=d_in, d_sae=d_sae, metadata=SAEMetadata(**metadata), **config))
     state = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": rows / lengths[:, None], "b_dec": b_dec}

@@ -34,7 +34,8 @@ class Members(nn.Module):
         self.problem = problem
         rows = [_rows(problem.d_sae, width, seed) for seed in seeds]
         self.W_dec = nn.Parameter(torch.stack(rows))
-        self.W_enc = nn.Parameter(self.W_dec.detach().mT.contiguous())
+        # A copy: the transpose of a single row or column is contiguous as it stands, and would share the decoder's memory.
+        self.W_enc = nn.Parameter(self.W_dec.detach().mT.clone(memory_format=torch.contiguous_format))
         n = len(seeds)
         # A batch's normalisation takes an offset before it away again.
         offset = problem.bias and problem.code_norm != "batch"
@@ -119,7 +120,7 @@ class Members(nn.Module):
         kind = self.problem.code_norm
         if kind == "none":
             return codes
-        if kind in ("layer", "group"):
+        if kind == "layer":
             codes = F.layer_norm(codes, codes.shape[-1:])
         else:
             if self.training:

@@ -105,6 +105,14 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         return min(1.0, max(0.0, (self.progress - self.warmup) / ANNEAL))
 
     @property
+    def settled(self) -> bool:
+        """Whether the measure of sparsity and the bounds stay as they are until training ends."""
+        if self.k is not None:
+            return self.progress >= ANNEAL
+        tightens = self.problem.kind == "l1" and not self.by_budget and self.warmup > 0
+        return self.annealed == 1 or not (tightens or self.problem.kind in ("smooth", "step"))
+
+    @property
     def measure(self) -> Measure:
         """The sparsity measure at this moment."""
         kind = self.problem.kind

@@ -5,6 +5,7 @@ A run's folder, where it is given one, holds ``log.jsonl`` (a row every so many 
 SSAE of another run is refused.
 """
 
+import hashlib
 import json
 import signal
 import threading
@@ -25,7 +26,8 @@ from ssae_lens.training.data import Rows, Stream
 from ssae_lens.training.fit import Group
 
 LOG_ROWS = 100
-CHECKPOINT, CHECKPOINT_SECONDS = "checkpoint.pt", 30.0
+RUN, CHECKPOINT = "run.json", "checkpoint.pt"
+CHECKPOINT_SECONDS = 30.0
 # A product of this many multiplications is worth handing out to threads.
 THREADS_FROM = 1 << 24
 
@@ -66,8 +68,8 @@ class Run:
         if not (out / "cfg.json").exists():
             return
         try:
-            begun = _identity(files.read_json(out / "run.json"))
-        except (OSError, ValueError, AttributeError):
+            begun = _identity(files.read_json(out / RUN, checksum=True))
+        except (OSError, ValueError):
             begun = {}
         asked = _identity(self.about)
         if begun == asked:
@@ -80,7 +82,10 @@ class Run:
     def save(self, ssae: Any, **extra: Any) -> None:
         """Save an SSAE in the run's folder, together with ``run.json`` and what else belongs to it as JSON, by name."""
         if self.out is not None:
-            texts = {f"{name}.json": files.json_text(value) for name, value in {"run": self.about, **extra}.items()}
+            texts = {f"{name}.json": files.json_text(value) for name, value in extra.items()}
+            sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+            sums["log.jsonl"] = files.sha256_of(self.out / "log.jsonl")
+            texts[RUN] = files.json_text({**self.about, "sha256": sums}, checksum=True)
             ssae.save_with(self.out, texts, overwrite=True)
 
     def go(self, *, quiet: bool, checkpoint_every: int | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -124,11 +129,20 @@ class Run:
         self.step += 1
 
     def _ended(self, rows: list[dict[str, Any]]) -> bool:
-        """Say whether there is nothing more to gain: every loss is lost, or the objective has stood still."""
+        """Return whether training can stop: every loss has diverged, or the objective has not improved for `patience` steps.
+
+        Steps count once annealing has ended, which changes what is measured, and while every member meets its bound:
+        codes that have collapsed are the sparsest of all.
+        """
         if not any(value < float("inf") for row in rows for value in row["loss"]):
             return True
-        by_budget = self.groups[0].problem.by_budget
-        now = sum(sum(row["sparsity" if by_budget else "loss"]) for row in rows)
+        groups = [group for group in self.groups if group.data is self.data]
+        pairs = zip(groups, rows, strict=True)
+        if not all(group.problem.settled and group.meets_bounds(row) for group, row in pairs):
+            self.since = self.step
+            return False
+        name = "sparsity" if groups[0].problem.by_budget else "loss"
+        now = sum(sum(row[name]) for row in rows)
         if now < self.best * (1 - 1e-4):
             self.best, self.since = now, self.step
         return self.solver.patience is not None and self.step - self.since >= self.solver.patience
@@ -232,8 +246,24 @@ def _flat(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
-    """Give what must be the same for a run to go on: everything but the versions."""
-    return json.loads(json.dumps({name: value for name, value in about.items() if name != "versions"}))
+    """Return what must be the same for a run to go on: everything but the versions and the checksums of its files."""
+    return json.loads(json.dumps({name: value for name, value in about.items() if name not in ("versions", "sha256")}))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return what a finished run's ``run.json`` states, once its log and its table match the checksums there.
+
+    A folder of version 0.1.0 has no checksums, and nothing is verified.
+    """
+    about = files.read_json(folder / RUN)
+    if isinstance(about, dict) and "sha256" in about:
+        about = files.read_json(folder / RUN, checksum=True)
+        for name, stated in about["sha256"].items():
+            if (folder / name).is_file() and files.sha256_of(folder / name) != stated:
+                raise files.DamagedFileError(
+                    f"{folder / name} is damaged: its contents do not match the checksum in {RUN}; run the training again."
+                )
+    return about
 
 
 def _differences(begun: dict[str, Any], asked: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ Members of one width share their input map and run side by side; all share every
 which most is found again: each is also fitted to either half of the shifts, and a latent that both halves give is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ import torch
 from ssae_lens.base import checks
 from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
-from ssae_lens.training.data import Rows, Stream, open_data
+from ssae_lens.training.data import Rows, Stream, open_data, opened
 from ssae_lens.training.fit import Group
 from ssae_lens.training.runs import Run
 from ssae_lens.training.swept import Setting, Sweep
 from ssae_lens.training.train import best_of, check_device, check_level, check_wandb, warn_of_few
 
-# Of how many seeds the best is taken in either half, and the least shifts that are worth halving.
-HALF_SEEDS, LEAST_ROWS = 4, 8
+# Of how many seeds the best is taken in either half, and the fewest pairs that are worth halving.
+HALF_SEEDS, MIN_PAIRS = 4, 8
 
 
 def sweep(
@@ -54,7 +54,8 @@ def sweep(
         The seeds, or how many.
     halves
         Fit every setting to either half of the shifts as well, from up to four of the seeds, and choose by what is found
-        again. False (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
+        again. The halves of a store share neither a pair nor a text, where that can be; rows of an array alternate. False
+        (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
     out
         A folder for the log, the table and the best SSAE; an interrupted sweep goes on when called again.
     overwrite
@@ -79,15 +80,15 @@ def sweep(
     ([2, 4], 8)
     """
     widths, levels, budgets = _listed(d_sae), _listed(level), _listed(budget)
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    seeds = _numbers_of(seeds)
     if "restarts" in given:
         raise ValueError(f"restarts is {given['restarts']!r}; in a sweep the seeds are the restarts: give seeds.")
     if not widths:
         raise ValueError("d_sae is empty; give one width or several.")
-    checks.whole("the number of seeds", len(seeds), 2, "UDR compares seeds; `train` fits one.")
     if levels and budgets:
         raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
     check_wandb(wandb)
+    shifts = opened(shifts)
     place, solver = check_device(device), SolverConfig()
     groups: list[list[Group]] = []
     parts: list[Rows | Stream] = []
@@ -119,6 +120,18 @@ def _listed(value: Any) -> list[Any]:
     return np.atleast_1d(value).tolist()
 
 
+def _numbers_of(seeds: Any) -> list[int]:
+    """Return the seeds, given as such or as how many."""
+    if not isinstance(seeds, Iterable):
+        checks.whole("the number of seeds", seeds, 2, "UDR compares seeds; `train` fits one.")
+        return list(range(int(seeds)))
+    several = list(seeds)
+    checks.whole("the number of seeds", len(several), 2, "UDR compares seeds; `train` fits one.")
+    for each in several:
+        checks.whole("a seed", each, 0)
+    return [int(each) for each in several]
+
+
 def _problems(
     preset: str | None, given: dict[str, Any], several: dict[str, list[float]]
 ) -> Iterator[tuple[ProblemConfig, SolverConfig]]:
@@ -131,8 +144,12 @@ def _problems(
 
 
 def _data(data: Rows | Stream, *, halves: bool) -> list[Rows | Stream]:
-    """Give the data and, where they are wanted and can be had, its halves."""
-    return [data, *data.halves()] if halves and isinstance(data, Rows) and data.n >= LEAST_ROWS else [data]
+    """Return the data and, where they are wanted and can be had, its halves."""
+    return (
+        [data, *data.halves(stacklevel=4)]
+        if halves and isinstance(data, Rows) and data.n_pairs >= MIN_PAIRS
+        else [data]
+    )
 
 
 def _together(problems: list[tuple[ProblemConfig, SolverConfig]]) -> list[list[ProblemConfig]]:
@@ -151,12 +168,8 @@ def _group(
     half: bool,
 ) -> Group:
     seeds = seeds[:HALF_SEEDS] if half else seeds
-    bounds = [_bound(each) for each in problems for _ in seeds]
+    bounds = [each.bound for each in problems for _ in seeds]
     return Group(data, problems[0], solver, seeds * len(problems), bounds, place)
-
-
-def _bound(problem: ProblemConfig) -> float:
-    return problem.budget if problem.level is None else problem.level
 
 
 def _settings_of(groups: list[Group], n_seeds: int) -> Iterator[Setting]:

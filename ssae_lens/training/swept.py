@@ -31,7 +31,7 @@ class Setting:
 
     d_sae: int
     level: float | None
-    budget: float
+    budget: float | None
     outcomes: list[Outcome]
     udr: UDR
     _group: Group = field(repr=False)
@@ -133,7 +133,7 @@ class Sweep:
         return {
             "d_sae": each.d_sae,
             "level": each.level,
-            "budget": each.budget if each.level is None else None,
+            "budget": each.budget,
             "udr_codes": each.udr.codes,
             "udr_decoders": each.udr.decoders,
             "recurring": each.recurring,

@@ -11,7 +11,7 @@ from ssae_lens.base.versions import versions
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training.config import ProblemConfig, as_dict, settings
-from ssae_lens.training.data import Rows, Stream, open_data
+from ssae_lens.training.data import Rows, Stream, open_data, opened
 from ssae_lens.training.fit import Group, Outcome
 from ssae_lens.training.runs import Run
 
@@ -35,7 +35,8 @@ def train(
     Parameters
     ----------
     shifts
-        A `ShiftStore`, an (N, d) array or tensor of shifts, or an iterator of (n, d) batches.
+        A `ShiftStore` or the path of one, an (N, d) array, tensor or nested list of shifts, or an iterator of (n, d)
+        batches.
     d_sae
         The number of latents. A few more than there are concepts is a good start; `sweep` chooses without labels.
     seed
@@ -71,14 +72,15 @@ def train(
     torch.Size([5, 16])
     """
     checks.whole("seed", seed, 0)
+    seed = int(seed)
     check_wandb(wandb)
     problem, solver = settings(preset, d_sae=d_sae, **given)
+    shifts = opened(shifts)
     data = open_data(shifts, solver.batch_size)
     warn_of_few(data, problem)
     place = check_device(device)
     restarts = solver.restarts_for(d_sae)
-    bound = problem.budget if problem.level is None else problem.level
-    group = Group(data, problem, solver, [seed + 1000 * i for i in range(restarts)], [bound] * restarts, place)
+    group = Group(data, problem, solver, [seed + 1000 * i for i in range(restarts)], [problem.bound] * restarts, place)
     check_level(problem, group)
     about = {"settings": as_dict(problem, solver), "seed": seed}
     run = Run(data, [group], seed=seed, about=about)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssae_lens.base import control_vectors, files, tensor_files
+from ssae_lens.base import control_vectors, files, reading, tensor_files
 from ssae_lens.base.origin import Origin
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def from_gguf(kind: type["SteeringVector"], path: str | Path) -> "SteeringVector
     if not about:
         return kind(directions, method=f"control vector ({hint})" if hint else "control vector")
     hint = "save or copy it again"
-    with files.well_formed(path, hint):
-        stated = json.loads(about)
+    with reading.well_formed(path, hint):
+        stated = reading.parse_json(about, f"The header of {path}", hint=hint)
         checksum = stated.pop(tensor_files.CHECKSUM, None)
         if checksum not in (None, _gguf_digest(arrays, stated)):
             raise files.DamagedFileError(f"{path} is damaged: its contents do not match its checksum; {hint}.")

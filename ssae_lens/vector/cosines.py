@@ -1,7 +1,7 @@
 """`cosine_table`: the cosines of many steering vectors, and the names they are told apart by."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -49,14 +49,17 @@ def cosine_table(
 
 
 def named(vectors: Iterable[SteeringVector] | Mapping[str, SteeringVector]) -> dict[str, SteeringVector]:
-    """Give vectors by name: by those they are given, or their concepts, methods or numbers."""
+    """Return vectors by name: by those they are given, or their concepts, methods or numbers."""
+    values: Any = vectors.values() if isinstance(vectors, Mapping) else vectors
+    listed = list(values) if isinstance(values, Iterable) else [values]
+    if not listed:
+        raise ValueError("vectors is empty; give at least one.")
+    if not all(isinstance(each, SteeringVector) for each in listed):
+        raise ValueError(f"vectors is {vectors!r}; give SteeringVectors, in a list or by name.")
     if isinstance(vectors, Mapping):
-        names, listed = [str(each) for each in vectors], list(vectors.values())
+        names = [str(each) for each in vectors]
     else:
-        listed = list(vectors)
         names = [each.concept or each.method or str(number) for number, each in enumerate(listed)]
         if len(set(names)) < len(names):
             names = [f"{name} ({number})" for number, name in enumerate(names)]
-    if not listed:
-        raise ValueError("vectors is empty; give at least one.")
     return dict(zip(names, listed, strict=True))

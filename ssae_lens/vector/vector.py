@@ -136,8 +136,8 @@ class SteeringVector:
         ssae
             An `SSAE`; its origin becomes the vector's.
         latent
-            The row's number, or what `match_concepts` gives for a concept: an object with `latent`, and perhaps `sign`,
-            `scale` and `concept`.
+            The row's number, of Python, NumPy or PyTorch, or what `match_concepts` gives for a concept: an object with
+            `latent`, and perhaps `sign`, `scale` and `concept`.
         sign, scale
             What the row is multiplied by. By default those of `latent`, or 1.
         hook_name
@@ -145,19 +145,24 @@ class SteeringVector:
         concept, norms
             As in `SteeringVector`.
         """
-        sign = float(getattr(latent, "sign", 1) if sign is None else sign)
-        scale = float(getattr(latent, "scale", 1) if scale is None else scale)
-        concept = concept or str(getattr(latent, "concept", ""))
-        row = getattr(latent, "latent", latent)
-        d_sae = ssae.W_dec.shape[0]
-        if isinstance(row, bool) or not isinstance(row, int) or not -d_sae <= row < d_sae:
-            raise ValueError(f"latent is {row!r}; this SSAE has latents 0 to {d_sae - 1}.")
+        given = latent
+        if matched := hasattr(given, "latent"):
+            latent = given.latent
+            sign = getattr(given, "sign", 1) if sign is None else sign
+            scale = getattr(given, "scale", 1) if scale is None else scale
+            concept = concept or str(getattr(given, "concept", ""))
+        if matched and latent is None:
+            raise ValueError(_unmatched(given))
+        d_sae, row = ssae.W_dec.shape[0], checks.as_int(latent)
+        if row is None or not -d_sae <= row < d_sae:
+            raise ValueError(f"latent is {latent!r}; this SSAE has latents 0 to {d_sae - 1}.")
         origin = ssae.origin
         if not (hook_name or origin.hook_name):
             raise ValueError(
                 "The SSAE does not say which hook it belongs to; give hook_name, as in 'blocks.3.hook_resid_post'."
             )
-        direction = ssae.W_dec[row].detach() * (sign * scale)
+        factor = float(1 if sign is None else sign) * float(1 if scale is None else scale)
+        direction = ssae.W_dec[row].detach() * factor
         return cls(direction, hook_name, origin=origin, method="ssae", concept=concept, norms=norms)
 
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
@@ -178,6 +183,10 @@ class SteeringVector:
         method = self.method if self.method == other.method else " + ".join(filter(None, (self.method, other.method)))
         concept = " + ".join(filter(None, (self.concept, other.concept)))
         return SteeringVector(directions, origin=self.origin, method=method, concept=concept, norms=norms)
+
+    def __radd__(self, other: object) -> "SteeringVector":
+        # `sum` begins with 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __mul__(self, factor: float) -> "SteeringVector":
         if not isinstance(factor, Real):
@@ -274,6 +283,16 @@ def _checked(hook: str, values: Any) -> Tensor:
     if not direction.any():
         raise ValueError(f"direction is zero at {hook!r} and points nowhere; steer with scale=0 to change nothing.")
     return direction
+
+
+def _unmatched(concept: Any) -> str:
+    """Say that `match_concepts` found no latent for a concept, and what can be done."""
+    nearest, fit = (getattr(concept, name, None) for name in ("runner_up", "runner_up_fit"))
+    found = "" if nearest is None or fit is None else f" (the nearest, latent {nearest}, has a fit of {fit:.2f})"
+    return (
+        f"No latent was matched to the concept {getattr(concept, 'concept', '')!r}{found}; give a latent's number, call "
+        "match_concepts with lower thresholds, or train on more pairs in which the concept changes."
+    )
 
 
 def _checked_norms(hook: str, norms: Mapping[str, Any]) -> dict[str, float]:

@@ -53,8 +53,15 @@ def test_it_is_what_steering_takes(found, ssae, store):
         np.testing.assert_allclose(vector.direction, size * direction, atol=0.05)
         same = ssae_vector(ssae, store, concept, latent=found[concept].latent)
         torch.testing.assert_close(vector.direction, same.direction)
-    with pytest.raises(ValueError, match="latent is None"):
+    with pytest.raises(ValueError, match=r"No latent was matched to the concept 'noise' \(the nearest, latent \d"):
         SteeringVector.from_ssae(ssae, found["noise"])
+
+
+def test_a_plain_string_names_one_concept(ssae, store):
+    shifts, labels = store.shifts, store.labels[:, :1]
+    assert list(match_concepts(ssae, shifts, labels, concepts="tense")) == ["tense"]
+    with pytest.raises(ValueError, match="concepts is 5; give one text, or a list of texts"):
+        match_concepts(ssae, shifts, labels, concepts=5)
 
 
 def test_labels_may_be_given(ssae, store):

@@ -1,12 +1,16 @@
 """Sweeps: each row of a batch is what it would be alone."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
 
+from ssae_lens.hooks import decoding
 from ssae_lens.hooks.decoding import FEW, Sampler
 from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks.trace import Recorder
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.vector import SteeringVector
 
@@ -171,6 +175,11 @@ def test_it_leaves_the_model_as_it_was(model):
     ("args", "options", "words"),
     [
         (([], VECTORS, 1), {}, "prompts is empty"),
+        ((5, VECTORS, 1), {}, "prompts is 5; give one text, or a list of texts"),
+        ((None, VECTORS, 1), {}, "prompts is None"),
+        ((["The man", 5], VECTORS, 1), {}, "prompts is .*5.*; give one text"),
+        ((PROMPTS, None, 1), {}, "vectors is None; give SteeringVectors"),
+        ((PROMPTS, {"a": torch.ones(D)}, 1), {}, "give SteeringVectors, in a list or by name"),
         ((PROMPTS, {}, 1), {}, "vectors is empty"),
         ((PROMPTS, VECTORS, []), {}, r"scales is \[\]"),
         ((PROMPTS, VECTORS, [float("nan")]), {}, r"scales is \[nan\]"),
@@ -188,3 +197,26 @@ def test_it_leaves_the_model_as_it_was(model):
 def test_bad_input(model, args, options, words):
     with pytest.raises(ValueError, match=words):
         sweep(model, *args, **options)
+
+
+def test_what_is_no_model():
+    with pytest.raises(ValueError, match="model is a NoneType"):
+        sweep(None, PROMPTS, VECTORS, 1)
+
+
+def test_a_sweep_records_no_trace(model, monkeypatch):
+    """Neither passes nor changes: later there are no more tensors of the sweep's than before."""
+    monkeypatch.setattr(Recorder, "add", lambda *_: pytest.fail("a change was recorded"))
+    steps, alive, made = iter(range(20)), [], decoding.Sampler.__call__
+
+    def counting(sampler, logits, uniforms):
+        if next(steps) in (5, 19):
+            gc.collect()
+            # With a row for each text.
+            alive.append(sum(isinstance(each, torch.Tensor) and each.shape[:1] == (7,) for each in gc.get_objects()))
+        return made(sampler, logits, uniforms)
+
+    monkeypatch.setattr(decoding.Sampler, "__call__", counting)
+    sweep(model, "The man", VECTORS["a"], range(7), max_new_tokens=20)
+    assert len(alive) == 2
+    assert alive[0] == alive[1]

@@ -89,6 +89,12 @@ def test_what_cannot_be_used_is_said():
     for bad in ("The man", []):
         with pytest.raises(ValueError, match="give a list of at least one text"):
             log_probabilities(model, bad)
+    with pytest.raises(ValueError, match="texts is 5; give one text, or a list of texts"):
+        log_probabilities(model, 5)
+    with pytest.raises(ValueError, match="prompts is 5; give one text, or a list of texts"):
+        log_probabilities(model, TEXTS, prompts=5)
+    with pytest.raises(ValueError, match="model is a NoneType"):
+        log_probabilities(None, TEXTS)
     with pytest.raises(ValueError, match="prompts has 1 texts for 4 texts"):
         log_probabilities(model, TEXTS, prompts=["He"])
     with pytest.raises(ValueError, match="The text '' "):

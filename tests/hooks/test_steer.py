@@ -1,5 +1,6 @@
 """Steering a model: what it adds, where, and that it leaves nothing behind."""
 
+import gc
 from contextlib import contextmanager
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from sae_lens import HookedSAETransformer
 
 from ssae_lens.base.origin import Origin
+from ssae_lens.hooks import sites
 from ssae_lens.hooks.sites import origin_of
 from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.token_positions import After
@@ -294,6 +296,123 @@ class TestRowsAndUnits:
         np.testing.assert_allclose(added.numpy(), expected, atol=1e-5)
 
 
+class TestWhenItSteers:
+    """From the beginning of the block to its end, or from `attach` to `remove`, and at no other time."""
+
+    def test_a_call_without_a_block_changes_nothing(self, model):
+        before, plain = everything_of(model), model(PROMPTS)
+        steering = steer(model, random_vector(), scale=5.0)
+        assert not steering.active
+        assert everything_of(model) == before
+        assert torch.equal(model(PROMPTS), plain)
+        assert greedy(model, PROMPTS[0]) == greedy(model, PROMPTS[0])
+        steering.remove()
+        assert everything_of(model) == before
+
+    def test_one_object_in_one_block_after_another(self, model):
+        before, plain = everything_of(model), model(PROMPTS[1])
+        steering = steer(model, random_vector(), scale=2.0)
+        with biased(model, 2 * random_vector().direction):
+            expected = model(PROMPTS[1])
+        for _ in range(2):
+            with steering as entered:
+                assert entered is steering
+                assert steering.active
+                assert steering.trace().rows == []
+                torch.testing.assert_close(model(PROMPTS[1]), expected, atol=1e-5, rtol=1e-5)
+            assert not steering.active
+            assert everything_of(model) == before
+            assert torch.equal(model(PROMPTS[1]), plain)
+            assert len(steering.trace().rows) == 1
+
+    def test_entered_again_after_an_exception(self, model):
+        before, steering = everything_of(model), steer(model, random_vector())
+        with biased(model, random_vector().direction):
+            expected = model(PROMPTS[1])
+        with pytest.raises(RuntimeError, match="mine"), steering:
+            raise RuntimeError("mine")
+        assert everything_of(model) == before
+        with steering:
+            torch.testing.assert_close(model(PROMPTS[1]), expected, atol=1e-5, rtol=1e-5)
+        assert everything_of(model) == before
+
+    def test_entered_twice_is_an_error_and_the_open_block_goes_on(self, model):
+        before, steering = everything_of(model), steer(model, random_vector())
+        with steering:
+            steered = model(PROMPTS[1])
+            with pytest.raises(ValueError, match="already active in an open block"):
+                steering.__enter__()
+            with pytest.raises(ValueError, match="already active; call remove first"):
+                steering.attach()
+            assert torch.equal(model(PROMPTS[1]), steered)
+        assert everything_of(model) == before
+
+    def test_two_of_one_vector_add_up_and_end_one_by_one(self, model):
+        before, vector = everything_of(model), random_vector()
+        with biased(model, vector.direction):
+            once = model(PROMPTS[1])
+        with biased(model, 2 * vector.direction):
+            twice = model(PROMPTS[1])
+        with steer(model, vector):
+            with steer(model, vector):
+                torch.testing.assert_close(model(PROMPTS[1]), twice, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(model(PROMPTS[1]), once, atol=1e-5, rtol=1e-5)
+        assert everything_of(model) == before
+
+    def test_attached_until_removed(self, model):
+        before, plain = everything_of(model), model(PROMPTS[1])
+        handle = steer(model, random_vector()).attach()
+        try:
+            steered = model(PROMPTS[1])
+            assert handle.active
+            assert not torch.equal(steered, plain)
+            with pytest.raises(ValueError, match="already active"):
+                handle.attach()
+            assert torch.equal(model(PROMPTS[1]), steered)
+        finally:
+            handle.remove()
+        assert everything_of(model) == before
+        assert torch.equal(model(PROMPTS[1]), plain)
+        handle.attach().remove()
+        assert everything_of(model) == before
+
+    def test_a_block_ends_what_was_attached(self, model):
+        before = everything_of(model)
+        with steer(model, random_vector()).attach() as steering:
+            assert steering.active
+        assert not steering.active
+        assert everything_of(model) == before
+
+    def test_removed_within_its_block(self, model):
+        before, plain = everything_of(model), model(PROMPTS[1])
+        with steer(model, random_vector()) as steering:
+            steering.remove()
+            assert torch.equal(model(PROMPTS[1]), plain)
+        assert everything_of(model) == before
+
+    def test_entering_does_not_check_the_model_again(self, model, monkeypatch):
+        steering = steer(model, SteeringVector(torch.ones(D), origin=origin_of(model, HOOK)))
+        monkeypatch.setattr(sites, "describe", lambda _: pytest.fail("the fingerprint was computed again"))
+        with steering:
+            model(PROMPTS[0])
+
+    def test_entering_fails_without_a_trace_where_an_sae_now_stands(self, models):
+        model = models["hooked_sae"]
+        steering = steer(model, random_vector() + random_vector(1, "blocks.0.hook_resid_post"))
+        ssae = SSAE.from_weights(torch.eye(D), torch.eye(D))
+        ssae.cfg.metadata.hook_name = HOOK
+        model.add_sae(ssae, use_error_term=True)
+        try:
+            spliced = everything_of(model)
+            with pytest.raises(ValueError, match="An SAE stands at"):
+                steering.__enter__()
+            assert everything_of(model) == spliced
+        finally:
+            model.reset_saes()
+        with steering:
+            assert steering.active
+
+
 class TestLeavingNothingBehind:
     def test_after_the_block(self, model):
         before, logits = everything_of(model), model(PROMPTS)
@@ -309,7 +428,7 @@ class TestLeavingNothingBehind:
         before = everything_of(model)
         with biased(model, random_vector(2).direction):
             expected = model(PROMPTS[1])
-        first, second = steer(model, random_vector(1)), steer(model, random_vector(2))
+        first, second = (steer(model, random_vector(seed)).attach() for seed in (1, 2))
         first.remove()
         torch.testing.assert_close(model(PROMPTS[1]), expected, atol=1e-5, rtol=1e-5)
         second.remove()
@@ -400,6 +519,42 @@ class TestTrace:
         both = random_vector().direction.norm() + random_vector(1).direction.norm()
         assert once.rows[0][0] == ("<bos>", pytest.approx(both.item(), rel=1e-4))
 
+    def test_none_is_kept_on_request(self, model):
+        vector = random_vector()
+        with steer(model, vector) as steering:
+            expected = model(PROMPTS)
+        with steer(model, vector, trace=False) as quick:
+            assert torch.equal(model(PROMPTS), expected)
+        assert tensors_of(quick) == tensors_of(steer(model, vector)) < tensors_of(steering)
+        with pytest.raises(ValueError, match="trace is False; call steer with trace=True"):
+            quick.trace()
+        assert len(steering.trace().rows) == len(PROMPTS)
+
+    @pytest.mark.parametrize("cache", [True, False])
+    def test_what_is_held_grows_with_the_text_and_not_with_its_square(self, model, cache):
+        """Each new token adds the same: its number in each row, and the length of its change at each hook."""
+        vector = random_vector() + random_vector(1, "blocks.0.hook_resid_post")
+        with steer(model, vector) as steering:
+            held = []
+            for count in (10, 20, 40):
+                greedy(model, PROMPTS, max_new_tokens=count, use_past_kv_cache=cache)
+                held.append(tensors_of(steering))
+        assert held[2] - held[1] == 2 * (held[1] - held[0])
+        assert 0 < held[1] - held[0] <= 10 * len(PROMPTS) * 40
+
+
+def tensors_of(steering):
+    """The bytes of all tensors that a Steering leads to, its model apart."""
+    found, seen, todo = 0, {id(steering._model)}, [vars(steering)]
+    while todo:
+        each = todo.pop()
+        if id(each) in seen or isinstance(each, type | type(gc) | torch.nn.Module) or callable(each):
+            continue
+        seen.add(id(each))
+        found += each.untyped_storage().nbytes() if isinstance(each, torch.Tensor) else 0
+        todo += gc.get_referents(each)
+    return found
+
 
 class TestWhatDoesNotFit:
     def test_another_model(self, model):
@@ -445,6 +600,8 @@ class TestWhatDoesNotFit:
             ([random_vector(), random_vector(norms={"mean_residual_norm": 1})], {"unit": "residual"}, "1 of 2 vectors"),
             ([], {}, r"vectors is \[\]"),
             (torch.ones(D), {}, "give a SteeringVector"),
+            (None, {}, "vectors is None; give a SteeringVector"),
+            (5, {}, "vectors is 5; give a SteeringVector"),
         ],
     )
     def test_before_anything_runs(self, model, vector, options, words):
@@ -452,6 +609,13 @@ class TestWhatDoesNotFit:
         with pytest.raises(ValueError, match=words):
             steer(model, vector, **options)
         assert everything_of(model) == before
+
+    @pytest.mark.parametrize("check", [True, False])
+    def test_what_is_no_model(self, check):
+        with pytest.raises(
+            ValueError, match="model is a NoneType; it must be a HookedTransformer or a TransformerBridge"
+        ):
+            steer(None, random_vector(), check=check)
 
     @pytest.mark.parametrize(
         ("options", "words"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sae_lens import (
     Transcoder,
     TranscoderConfig,
 )
+from transformer_lens import HookedTransformer
 
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.methods import features_by_activation, features_by_output, sae_feature
@@ -155,6 +158,24 @@ def test_the_output_score_is_the_authors(model_kind, normalisation):
         assert row.output_score == pytest.approx((1 - row.rank / model.cfg.d_vocab) * row.probability, rel=1e-4)
         assert len(row.promotes) == 4
     assert features_by_output(model, sae, latents, factor=3.0, top_tokens=4, n=2, quiet=True).equals(table.head(2))
+
+
+def test_the_output_score_on_a_model_without_a_final_norm():
+    normed = tiny_model("gpt2")
+    cfg = replace(normed.cfg, normalization_type=None)
+    model = HookedTransformer(cfg, normed.tokenizer)
+    model.load_state_dict(normed.state_dict(), strict=False)
+    assert not hasattr(model, "ln_final")
+    table = features_by_output(model, make(), [3, 0], factor=3.0, top_tokens=4, quiet=True)
+    tokens = model.unembed(make().W_dec[[3]][None])[0, 0].topk(4).indices
+    assert table.set_index("latent").promotes[3] == [model.tokenizer.decode([token]) for token in tokens]
+
+
+def test_numbers_of_latents_of_other_libraries(model):
+    table = features_by_output(model, make(), [3, 11], factor=3.0, quiet=True)
+    for latents in (np.array([3, 11]), torch.tensor([3, 11])):
+        assert features_by_output(model, make(), latents, factor=3.0, quiet=True).equals(table)
+    assert torch.equal(sae_feature(make(), torch.tensor(3)).direction, sae_feature(make(), 3).direction)
 
 
 def test_an_sae_at_another_place(model, shifts):

@@ -134,3 +134,8 @@ def test_datasets_is_imported_only_when_needed():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert "datasets" not in json.dumps([getattr(node, "module", ""), *[a.name for a in node.names]]), path
                 assert "pyarrow" not in (getattr(node, "module", "") or ""), path
+
+
+def test_a_plain_string_names_one_concept():
+    rows = [{"source": "a", "target": "b", "changes": {"tense": 1}}]
+    assert concept_names(from_rows(rows, "gender")) == ["gender", "tense"]

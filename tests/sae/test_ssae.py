@@ -351,7 +351,7 @@ class TestBadInput:
     def test_cfg_cut_short(self, tmp_path):
         _, cfg = random_ssae().save_model(tmp_path)
         cfg.write_text(cfg.read_text()[:40])
-        with pytest.raises(ValueError, match=r"cfg\.json is not whole JSON"):
+        with pytest.raises(ValueError, match=r"cfg\.json is not JSON at line 1"):
             SSAE.load_from_disk(tmp_path)
 
     @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
-"""Shuffled batches: every row once an epoch, the same from memory and from disk, in memory that does not grow."""
+"""The flat file of a store's shifts, and rows of it by their numbers, in memory that does not grow."""
 
 import tracemalloc
-from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
+from ssae_lens.base.files import unseal
 from ssae_lens.shifts import ShiftStore
+from ssae_lens.shifts.batches import RowReader
 
 N, D = 150, 16
 
@@ -23,69 +24,27 @@ def shifts(sides):
     return torch.from_numpy(sides[1] - sides[0])
 
 
-@pytest.fixture(params=[1 << 30, 0], ids=["memory", "disk"])
-def ram_limit(request):
-    return request.param
+def test_rows_are_read_by_their_numbers(store, shifts):
+    reader = RowReader(store.memmap())
+    assert reader.shape == (N, D)
+    wanted = [np.array([3, 149, 0, 3]), np.arange(40), np.array([], dtype=int)]
+    coming = [reader.begin(rows) for rows in wanted]  # several under way
+    for rows, found in zip(wanted, coming, strict=True):
+        assert torch.equal(found.result(), shifts[rows])
 
 
-def sorted_rows(rows):
-    return rows[rows[:, 0].argsort()]
+def test_a_batch_is_the_callers_own(store, shifts):
+    reader = RowReader(store.memmap())
+    reader.begin(np.arange(N)).result().zero_()
+    assert torch.equal(reader.begin(np.arange(N)).result(), shifts)
 
 
-def test_every_row_once_an_epoch(store, shifts, ram_limit):
-    batches = list(store.batches(40, epochs=2, ram_limit=ram_limit))
-    assert [len(batch) for batch in batches] == [40, 40, 40, 30] * 2
-    first, second = torch.cat(batches[:4]), torch.cat(batches[4:])
-    torch.testing.assert_close(sorted_rows(first), sorted_rows(shifts), rtol=0, atol=0)
-    torch.testing.assert_close(sorted_rows(second), sorted_rows(shifts), rtol=0, atol=0)
-    assert not torch.equal(first, second)
-    assert not torch.equal(first, shifts)
-
-
-def test_order_is_the_seeds(store, ram_limit):
-    one, again, other = (
-        torch.cat(list(store.batches(64, seed=seed, epochs=1, ram_limit=ram_limit))) for seed in (3, 3, 4)
-    )
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
-
-
-def test_memory_and_disk_agree(store):
-    memory = list(islice(store.batches(64, seed=5), 7))
-    disk = list(islice(store.batches(64, seed=5, ram_limit=0), 7))
-    assert len(memory) == len(disk) == 7
-    assert all(torch.equal(one, other) for one, other in zip(memory, disk, strict=True))
-
-
-def test_rows_and_drop_last(store, shifts, ram_limit):
-    rows = np.arange(10, 60)
-    batches = list(store.batches(16, rows=rows, epochs=1, drop_last=True, ram_limit=ram_limit))
-    assert [len(batch) for batch in batches] == [16, 16, 16]
-    allowed = {row.numpy().tobytes() for row in shifts[rows]}
-    assert {row.numpy().tobytes() for row in torch.cat(batches)} <= allowed
-    assert all(batch.dtype == torch.float32 and batch.device.type == "cpu" for batch in batches)
-
-
-def test_a_batch_is_the_callers_own(store, shifts, ram_limit):
-    for batch in store.batches(50, epochs=1, ram_limit=ram_limit):
-        batch.zero_()
-    torch.testing.assert_close(torch.from_numpy(store.shifts), shifts, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"epochs": 0}, "epochs is 0"),
-        ({"batch_size": 151, "drop_last": True}, "no batch would be left"),
-        ({"rows": [150]}, "rows reach from 150 to 150"),
-        ({"rows": []}, "at least one row number"),
-        ({"rows": np.ones(3, dtype=bool)}, "a mask of 150"),
-    ],
-)
-def test_refused_at_once(store, wrong, message):
-    with pytest.raises(ValueError, match=message):
-        store.batches(**{"batch_size": 10} | wrong)
+def test_a_file_that_ends_early_is_named(store):
+    reader = RowReader(store.memmap())
+    with reader.path.open("r+b") as file:
+        file.truncate(unseal(reader.path) - 4)
+    with pytest.raises(ValueError, match=r"shifts.h5.*npy ends before row 149; remove it and it will be made again"):
+        reader.begin(np.arange(N)).result()
 
 
 def test_memmap(store, shifts, tmp_path):
@@ -139,8 +98,9 @@ def test_memory_does_not_grow_with_rows(tmp_path):
         with ShiftStore.from_arrays(sides, sides, path=tmp_path / f"{n_rows}.h5") as store:
             del sides
             tracemalloc.start()
-            for _ in store.batches(256, epochs=1, ram_limit=0):
-                pass
+            reader = RowReader(store.memmap())
+            for rows in np.random.default_rng(0).permutation(n_rows).reshape(-1, 256):
+                reader.begin(rows).result()
             found = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         return found

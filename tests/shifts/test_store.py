@@ -277,3 +277,10 @@ def test_import_is_light():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in names} & {"h5py", "plotly"}, module
+
+
+def test_a_plain_string_names_one_concept():
+    store = ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.tensor([[1], [0]]), concepts="ab")
+    assert store.concepts == ["ab"]
+    with pytest.raises(ValueError, match=r"labels has shape \(2, 2\); \(2, 1\) is due"):
+        ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.zeros(2, 2).int(), concepts="ab")

@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pytest
 
 from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig, as_dict, settings
@@ -25,6 +28,11 @@ from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig, as_d
         ({"input": "zca", "sample_norm": "layer"}, "leave one out"),
         ({"directions": 0}, "directions is 0"),
         ({"code_norm": "rms"}, "code_norm is 'rms'"),
+        ({"code_norm": "group"}, "code_norm is 'group', which is none of 'none', 'layer', 'batch'"),
+        ({"level": 0.1, "budget": 0.05}, "level is 0.1 and budget 0.05; one of them bounds the problem"),
+        ({"budget": "little"}, "budget is 'little'"),
+        ({"d_sae": True}, "d_sae is True"),
+        ({"d_sae": np.float64(4)}, "d_sae is 4.0; it must be a whole number"),
     ],
 )
 def test_unusable_problems(given, says):
@@ -42,6 +50,8 @@ def test_unusable_problems(given, says):
         ({"lr": 0}, "lr is 0"),
         ({"dual_lr": -1}, "dual_lr is -1"),
         ({"warmup": 1.2}, "share of the steps"),
+        ({"warmup": "half"}, "warmup is 'half'"),
+        ({"lr": True}, "lr is True"),
         ({"precision": "float16"}, "precision is 'float16'"),
         ({"restarts": 0}, "restarts is 0"),
     ],
@@ -61,6 +71,24 @@ def test_what_is_meant():
     assert SolverConfig().restarts_for(8) > 1
     assert SolverConfig().restarts_for(1000) == 1
     assert SolverConfig(restarts=3).restarts_for(1000) == 3
+
+
+def test_numpys_numbers_are_pythons():
+    given = {"d_sae": np.int64(4), "level": np.float32(0.25), "directions": np.uint8(6), "bias": np.bool_(True)}
+    problem, solver = settings(**given, steps=np.int32(7), lr=np.float32(0.5), warmup=np.float16(0.5))
+    found = as_dict(problem, solver)
+    assert {name: found[name] for name in given} == {"d_sae": 4, "level": 0.25, "directions": 6, "bias": True}
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_budget_stands_only_without_a_level():
+    assert (ProblemConfig(8).budget, ProblemConfig(8).bound) == (0.02, 0.02)
+    assert ProblemConfig(8, budget=0.3).bound == 0.3
+    assert (ProblemConfig(8, level=0.3).budget, ProblemConfig(8, level=0.3).bound) == (None, 0.3)
+    with pytest.raises(ValueError, match=r"budget is 0.1 with preset='v2', which has level=0.1; .* leave one out"):
+        settings("v2", d_sae=4, budget=0.1)
+    assert settings("v2", d_sae=4, level=None, budget=0.1)[0].bound == 0.1
+    assert settings("v1", d_sae=4, budget=0.1)[0].bound == 0.1
 
 
 def test_settings_are_sorted():

@@ -12,7 +12,7 @@ from ssae_lens.training.members import Members
 
 D, H, N = 10, 6, 400
 MAPS = ["balanced", "subspace", "whiten", "zca", "standardise", "none"]
-CODE_NORMS = ["none", "layer", "group", "batch"]
+CODE_NORMS = ["none", "layer", "batch"]
 
 
 def trained(config, shifts):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ssae_lens.training.config import ProblemConfig
-from ssae_lens.training.inputs import fit_input
+from ssae_lens.training.inputs import fit_input, root_mean_square
 
 D, R = 12, 5
 MAPS = ["balanced", "subspace", "whiten", "zca", "standardise", "none"]
@@ -86,6 +86,41 @@ def test_shifts_keep_their_length_where_it_means_something(shifts):
 
 
 @pytest.mark.parametrize("kind", MAPS)
+@pytest.mark.parametrize("size", [1e-30, 1e-9, 16.0, 1e9, 1e30])
+def test_the_encoder_reads_the_same_whatever_the_unit_of_the_shifts(kind, size, shifts):
+    plain, other = fit_input(shifts, problem(kind)), fit_input(shifts * size, problem(kind))
+    read, given = plain.apply(shifts), other.apply(shifts * size)
+    signs = (read * given).sum(0).sign() if kind not in ("zca", "standardise", "none") else 1
+    torch.testing.assert_close(given * signs, read, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(other.restore(given) / size, plain.restore(read), rtol=1e-3, atol=1e-3)
+    rows = other.restore(torch.randn(R, other.width(D)))
+    torch.testing.assert_close(other.lengths(rows).double(), rows.double().norm(dim=1))
+    assert 0.5 <= root_mean_square(shifts * size) * other.unit <= 2
+    if size == 16:
+        assert torch.equal(read, given)
+
+
+@pytest.mark.parametrize(
+    ("more", "size", "why"),
+    [
+        ({"sample_norm": "layer"}, 1e-6, r"sample_norm='layer' takes them in their own units, from 0.001 to 1e\+15"),
+        ({"sample_norm": "standardise"}, 1e20, "sample_norm='standardise' takes them in their own units"),
+        ({"level": 1.0, "level_unit": "absolute"}, 1e-20, "an absolute level and input='none' takes them in their own"),
+    ],
+)
+def test_own_units_that_would_be_lost_in_rounding(more, size, why, shifts):
+    with pytest.raises(ValueError, match=rf"The shifts have a root mean square of .* {why}.*; multiply them"):
+        fit_input(shifts * size, problem("none", **more))
+
+
+def test_root_mean_square():
+    rows = torch.randn(10_000, 3)
+    wanted = rows.double().square().mean().sqrt().item()
+    for size in (1e-30, 1.0, 1e30):
+        assert root_mean_square(rows * size) / size == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", MAPS)
 def test_fold(kind, shifts):
     """Weights that read what the map gives, and those that read shifts, do the same."""
     found = fit_input(shifts, problem(kind))
@@ -118,7 +153,7 @@ def test_floor_is_what_principal_components_lose(kind, shifts):
 
 def test_fit_mean_abs_is_of_what_is_normalised(shifts):
     """Normalised codes have a size of their own, whatever the shifts' is."""
-    for kind in ("layer", "batch", "group"):
+    for kind in ("layer", "batch"):
         found = [fit_input(s * shifts, problem("none", code_norm=kind)).fit_mean_abs for s in (1, 100)]
         assert found[0] == pytest.approx(found[1], rel=1e-2)
         assert 0.5 < found[0] < 1

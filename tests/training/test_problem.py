@@ -133,6 +133,37 @@ def test_k_and_delta_are_annealed():
     assert widths[2:] == pytest.approx([1, 1])
 
 
+@pytest.mark.parametrize(
+    ("given", "from_then_on"),
+    [
+        ({"warmup": 0.3}, 0.7),
+        ({"warmup": 0.3, "sparsity": "l1"}, 0.0),
+        ({"warmup": 0.3, "level": 0.1}, 0.7),
+        ({"level": 0.1}, 0.0),
+        ({"warmup": 0.3, "level": 2.0, "sparsity": "step"}, 0.7),
+        ({"warmup": 0.3, "level": 2.0, "sparsity": "topk", "bounds": (2.0,)}, 0.4),
+    ],
+)
+def test_settled_where_neither_measure_nor_bound_changes_any_more(given, from_then_on):
+    problem = make_problem(**given)
+
+    def stated():
+        measure = problem.measure
+        return (
+            measure.kind,
+            measure.k,
+            problem.bound.tolist(),
+            None if measure.width is None else measure.width.tolist(),
+        )
+
+    problem.progress = 1.0
+    final = stated()
+    for progress in (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0):
+        problem.progress = progress
+        assert problem.settled == (progress >= from_then_on)
+        assert not problem.settled or stated() == final
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solvers_are_coopers(solver):
     problem = make_problem(solver=solver)

@@ -186,6 +186,10 @@ def test_a_checkpoint_of_another_run(stopped, world):
         with pytest.raises(ValueError, match=r"is of another run .*; give another folder, or delete it") as caught:
             train(shifts, **{**GIVEN, **given}, out=stopped)
         assert "\n" not in str(caught.value)
+    little_changed = world.shifts.clone()
+    little_changed[5::31] += 1
+    with pytest.raises(ValueError, match=r"is of another run \(data: "):
+        train(little_changed, **GIVEN, out=stopped)
     with pytest.raises(ValueError, match="seed: 0 against 1"):
         train(world.shifts, **GIVEN, seed=1, out=stopped)
 

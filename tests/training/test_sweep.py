@@ -157,6 +157,9 @@ def test_halves_are_fitted_apart(world):
 def test_one_of_each_is_enough_and_ranges_are_lists(world):
     assert len(sweep(world.shifts, d_sae=4, seeds=range(2), **QUICK).settings) == 1
     assert len(sweep(world.shifts, d_sae=np.array([3, 4]), level=(0.3, 0.4), seeds=2, **QUICK).settings) == 4
+    swept = sweep(world.shifts, d_sae=np.int64(4), budget=np.float32(0.5), seeds=np.int64(2), **QUICK)
+    assert [one.seed for one in swept.settings[0].outcomes] == [0, 1]
+    assert json.dumps(swept.best.cfg.metadata.training)
 
 
 def test_unusable(world):
@@ -164,6 +167,9 @@ def test_unusable(world):
         ({"d_sae": []}, "d_sae is empty"),
         ({"d_sae": 4, "seeds": 1}, "the number of seeds is 1; it must be a whole number of at least 2"),
         ({"d_sae": 4, "level": 0.1, "budget": 0.1}, "a sweep bounds one of them"),
+        ({"d_sae": 4, "preset": "v2", "budget": 0.1}, "budget is 0.1 with preset='v2', which has level=0.1"),
+        ({"d_sae": 4, "seeds": 2.5}, "the number of seeds is 2.5"),
+        ({"d_sae": 4, "seeds": ["a", "b"]}, "a seed is 'a'"),
         ({"d_sae": 4, "level": [0.1, -1]}, "level is -1"),
         ({"d_sae": [4, 0]}, "d_sae is 0"),
         ({"d_sae": 4, "sede": 3}, "'sede' is no setting"),
@@ -172,5 +178,7 @@ def test_unusable(world):
     ):
         with pytest.raises(ValueError, match=says):
             sweep(world.shifts, **{**QUICK, **given})
+    with pytest.raises(ValueError, match="There is 1 shift; training needs several"):
+        sweep(world.shifts[:1], d_sae=4, seeds=2, **QUICK)
     with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents"):
         sweep(world.shifts[:3], d_sae=5, seeds=2, **QUICK)

@@ -7,7 +7,7 @@ import torch
 from sae_lens import SAE
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.metrics import mcc_codes
+from ssae_lens.metrics import mcc_codes, r2_uncentred
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import train
 from ssae_lens.training.fit import Outcome
@@ -40,7 +40,8 @@ def test_every_kind_of_shifts_gives_the_same(world):
     origin = Origin("blocks.0.hook_resid_post", 16)
     values = world.shifts.numpy()
     store = ShiftStore.from_arrays(np.zeros_like(values), values, origin=origin)
-    first, *others = (train(each, **QUICK) for each in (world.shifts, values, world.shifts.double(), store))
+    kinds = (world.shifts, values, world.shifts.double(), values.tolist(), store)
+    first, *others = (train(each, **QUICK) for each in kinds)
     assert all(same(first, each) for each in others)
     stream = train((world.shifts[i::5] for _ in range(10) for i in range(5)), **QUICK)
     assert stream.W_dec.shape == first.W_dec.shape
@@ -51,6 +52,14 @@ def test_every_kind_of_shifts_gives_the_same(world):
 def test_a_seed_repeats_a_run(world):
     assert same(train(world.shifts, seed=3, **QUICK), train(world.shifts, seed=3, **QUICK))
     assert not same(train(world.shifts, seed=3, **QUICK), train(world.shifts, seed=4, **QUICK))
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_numpys_numbers_are_taken_and_kept_as_json(world, tmp_path):
+    given = {**QUICK, "d_sae": np.int64(5), "steps": np.int64(40), "lr": np.float32(0.5), "seed": np.int64(3)}
+    train(world.shifts, out=tmp_path, **given)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["settings"]["d_sae"], run["settings"]["lr"], run["seed"]) == (5, 0.5, 3)
 
 
 def test_the_best_restart_is_kept():
@@ -105,6 +114,17 @@ def test_the_ssae_says_where_it_came_from(world, tmp_path):
     assert "sae-lens" in metadata.versions
 
 
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_a_store_may_be_given_by_its_path(world, tmp_path):
+    origin = Origin("blocks.3.hook_resid_post", 16, "tiny")
+    values = world.shifts.numpy()
+    store = ShiftStore.from_arrays(np.zeros_like(values), values, origin=origin, path=tmp_path / "shifts.h5")
+    by_path, of_store = (train(each, **QUICK) for each in (str(store.path), store))
+    assert same(by_path, of_store)
+    assert by_path.origin == origin
+    assert by_path.cfg.metadata.shifts_fingerprint == store.fingerprint
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The constraint")
 def test_weights_and_biases_offline(world, offline):
@@ -142,6 +162,20 @@ def test_patience_stops_early(world, tmp_path):
     assert last["step"] < 4000
 
 
+def test_patience_counts_after_annealing_and_does_not_stop_on_collapsed_codes(world):
+    """At the start codes have collapsed, which is as sparse as can be; annealing then changes what sparsity is."""
+    ssae = train(world.shifts, **{**QUICK, "steps": 1000}, patience=10)
+    assert 700 <= ssae.outcome.history[-1]["step"] < 1000
+    assert found(ssae, world) > 0.99
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+def test_patience_does_not_count_while_the_bound_is_passed(world):
+    ssae = train(world.shifts, **{**QUICK, "steps": 200}, patience=1, lr=1e-6)
+    assert ssae.outcome.status == "infeasible"
+    assert ssae.outcome.history[-1]["step"] == 200
+
+
 @pytest.mark.filterwarnings("ignore:The constraint")
 def test_fewer_shifts_than_latents(world):
     with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents.*Capture more pairs or lower d_sae"):
@@ -163,11 +197,64 @@ def test_other_ways_train_too(given, world):
     assert train(world.shifts, **{**QUICK, "steps": 200}, **given).outcome.loss < start
 
 
+@pytest.mark.parametrize("given", [{}, {"level": 0.4}])
+def test_the_unit_of_the_shifts_does_not_matter(given, world):
+    given = {**QUICK, "steps": 200, **given}
+    plain = train(world.shifts, **given)
+    codes = plain.encode(world.shifts).detach()
+    for size in (1e-30, 1e-12, 1e12, 1e30):
+        ssae = train(world.shifts * size, **given)
+        assert ssae.outcome.status == plain.outcome.status
+        torch.testing.assert_close(ssae.W_dec, plain.W_dec, rtol=0, atol=1e-3)
+        found = ssae.encode(world.shifts * size).detach() / size
+        torch.testing.assert_close(found, codes, rtol=0, atol=0.01 * codes.abs().max().item())
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"level": 0.4, "input": "none"},
+        {"level": 2, "sparsity": "topk"},
+        {"level": 0.5, "bias": True, "code_norm": "layer"},
+        {"level": 0.5, "bias": True, "code_norm": "batch", "input": "zca"},
+        {"loss": "absolute", "input": "standardise"},
+    ],
+)
+def test_a_unit_that_is_a_power_of_four_changes_no_bit(given, world):
+    plain = train(world.shifts, **QUICK, **given)
+    codes = plain.encode(world.shifts)
+    for size in (4.0**-40, 4.0**40):
+        ssae = train(world.shifts * size, **QUICK, **given)
+        assert torch.equal(ssae.W_dec, plain.W_dec)
+        assert torch.equal(ssae.encode(world.shifts * size), codes * size)
+
+
+@pytest.mark.filterwarnings("ignore:The constraint", "ignore:There are")
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_few_shifts_can_be_trained_on(n, world):
+    assert torch.isfinite(train(world.shifts[:n], **QUICK).W_dec).all()
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_more_latents_than_the_rank_meet_the_budget_as_well(rank):
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(500, rank, generator=generator) * (torch.rand(500, rank, generator=generator) < 0.7)
+    shifts = codes @ torch.randn(rank, 16, generator=generator)
+    for width in (rank, 5):
+        ssae = train(shifts, d_sae=width, steps=600, restarts=2, quiet=True)
+        assert ssae.outcome.status == "binding"
+        assert ssae.outcome.loss < 0.03
+        assert 1 - r2_uncentred(shifts, ssae(shifts).detach()) < 0.005
+
+
 def test_unusable(world):
     for given, says in (
         ({"level": -1}, "level is -1"),
         ({"seed": -1}, "seed is -1; it must be a whole number"),
         ({"level": 5.0, "level_unit": "absolute"}, "unconstrained fit .* it cannot bind"),
+        ({"level": 0.1, "budget": 0.1}, "level is 0.1 and budget 0.1; one of them bounds the problem"),
         ({"learning_rate": 1e-3}, "'learning_rate' is no setting of training"),
         ({"device": "gpu"}, "device is 'gpu', which is none of"),
         ({"wandb": "my project"}, "wandb is 'my project'; give the run itself"),
@@ -175,6 +262,8 @@ def test_unusable(world):
         with pytest.raises(ValueError, match=says) as caught:
             train(world.shifts, **QUICK, **given)
         assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="There is 1 shift; training needs several"):
+        train(world.shifts[:1], **QUICK)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="PyTorch can use; leave it out or give 'cpu'"):
             train(world.shifts, **QUICK, device="cuda:0")

@@ -103,10 +103,27 @@ class TestFromSSAE:
         assert (made.concept, made.norms) == ("gender", {"mean_shift_norm": 3.0})
         assert torch.allclose(SteeringVector.from_ssae(ssae, concept, sign=1, scale=1).direction, ssae.W_dec[0])
 
-    @pytest.mark.parametrize("latent", [2, -3, "gender", True, 0.5])
+    @pytest.mark.parametrize("latent", [torch.tensor(1), np.int64(1), np.array(1), torch.tensor([1])[0], np.uint8(1)])
+    def test_a_number_of_another_library(self, ssae, latent):
+        made = SteeringVector.from_ssae(ssae, latent)
+        assert torch.equal(made.direction, ssae.W_dec[1].detach())
+        assert made.concept == ""
+
+    @pytest.mark.parametrize(
+        "latent",
+        [2, -3, "gender", True, 0.5, None, np.bool_(True), torch.tensor(True), torch.tensor(0.5), torch.tensor([0, 1])],
+    )
     def test_no_such_latent(self, ssae, latent):
         with pytest.raises(ValueError, match="latents 0 to 1"):
             SteeringVector.from_ssae(ssae, latent)
+
+    def test_a_concept_that_no_latent_was_matched_to(self, ssae):
+        nearest = SimpleNamespace(latent=None, concept="tense", runner_up=1, runner_up_fit=0.1234)
+        words = r"No latent was matched to the concept 'tense' \(the nearest, latent 1, has a fit of 0.12\); give a latent's"
+        with pytest.raises(ValueError, match=words):
+            SteeringVector.from_ssae(ssae, nearest)
+        with pytest.raises(ValueError, match="No latent was matched to the concept 'tense'; give a latent's number"):
+            SteeringVector.from_ssae(ssae, SimpleNamespace(latent=None, concept="tense"))
 
     def test_an_ssae_without_a_hook(self):
         ssae = SSAE.from_weights(torch.eye(4), torch.eye(4))
@@ -116,6 +133,16 @@ class TestFromSSAE:
 
 
 class TestArithmetic:
+    def test_sum(self):
+        a, b = vector(1, 2, 3, 4), vector(4, 3, 2, 2)
+        assert torch.equal(sum([a, b]).direction, (a + b).direction)
+        assert sum([a]) is a
+        assert torch.equal((sum([a, b]) / 2).direction, (a + b).direction / 2)
+        with pytest.raises(TypeError):
+            1 + a
+        with pytest.raises(TypeError):
+            sum([a, 1])
+
     def test_on_one_hook(self):
         a, b = vector(1, 2, 3, 4), vector(4, 3, 2, 2)
         assert (a + b).direction.tolist() == [5, 5, 5, 6]

@@ -43,6 +43,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        checks.python_numbers(self)
         for length in self.lengths:
             checks.above("lengths", length, 0, "A vector's own length is always read.")
         for name in ("top", "shown", "changed", "n_texts", "n_pairs"):

@@ -38,6 +38,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        checks.python_numbers(self)
         for name in ("rows", "carried", "features", "held_out"):
             checks.whole(name, getattr(self, name), 3, "An interval needs some.")
         for name in ("scales", "temperatures", "multiples"):

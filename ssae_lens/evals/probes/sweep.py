@@ -27,7 +27,7 @@ def probe_sweep(
     *,
     sae: Any = None,
     features: Mapping[str, Reader] | None = None,
-    concepts: Sequence[str] | None = None,
+    concepts: str | Sequence[str] | None = None,
     ks: Sequence[int] = KS,
     held_out: float = 0.2,
     seed: int = 0,
@@ -56,7 +56,7 @@ def probe_sweep(
     features
         More features by name: functions of the sources and the targets of some pairs, (b, d) each, to (b, m).
     concepts
-        Which; by default all that change in some pairs and not in others.
+        Which: a list of names, or a string for one; by default all that change in some pairs and not in others.
     ks
         How many features to keep.
     held_out
@@ -79,7 +79,7 @@ def probe_sweep(
     train_rows, test_rows = _split(shifts, test, held_out)
     train = Features.of(shifts, by_name, train_rows)
     held = Features.of(test or shifts, by_name, test_rows)
-    wanted = _usable(shifts, train, held, concepts)
+    wanted = _usable(shifts, train, held, None if concepts is None else checks.name_list("concepts", concepts))
     cells = []
     # Each fit is too small to be shared among threads.
     with (

@@ -53,6 +53,7 @@ class Settings:
     max_rows: int = 64
 
     def __post_init__(self) -> None:
+        checks.python_numbers(self)
         for scale in self.scales:
             checks.above("scales", scale, 0, "An unsteered row stands in every table.")
         if not self.scales or len(set(self.multipliers)) < 2 or 0 not in self.multipliers:

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base import checks
-from ssae_lens.base.files import discard, fingerprint, locked
+from ssae_lens.base.files import fingerprint, locked, tidy
 from ssae_lens.base.origin import Origin
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
@@ -169,8 +169,7 @@ def measure_effects(
                 parts.remove()
     found = Effects.load(path)
     checks.made_for(path, found.call, call)
-    if folder_of(path).exists():
-        discard(folder_of(path))
+    tidy(path, folder_of(path))
     return found
 
 

@@ -180,7 +180,7 @@ class Losses:
             vectors = [SteeringVector(each, self.hook_name) for each in units[start : start + at_once]]
             rows = [each for each in vectors for _ in self.tokens]
             amounts = scales[start : start + at_once].repeat_interleave(len(self.tokens))
-            with steer(self.model, rows, scale=amounts, per_row=True, check=False):
+            with steer(self.model, rows, scale=amounts, per_row=True, check=False, trace=False):
                 found.append(self._means(len(vectors)))
         return torch.cat(found)
 

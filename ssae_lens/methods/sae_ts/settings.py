@@ -43,6 +43,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        checks.python_numbers(self)
         for name in ("texts", "prompts"):
             given = getattr(self, name)
             if isinstance(given, str) or not given:

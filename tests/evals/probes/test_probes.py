@@ -133,7 +133,7 @@ def test_an_sae_is_read_on_both_sides(stores):
     sae = SSAE.from_weights(np_eye(), np_eye().T)
     found = readers(None, sae, train)
     np.testing.assert_allclose(found["SAE codes"](train.source[:5], train.target[:5]), train.shifts[:5, :4], atol=1e-5)
-    result = probe_sweep(None, *stores, sae=sae, ks=(1,), concepts=["number"], quiet=True)
+    result = probe_sweep(None, *stores, sae=sae, ks=(1,), concepts="number", quiet=True)
     assert result.about["widths"] == {"SAE codes": 4, "raw shifts": D}
 
 

@@ -172,7 +172,7 @@ class TestFiles:
         path = tmp_path / "effects.safetensors"
         effects.save(path)
         path.write_bytes(path.read_bytes().replace(b"settings", b"sittings").replace(b"sha256", b"sha0.1"))
-        with pytest.raises(ValueError, match=r"is not whole \('settings'\)"):
+        with pytest.raises(ValueError, match=r"'settings' is missing"):
             Effects.load(path)
 
     def test_beyond_half_precision(self, model, sae, vectors, settings, another_sae):
