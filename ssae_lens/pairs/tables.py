@@ -11,6 +11,8 @@ from ssae_lens.base.checks import existing_file, one_of
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson")
 SIGN_PREFIX = "change_"
+# What separates the columns of files that are called CSV and are not separated by commas.
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
@@ -48,6 +50,11 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
     reader = csv.reader(StringIO(text), strict=True)
     try:
         header = next(reader, [])
+        if len(header) == 1 and (found := next((mark for mark in SEPARATORS if mark in header[0]), None)):
+            raise ValueError(
+                f"{path} looks separated by {SEPARATORS[found]}: its header is the one column {header[0]!r}. Save it "
+                "separated by commas."
+            )
         if twice := {name for name in header if header.count(name) > 1}:
             raise ValueError(f"{path} has two columns called {min(twice)!r}; rename one.")
         rows = []
