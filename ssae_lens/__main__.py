@@ -1,10 +1,13 @@
 """The program `ssae-lens`, which `python -m ssae_lens` runs as well."""
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line. Interrupted while it is still being imported, it ends as an interrupted command does."""
+    # A model that the Hub does not have is one line, without one for each try.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     try:
         from ssae_lens.cli import app
     except KeyboardInterrupt:

@@ -3,6 +3,8 @@
 import difflib
 import operator
 import sys
+import tempfile
+import textwrap
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -26,8 +28,13 @@ def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
 
 
 def did_you_mean(value: object, options: Iterable[object], most: int = 3) -> str:
-    """Give " Did you mean …?" for the options nearest to `value`, or "" where none is near."""
+    """Return " Did you mean …?" with the options nearest to `value`, or "" where none is near.
+
+    Options that are clearly further from `value` than the nearest one are left out.
+    """
     near = difflib.get_close_matches(str(value), [str(each) for each in options], n=most, cutoff=0.5)
+    ratios = [difflib.SequenceMatcher(None, each, str(value)).ratio() for each in near]
+    near = [each for each, ratio in zip(near, ratios, strict=True) if ratio >= ratios[0] - 0.15]
     return f" Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
 
 
@@ -90,6 +97,23 @@ def python_numbers(settings: Any) -> None:
             object.__setattr__(settings, each.name, plain)
 
 
+def device(value: Any) -> None:
+    """Raise unless PyTorch can put tensors on the device `value` of this machine."""
+    import torch
+
+    try:
+        known = torch.device(value)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device is {value!r}; it must be one such as 'cpu', 'cuda', 'cuda:1' or 'mps'.") from None
+    try:
+        torch.empty(0, device=known)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = textwrap.shorten(str(error), 80, placeholder=" …").rstrip(".")
+        raise ValueError(
+            f"device is {str(value)!r}, which PyTorch cannot use on this machine ({reason}); leave it out or give 'cpu'."
+        ) from None
+
+
 def finite_rows(name: str, rows: "Tensor") -> None:
     """Raise if any row of an (n, …) tensor holds NaN or infinity, naming the first few."""
     import torch
@@ -132,6 +156,20 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level - 1)
+
+
+def writable(path: str | Path) -> Path:
+    """Return `path` as a Path, or raise OSError if no file can be written there."""
+    path = Path(path)
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return path
+    except OSError as error:
+        reason = f"no file can be created in {folder} ({error.strerror})"
+        raise OSError(error.errno, f"{path} cannot be written: {reason}; give another path") from None
 
 
 def made_for(where: object, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -19,7 +18,7 @@ def after_import(name: str, action: Callable[[], object]) -> None:
         sys.meta_path.insert(0, _Finder(name, action))
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds one module as the other finders do, and has its loader call the action."""
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:
@@ -36,12 +35,12 @@ class _Finder(MetaPathFinder):
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Loader(spec.loader, self)
+                    spec.loader = _Loader(spec.loader, self)  # pyright: ignore[reportAttributeAccessIssue]
                 return spec
         return None
 
 
-class _Loader(Loader):
+class _Loader:
     """Loads by the module's own loader, which the module gets back before it runs, then calls the action."""
 
     def __init__(self, loader: Any, finder: _Finder) -> None:

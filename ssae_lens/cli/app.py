@@ -1,7 +1,7 @@
 """The command ``ssae-lens``, put together."""
 
 from ssae_lens.cli import data, evals, sharing, steering, training
-from ssae_lens.cli.common import group
+from ssae_lens.cli.common import Command, group
 
 app = group("Steering vectors from pairs of texts in which several unknown concepts change at once.", "ssae-lens")
 for each in (
@@ -15,7 +15,7 @@ for each in (
     sharing.upload,
     sharing.dashboard,
 ):
-    app.command()(each)
+    app.command(cls=Command)(each)
 
 studies = group("Studies that print a table.", "eval")
 for each in (
@@ -26,5 +26,5 @@ for each in (
     evals.decomposition,
     evals.findings,
 ):
-    studies.command()(each)
+    studies.command(cls=Command)(each)
 app.add_typer(studies)

@@ -1,49 +1,94 @@
 """What every command shares: failures of one line, settings from a file, and the run kept beside its result.
 
-Exit status 0 is done, 2 input that cannot be used (one line says what to do), 130 interrupted with what was done kept.
+The exit status is 0 for success, 2 for input that cannot be used (one line says what to do), and 130 for an interruption.
 """
 
+import errno
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ssae_lens.base import checks, files
 from ssae_lens.base.reading import read_yaml
 from ssae_lens.base.versions import versions
+from ssae_lens.cli.messages import in_options, options_of
 
 # What says how a command reports, and nothing of what it does.
-REPORTING = ("config", "json_out", "quiet")
+REPORTING = ("config", "json_out", "quiet", "overwrite")
+# Where a context notes that its command takes further settings from a file.
+TAKES_SETTINGS = "ssae_lens.takes_settings"
 
 
 class OneLine(TyperGroup):
-    """Commands whose failures are one line: what a user can mend, in words, with exit status 2."""
+    """Commands whose failures are one line: what a user can change, in words, with exit status 2."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run a command; as a program, say what went wrong and leave with a status."""
+        """Run a command; as a program, print what went wrong and leave with a status."""
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
-        shown, warnings.showwarning = warnings.showwarning, _show_warning
         try:
             status = super().main(*args, standalone_mode=False, **extra)
-        except (KeyboardInterrupt, typer.Abort):
+        except KeyboardInterrupt:
             status = 130
         except (ValueError, OSError) as error:
-            status = _failed(str(error))
+            status = _failed(_text_of(error))
         except Exception as error:
+            if _was_interrupted(error):
+                status = 130
             # What the parser of options says: a class that differs between versions of typer.
-            if not hasattr(error, "format_message"):
+            elif hasattr(error, "format_message"):
+                status = _failed(error.format_message() or "Name a command; --help lists them.")  # pyright: ignore[reportAttributeAccessIssue]
+            else:
                 raise
-            status = _failed(error.format_message() or "Name a command; --help lists them.")  # pyright: ignore[reportAttributeAccessIssue]
+        if status == 130:
+            print(
+                "ssae-lens: interrupted. Run the same command again: capture, train, sweep and eval --out resume.",
+                file=sys.stderr,
+            )
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+class Command(TyperCommand):
+    """A command whose errors and warnings name its options, where those of Python functions name arguments."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse and check options."""
+        with self._in_its_words(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with self._in_its_words(ctx):
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _in_its_words(self, ctx: Any) -> Iterator[None]:
+        def translated(message: object) -> str:
+            takes = bool(ctx.meta.get(TAKES_SETTINGS))
+            return in_options(str(message), options_of(self.params), ctx.command_path, settings=takes)
+
+        def warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+            if issubclass(category, UserWarning):
+                print(f"note: {translated(message)}", file=sys.stderr)
+
+        shown, warnings.showwarning = warnings.showwarning, warn
+        try:
+            yield
+        except EOFError as error:
+            # typer takes this for the end of a terminal's input.
+            raise ValueError(f"A file ends before it should: {error}") from error
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise
+            raise ValueError(translated(_text_of(error))) from error
         finally:
             warnings.showwarning = shown
-        if status == 130:
-            print("ssae-lens: interrupted; what was done is kept, and the same command goes on.", file=sys.stderr)
-        sys.exit(status if isinstance(status, int) else 0)
 
 
 def group(about: str, name: str | None = None) -> typer.Typer:
@@ -58,9 +103,18 @@ def _failed(message: str) -> int:
     return 2
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, UserWarning):
-        print(f"note: {message}", file=sys.stderr)
+def _text_of(error: Exception) -> str:
+    """Return what an error says, without the number of a system's error."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error came of an interruption: libraries turn one that reaches them while they are imported into others."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _configure(context: typer.Context, path: Path | None) -> Path | None:
@@ -79,20 +133,45 @@ def _configure(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def writable(path: Path | None) -> Path | None:
+    """Refuse a path that cannot be written, before the work whose result goes there."""
+    if path is not None:
+        checks.writable(path)
+    return path
+
+
+def usable(device: str | None) -> str | None:
+    """Refuse a device that this machine does not have."""
+    if device is not None:
+        checks.device(device)
+    return device
+
+
 Config = Annotated[
     Path | None,
     typer.Option("--config", is_eager=True, callback=_configure, help="A YAML file of settings; options win over it."),
 ]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the same numbers here, with what made them.")]
+Json = Annotated[Path | None, typer.Option("--json", callback=writable, help="Save results and settings as JSON.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, …")]
-Kind = Annotated[str, typer.Option(help="hooked or bridge.")]
+Device = Annotated[str | None, typer.Option(callback=usable, help="cpu, cuda, …")]
+Kind = Annotated[
+    str, typer.Option(help="hooked, bridge, or auto: hooked where TransformerLens can make a HookedTransformer.")
+]
 Model = Annotated[str, typer.Argument(help="smollm2-135m, a TransformerLens name, or a folder.")]
 Shifts = Annotated[Path, typer.Argument(help="A store of shifts.")]
 
 
+def replaceable(overwrite: bool, *paths: Path | None) -> None:
+    """Raise if a file, or a folder that holds something, stands where a result goes and is not to be replaced."""
+    for path in paths:
+        if path is not None and not overwrite and path.exists() and (path.is_file() or any(path.iterdir())):
+            raise FileExistsError(f"{path} exists; give --overwrite to replace it, or another path.")
+
+
 def further_settings(context: typer.Context, takes: bool = False) -> dict[str, Any]:
     """Give the file's settings that are no options; a command that takes none refuses them."""
+    context.meta[TAKES_SETTINGS] = takes
     further = dict(context.obj or {})
     if further and not takes:
         options = [str(each.name) for each in context.command.params]

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ssae_lens.cli.common import Config, Json, Quiet, further_settings, keep_run, write_numbers
+from ssae_lens.cli.common import Config, Json, Quiet, further_settings, keep_run, writable, write_numbers
 
 Out = Annotated[
-    Path | None, typer.Option(help="A folder for the table, the figure, and what a later call goes on with.")
+    Path | None,
+    typer.Option(callback=writable, help="A folder for the table, the figure, and what a later call goes on with."),
 ]
 Model = Annotated[str, typer.Option(help="smollm2-135m, a TransformerLens name, or a folder.")]
 Hook = Annotated[str, typer.Option(help="Where; by default after the block in the middle.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Less of everything, to see what it is.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A smoke run with reduced settings.")]
 
 
 def synthetic(

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from ssae_lens.cli.common import Quiet
+from ssae_lens.cli.common import Overwrite, Quiet, replaceable, writable
 
 
 def convert(
     source: Annotated[Path, typer.Argument(help="A file or folder of one kind.")],
-    target: Annotated[Path, typer.Argument(help="Where the other kind goes.")],
+    target: Annotated[Path, typer.Argument(callback=writable, help="Where the other kind goes.")],
     hook: Annotated[str, typer.Option(help="The hook that the reference code's files do not name.")] = "",
     model: Annotated[str, typer.Option(help="The model that they do not name.")] = "",
     split: Annotated[str, typer.Option(help="train or test, of the reference code's pairs.")] = "train",
+    overwrite: Overwrite = False,
 ) -> None:
     """Change a file of one kind into another: what it is says what it becomes.
 
@@ -25,6 +26,7 @@ def convert(
     from ssae_lens.base import checks
     from ssae_lens.base.origin import Origin
 
+    replaceable(overwrite, target)
     if source.is_dir():
         from ssae_lens.reference import reference_loader
         from ssae_lens.sae import SSAE
@@ -60,11 +62,12 @@ def convert(
 
 def dashboard(
     result: Annotated[Path, typer.Argument(help="The folder that train or sweep wrote.")],
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    out: Annotated[Path, typer.Option(callback=writable, help="The HTML file to write.")],
     shifts: Annotated[Path | None, typer.Option(help="The store that it was trained on: codes, pairs, labels.")] = None,
     comparison: Annotated[Path | None, typer.Option(help="What eval steering --json wrote.")] = None,
     model: Annotated[str, typer.Option(help="The model, to show the tokens that each latent promotes.")] = "",
     title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page of an SSAE: its latents, their pairs, tokens and agreement with labels.
@@ -77,6 +80,7 @@ def dashboard(
     from ssae_lens.sae import SSAE
     from ssae_lens.shifts import open_shifts
 
+    replaceable(overwrite, out)
     ssae = SSAE.load_from_disk(result)
     store = open_shifts(shifts) if shifts else None
     named = {"concepts": match_concepts(ssae, store)} if store is not None and store.labels is not None else {}

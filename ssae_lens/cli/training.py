@@ -6,13 +6,23 @@ from typing import Annotated
 
 import typer
 
-from ssae_lens.cli.common import Config, Device, Json, Quiet, Shifts, further_settings, keep_run, write_numbers
+from ssae_lens.cli.common import (
+    Config,
+    Device,
+    Json,
+    Quiet,
+    Shifts,
+    further_settings,
+    keep_run,
+    writable,
+    write_numbers,
+)
 
 
 def train(
     context: typer.Context,
     shifts: Shifts,
-    out: Annotated[Path, typer.Option(help="The folder for the SSAE, its log and its checkpoint.")],
+    out: Annotated[Path, typer.Option(callback=writable, help="The folder for the SSAE, its log and its checkpoint.")],
     d_sae: Annotated[int, typer.Option(help="The number of latents.")],
     level: Annotated[
         float | None, typer.Option(help="The bound on sparsity; by default the budget chooses it.")
@@ -45,7 +55,7 @@ def train(
 def sweep(
     context: typer.Context,
     shifts: Shifts,
-    out: Annotated[Path, typer.Option(help="The folder for the best SSAE, the table and the log.")],
+    out: Annotated[Path, typer.Option(callback=writable, help="The folder for the best SSAE, the table and the log.")],
     d_sae: Annotated[list[int], typer.Option(help="Widths to try; repeat for several.")],
     level: Annotated[list[float] | None, typer.Option(help="Levels to try; repeat for several.")] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds for each.")] = 5,

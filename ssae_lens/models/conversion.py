@@ -4,6 +4,7 @@
 Hugging Face model; `to_bridge` wraps the Hugging Face model as it is.
 """
 
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ HOOKED_OPTIONS = (
 )
 BRIDGE_OPTIONS = ("default_prepend_bos",)
 
+
+class NotConvertibleError(ValueError):
+    """TransformerLens cannot make a HookedTransformer that predicts what the Hugging Face model predicts."""
+
+
 # How far log-probabilities may stray from Hugging Face's, for the largest of them: rounding stays a hundred times
 # below this, a wrong configuration lands a hundred times above.
 TOLERANCE = 1e-3
@@ -50,6 +56,11 @@ def to_hooked(
 
     Processing that would change what an architecture computes is left out, as TransformerLens leaves it out:
     `fold_ln` and `center_writing_weights` where norms follow the sublayers, `center_unembed` under a logit softcap.
+
+    Raises
+    ------
+    NotConvertibleError
+        If TransformerLens does not know the architecture, or its conversion predicts something else.
     """
     from transformer_lens import HookedTransformer
     from transformer_lens import loading_from_pretrained as loading
@@ -84,7 +95,7 @@ def to_hooked(
     except torch.OutOfMemoryError:
         raise
     except (NotImplementedError, ValueError, AttributeError, KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(
+        raise NotConvertibleError(
             f"TransformerLens cannot make a HookedTransformer of {name!r} ({type(hf_model).__name__}): "
             f'{first_line(error)}. Open it with kind="bridge".'
         ) from error
@@ -109,10 +120,18 @@ def to_bridge(
 
     device = torch.device(device or get_device())
     torch.nn.Module.to(hf_model, device)
-    with quiet():
-        model = TransformerBridge.boot_transformers(
-            name, hf_model=hf_model, device=device, dtype=hf_model.dtype, tokenizer=tokenizer
-        )
+    try:
+        with quiet():
+            model = TransformerBridge.boot_transformers(
+                name, hf_model=hf_model, device=device, dtype=hf_model.dtype, tokenizer=tokenizer
+            )
+    except torch.OutOfMemoryError:
+        raise
+    except (NotImplementedError, ValueError, AttributeError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"TransformerLens cannot make a TransformerBridge of {name!r} ({type(hf_model).__name__}): {first_line(error)}. "
+            "Give a model of an architecture that TransformerLens has an adapter for."
+        ) from error
     if default_prepend_bos is not None:
         model.cfg.default_prepend_bos = default_prepend_bos
     return model.eval()
@@ -149,7 +168,7 @@ def _require_agreement(model: "HookedTransformer", hf_model: "PreTrainedModel", 
     ours = model(tokens.to(model.cfg.device)).log_softmax(-1).cpu()
     gap = (ours - theirs).abs().max() / theirs.abs().max()
     if not gap <= TOLERANCE:
-        raise ValueError(
+        raise NotConvertibleError(
             f"As a HookedTransformer, {name!r} ({type(hf_model).__name__}) does not predict what it predicts in "
             f"Hugging Face (log-probabilities differ by {gap:.1%}): TransformerLens does not know all of this architecture. "
             'Open it with kind="bridge".'
@@ -157,6 +176,7 @@ def _require_agreement(model: "HookedTransformer", hf_model: "PreTrainedModel", 
 
 
 def first_line(error: BaseException) -> str:
-    """Give an error's kind and the first line of its words, without a stop at the end."""
+    """Return an error's kind and the beginning of its first line, without a stop at the end."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].rstrip(' .')}" if lines else type(error).__name__
+    first = textwrap.shorten(lines[0], 200, placeholder=" …").rstrip(" .") if lines else ""
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -5,9 +5,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ssae_lens.base import checks
 from ssae_lens.base.checks import did_you_mean, existing_folder, one_of
 from ssae_lens.models import smollm2
-from ssae_lens.models.conversion import BRIDGE_OPTIONS, HOOKED_OPTIONS, first_line, to_bridge, to_hooked
+from ssae_lens.models.conversion import (
+    BRIDGE_OPTIONS,
+    HOOKED_OPTIONS,
+    NotConvertibleError,
+    first_line,
+    to_bridge,
+    to_hooked,
+)
 from ssae_lens.models.huggingface import open_any, open_folder
 from ssae_lens.models.tiny import KINDS, SHAPES, tiny_model
 
@@ -21,7 +29,7 @@ BUILT_IN = (SMOLLM2, *(f"tiny-{shape}" for shape in SHAPES))
 
 def load_model(
     name: str | Path,
-    kind: Literal["hooked", "bridge"] = "hooked",
+    kind: Literal["auto", "hooked", "bridge"] = "auto",
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     **kwargs: Any,
@@ -36,15 +44,17 @@ def load_model(
         name in TransformerLens's table; a repository of the Hugging Face Hub.
     kind
         ``hooked`` for a HookedTransformer, its weights processed as `HookedTransformer.from_pretrained` does by default;
-        ``bridge`` for a TransformerBridge, its weights raw. Both predict what Hugging Face's model predicts, but their
-        activations may differ: `describe` tells how the weights were processed.
+        ``bridge`` for a TransformerBridge, its weights raw; ``auto`` for a HookedTransformer where TransformerLens can make
+        one of the model, else a TransformerBridge. Both predict what Hugging Face's model predicts, but their activations
+        may differ: `describe` returns the class and how the weights were processed.
     device
         Where it goes; the accelerator if there is one, else the CPU.
     dtype
         What its weights are held in.
     **kwargs
         For ``hooked``, `fold_ln`, `center_writing_weights`, `center_unembed`, `fold_value_biases`,
-        `refactor_factored_attn_matrices` and `default_prepend_bos`; for ``bridge``, `default_prepend_bos`. Tiny models
+        `refactor_factored_attn_matrices` and `default_prepend_bos`; for ``bridge``, `default_prepend_bos`. With ``auto``, an
+        option that only ``hooked`` takes asks for a HookedTransformer. Tiny models
         also take `seed`, `n_layers` and `d_model`. For a name in TransformerLens's table, or a bridge from the Hub, all that
         `HookedTransformer.from_pretrained` or `TransformerBridge.boot_transformers` takes.
 
@@ -70,7 +80,9 @@ def load_model(
     >>> type(model).__name__, model.cfg.d_model
     ('HookedTransformer', 32)
     """
-    one_of("kind", kind, KINDS)
+    one_of("kind", kind, ("auto", *KINDS))
+    if device is not None:
+        checks.device(device)
     built_in = str(name).lower()
     if built_in == SMOLLM2:
         _check_options(kind, kwargs)
@@ -80,7 +92,7 @@ def load_model(
     if built_in in BUILT_IN:
         _check_options(kind, kwargs, ("seed", "n_layers", "d_model"))
         shape = built_in.removeprefix("tiny-")
-        return tiny_model(shape, kind, device=device, dtype=dtype, **kwargs)
+        return tiny_model(shape, "bridge" if kind == "bridge" else "hooked", device=device, dtype=dtype, **kwargs)
     folder = Path(name).expanduser()
     if isinstance(name, Path) or folder.is_dir():
         _check_options(kind, kwargs)
@@ -91,14 +103,19 @@ def load_model(
 def _convert(
     kind: str, hf_model: Any, tokenizer: Any, name: str, device: Any, options: dict[str, Any]
 ) -> "HookedTransformer | TransformerBridge":
-    convert = to_hooked if kind == "hooked" else to_bridge
-    return convert(hf_model, tokenizer, name, device=device, **options)
+    if kind != "bridge":
+        try:
+            return to_hooked(hf_model, tokenizer, name, device=device, **options)
+        except NotConvertibleError:
+            if kind == "hooked" or not options.keys() <= set(BRIDGE_OPTIONS):
+                raise
+    return to_bridge(hf_model, tokenizer, name, device=device, **options)
 
 
 def _check_options(kind: str, options: dict[str, Any], more: tuple[str, ...] = ()) -> None:
-    allowed = (HOOKED_OPTIONS if kind == "hooked" else BRIDGE_OPTIONS) + more
+    allowed = (BRIDGE_OPTIONS if kind == "bridge" else HOOKED_OPTIONS) + more
     for each in options:
-        one_of(f"an option of a {kind} model", each, allowed)
+        one_of(f"an option of a {'bridge' if kind == 'bridge' else 'hooked'} model", each, allowed)
 
 
 def _from_hub(
@@ -145,13 +162,13 @@ def _could_be_a_repository(name: str) -> bool:
 
 
 def _nothing_has(name: str, table: dict[str, str], hub: str) -> str:
-    """Say all that was looked for, the nearest names, and what to do."""
+    """Return an error that begins with the nearest names, and lists where the model was looked for and what to do."""
     names = [*BUILT_IN, *table]
     listed = "is" if name.lower() in table else "is not"
     near = "" if name.lower() in table else did_you_mean(name.lower(), names)
     return (
-        f"Nothing can supply the model {name!r}: it is none of the built-in names ({', '.join(BUILT_IN)}); there is "
-        f"no local folder of that name; it {listed} in TransformerLens's table; {hub}.{near} With a network, "
+        f"Model {name!r} not found.{near} It is none of the built-in names ({', '.join(BUILT_IN)}); there is "
+        f"no local folder of that name; it {listed} in TransformerLens's table; {hub}. With a network, "
         f"`hf download REPOSITORY --local-dir FOLDER` gets one to give as a folder; without, `{smollm2.GET}` gets "
         f"{SMOLLM2!r}."
     )

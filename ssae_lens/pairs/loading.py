@@ -12,6 +12,7 @@ from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.builtin import built_in
 from ssae_lens.pairs.corpora import CORPORA
+from ssae_lens.pairs.labels import warn_of_unchanged, warn_of_unused, with_label_columns
 from ssae_lens.pairs.schema import completed, from_rows
 from ssae_lens.pairs.splits import SPLITS, keys_of, sides_of, split_by_content, taken
 from ssae_lens.pairs.tables import SUFFIXES, read_table, renamed
@@ -31,6 +32,7 @@ def load_pairs(
     n: int | None = None,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
+    label_columns: Sequence[str] = (),
     test_fraction: float = 0.1,
     kind: str | None = None,
     differing: int | None = None,
@@ -52,6 +54,10 @@ def load_pairs(
         Which `n` pairs. The side of a pair does not depend on it.
     columns
         Our column names to the data set's own: ``{"source": "before", "target": "after"}``.
+    label_columns
+        Columns of labels of pairs, one for each concept: 1 where the concept is added from source to target, −1 where it is
+        removed, 0 or nothing where it does not change. They become signed changes, beside those in ``changes``. A warning
+        names the columns of a file that are not used.
     test_fraction
         The share of the pairs (of labelled sentences: the sentences) that is held out.
     kind
@@ -71,29 +77,37 @@ def load_pairs(
     ['source', 'target', 'changes', 'content', 'changed']
     """
     _check(split, n, seed, kind)
+    label_columns = [label_columns] if isinstance(label_columns, str) else list(label_columns)
     if isinstance(name_or_path, str) and name_or_path in CORPORA:
-        if columns or kind or differing:
-            raise ValueError(f"{name_or_path!r} is a built-in corpus; it takes no columns, kind or differing.")
+        if columns or kind or differing or label_columns:
+            raise ValueError(
+                f"{name_or_path!r} is a built-in corpus; it takes no columns, label_columns, kind or differing."
+            )
         return built_in(name_or_path, split, n, seed, test_fraction)
 
     table = _opened(name_or_path)
     title = "The data set" if _is_dataset(name_or_path) else str(name_or_path)
     if isinstance(table, Mapping):
         if split is not None and table.keys() >= set(SPLITS):
-            own = {each: load_pairs(table[each], columns=columns, kind=kind, differing=differing) for each in SPLITS}
+            given = {"columns": columns, "label_columns": label_columns, "kind": kind, "differing": differing}
+            own = {each: load_pairs(table[each], **given) for each in SPLITS}
             part = own["test"] if split == "test" else _unseen(own["train"], own["test"])
             return taken(part, n, seed, title)
         table = _joined(table)
 
     table = _with_our_names(table, columns or {})
     kind = kind or readers.kind_of(_names(table))
+    _check_for_kind(kind, label_columns, differing)
+    in_memory = _is_dataset(name_or_path)
     # What a file's rows hold is known only now; a Dataset has its types already.
-    with nullcontext() if _is_dataset(name_or_path) else well_formed(str(name_or_path)):
+    with nullcontext() if in_memory else well_formed(str(name_or_path)):
         if kind == "labelled":
             return _labelled(_records(table), split, n, seed, test_fraction, differing)
-        if differing is not None:
-            raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
-        dataset = _paired(table, kind, "behaviour" if _is_dataset(name_or_path) else Path(str(name_or_path)).stem)
+        behaviour = "behaviour" if in_memory else Path(str(name_or_path)).stem
+        dataset = _paired(table, kind, behaviour, label_columns)
+    if kind == "pairs":
+        warn_of_unused(dataset, title, all_columns=not in_memory, stacklevel=2)
+    warn_of_unchanged(dataset["source"][:], dataset["target"][:], title, stacklevel=2)
     if split is not None:
         dataset = split_by_content(dataset, split, test_fraction, stacklevel=3)
     return taken(dataset, n, seed, title)
@@ -109,11 +123,24 @@ def _check(split: str | None, n: int | None, seed: int, kind: str | None) -> Non
         one_of("kind", kind, readers.KINDS)
 
 
-def _paired(table: Union["Dataset", list[dict[str, Any]]], kind: str, behaviour: str) -> "Dataset":
+def _check_for_kind(kind: str, label_columns: Sequence[str], differing: int | None) -> None:
+    if label_columns and kind != "pairs":
+        raise ValueError(
+            f"label_columns is {label_columns!r}, but this is of kind {kind!r}; only 'pairs' takes label columns."
+        )
+    if differing is not None and kind != "labelled":
+        raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
+
+
+def _paired(
+    table: Union["Dataset", list[dict[str, Any]]], kind: str, behaviour: str, label_columns: Sequence[str]
+) -> "Dataset":
     if kind == "truthfulqa":
         return from_rows(readers.truthfulqa_rows(_records(table)))
     if kind == "ab":
         return from_rows(readers.behaviour_rows(_records(table), behaviour))
+    if label_columns:
+        table = with_label_columns(_records(table), label_columns)
     return completed(from_rows(table) if isinstance(table, list) else table)
 
 

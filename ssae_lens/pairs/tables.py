@@ -16,6 +16,8 @@ MAX_BYTES = 1 << 30
 MAX_LINE = 16 << 20
 # Python's own limit for a field of a CSV file, which is kept to in JSON as well.
 MAX_FIELD = 131_072
+# What separates the columns of files that are called CSV and are not separated by commas.
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
@@ -54,6 +56,11 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
     reader = csv.reader(StringIO(text), strict=True)
     try:
         header = next(reader, [])
+        if len(header) == 1 and (found := next((mark for mark in SEPARATORS if mark in header[0]), None)):
+            raise ValueError(
+                f"{path} looks separated by {SEPARATORS[found]}: its header is the one column {header[0][:80]!r}. Save it "
+                "separated by commas."
+            )
         if twice := sorted(name for name, count in Counter(header).items() if count > 1):
             raise ValueError(f"{path} has two columns called {twice[0][:80]!r}; rename one.")
         rows = []

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ssae_lens.base import checks
+
 
 def require_room(path: Path, n_bytes: int) -> None:
-    """Raise before anything is written if `n_bytes` will not fit beside `path`."""
+    """Raise before anything is written if `path` cannot be written, or `n_bytes` will not fit beside it."""
+    checks.writable(path)
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent

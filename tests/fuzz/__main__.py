@@ -58,7 +58,9 @@ def main(arguments=None):
     print(f"\nOutcomes that are not documented are kept in {options.findings}; to read one again:")
     for each in [one for tally in tallies.values() for one in tally.findings][:20]:
         place = options.findings / f"{each.target.replace(' ', '-')}-{options.seed}-{each.index}"
-        print(f"  python -m tests.fuzz --reproduce {place}  # {each.outcome}: {each.detail.strip().splitlines()[-1][:150]}")
+        print(
+            f"  python -m tests.fuzz --reproduce {place}  # {each.outcome}: {each.detail.strip().splitlines()[-1][:150]}"
+        )
     return 1
 
 
@@ -103,7 +105,11 @@ def _reproduce(place):
     import tempfile
 
     target = TARGETS[(place / "target").read_text()]
-    files = {str(each.relative_to(place / "files")): each.read_bytes() for each in (place / "files").rglob("*") if each.is_file()}
+    files = {
+        str(each.relative_to(place / "files")): each.read_bytes()
+        for each in (place / "files").rglob("*")
+        if each.is_file()
+    }
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         outcome, detail = attempt(target, Path(folder, "work"), files)

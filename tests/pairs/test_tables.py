@@ -40,6 +40,8 @@ def test_json_as_a_list_and_as_lines(tmp_path):
         ("a.csv", "source,target\na,b\na,b,c\n", "has 3 fields on line 3, where its header has 2"),
         ("a.csv", "source,source\na,b\n", "two columns called 'source'"),
         ("a.csv", 'source,target\n"a" b,c\n', "is not CSV at line 2"),
+        ("a.csv", "source;target\na;b\n", "looks separated by semicolons.*Save it separated by commas"),
+        ("a.csv", "source\ttarget\na, b\tb\n", "looks separated by tabs"),
         ("a.csv", "source,target,change_x\na,b,up\n", "change_x 'up' on line 2"),
         ("a.csv", b"source,target\n\xff,b\n", "not UTF-8 text .* at byte 14"),
         ("a.jsonl", '{"source": "a"}\n{"source": \n', "not JSON at line 2, column"),
