@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ssae_lens.base import reading
+from ssae_lens.base import checks, reading
 
 COMMIT = ".commit"
 SEAL = re.compile(rb"\nssae-lens-seal sha256=([0-9a-f]{64}) owner=([0-9a-f]{0,64})\n\Z")
@@ -147,7 +147,7 @@ def locked(path: str | Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    path = Path(path)
+    path = checks.writable(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.parent / f".{path.name}.lock")

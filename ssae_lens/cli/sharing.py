@@ -44,7 +44,7 @@ def convert(
 
         checks.one_of("The ending of the target", target.suffix, [".safetensors", ".gguf"])
         vector = SteeringVector.from_gguf(source) if source.suffix == ".gguf" else SteeringVector.load(source)
-        (vector.to_gguf if target.suffix == ".gguf" else vector.save)(target)
+        (vector.to_gguf if target.suffix == ".gguf" else vector.save)(target, overwrite=overwrite)
         print(f"{target}: {vector!r}")
         return
     from ssae_lens.shifts import ShiftStore, read_reference, write_reference
@@ -52,11 +52,11 @@ def convert(
 
     if is_reference(source):
         width = read_reference(source, split).d_model
-        read_reference(source, split, origin=Origin(hook, width, model_name=model)).save(target)
+        read_reference(source, split, origin=Origin(hook, width, model_name=model)).save(target, overwrite=overwrite)
         print(f"{target}: a store of pairs {width} wide.")
     else:
         with ShiftStore.open(source) as store:
-            write_reference(target, store)
+            write_reference(target, store, overwrite=overwrite)
             print(f"{target}: {len(store)} pairs for the reference code.")
 
 
@@ -94,7 +94,7 @@ def dashboard(
         quiet=quiet,
         **named,
     )
-    print(write_report(report, out))
+    print(write_report(report, out, overwrite=overwrite))
 
 
 def upload(
