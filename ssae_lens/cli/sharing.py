@@ -35,7 +35,7 @@ def convert(
         for name, value in (("hook_name", hook), ("model_name", model)):
             if value:
                 ssae.cfg.metadata[name] = value
-        ssae.save_model(target)
+        ssae.save_model(target, overwrite=overwrite)
         print(f"{target}: an SSAE of {ssae.cfg.d_sae} latents.")
         return
     checks.existing_file(source, "Give a vector's file, a store, or the reference code's HDF5 or folder.")
