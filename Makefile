@@ -30,17 +30,17 @@ bench: $(READY)
 
 # Every table of concepts found, in worlds and in a language model: stopped, it goes on where it was.
 results: $(READY)
-	$(BIN)/ssae-lens eval synthetic --out results/synthetic
-	$(BIN)/ssae-lens eval language --out results/language
-	$(BIN)/ssae-lens eval probes --out results/language
-	$(BIN)/python scripts/pages.py results/synthetic results/language
+	$(BIN)/python -m studies synthetic --out results/synthetic
+	$(BIN)/python -m studies language --out results/language
+	$(BIN)/python -m studies probes --out results/language
+	$(BIN)/python -m studies.pages results/synthetic results/language
 
 # Every table of steering, and of what an SAE makes of it.
 comparison: $(READY)
-	$(BIN)/ssae-lens eval steering --out results/steering
-	$(BIN)/ssae-lens eval decomposition --out results/decomposition
-	$(BIN)/ssae-lens eval findings --out results/findings
-	$(BIN)/python scripts/pages.py results/steering results/decomposition results/findings
+	$(BIN)/python -m studies steering --out results/steering
+	$(BIN)/python -m studies decomposition --out results/decomposition
+	$(BIN)/python -m studies findings --out results/findings
+	$(BIN)/python -m studies.pages results/steering results/decomposition results/findings
 
 # What becomes of work that is killed, starved of disk or damaged, as a table: some minutes.
 faults: $(READY)

@@ -11,9 +11,9 @@ from ssae_lens.base.post_import import after_import as _after_import
 
 if TYPE_CHECKING:
     from ssae_lens.dashboard import dashboard
-    from ssae_lens.evals.describe import describe_latents
-    from ssae_lens.evals.matching import match_concepts
     from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
+    from ssae_lens.latents.describe import describe_latents
+    from ssae_lens.latents.match import match_concepts
     from ssae_lens.models import load_model
     from ssae_lens.pairs import load_pairs
     from ssae_lens.sae import SSAE, SSAEConfig, TrainingSSAE, TrainingSSAEConfig
@@ -34,11 +34,11 @@ _HOMES = {
     "TrainingSSAEConfig": "sae",
     "capture_shifts": "hooks",
     "dashboard": "dashboard",
-    "describe_latents": "evals.describe",
+    "describe_latents": "latents.describe",
     "generate_sweep": "hooks",
     "load_model": "models",
     "load_pairs": "pairs",
-    "match_concepts": "evals.matching",
+    "match_concepts": "latents.match",
     "open_shifts": "shifts",
     "steer": "hooks",
     "sweep": "training",

@@ -10,12 +10,12 @@ from typing import Any
 from ssae_lens.dashboard.build import build_report
 from ssae_lens.dashboard.page import write_report
 from ssae_lens.dashboard.studies import comparison_of
-from ssae_lens.evals.concepts import Concepts
-from ssae_lens.evals.describe import describe_latents
-from ssae_lens.evals.matching import match_concepts
 from ssae_lens.evals.steering import METHODS, Lab, Method, Result, Settings, Task, Way, built_in, study
 from ssae_lens.evals.steering.methods import UNLABELLED
 from ssae_lens.hooks import capture_shifts
+from ssae_lens.latents.concepts import Concepts
+from ssae_lens.latents.describe import describe_latents
+from ssae_lens.latents.match import match_concepts
 from ssae_lens.metrics import latent_stability
 from ssae_lens.models import load_model
 from ssae_lens.training import sweep

@@ -20,3 +20,29 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def gemma3(tmp_path_factory):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from ssae_lens.models.tiny import tiny_tokenizer
+
+    tokenizer, folder = tiny_tokenizer(), tmp_path_factory.mktemp("folders") / "gemma3"
+    tokenizer.model_max_length = 1024
+    config = AutoConfig.for_model(
+        "gemma3_text",
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=1024,
+        initializer_range=0.2,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -7,7 +7,7 @@ import torch
 
 from ssae_lens.base.origin import Origin
 from ssae_lens.dashboard import Report
-from ssae_lens.evals.describe import describe_latents
+from ssae_lens.latents.describe import describe_latents
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, summarise
 from ssae_lens.vector import SteeringVector

@@ -22,6 +22,7 @@ from typer.main import get_command
 
 from ssae_lens.cli import app
 from ssae_lens.training.config import ProblemConfig, SolverConfig
+from studies.commands import app as studies_app
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -29,6 +30,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = r"(?:^<!-- check: (?P<check>\w+) - (?P<why>[^>]+) -->\n)?"
 FENCE = re.compile(MARK + r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = {"ssae-lens": app, "studies": studies_app}
 INLINE = re.compile(r"`((?:ssae-lens|make|python) [^`]+)`")
 CHECKS = {"python": ("run", "hub", "compile"), "bash": ("run", "hub", "skip")}
 LANGUAGES = {*CHECKS, "text", "markdown", "json", "yaml"}
@@ -66,13 +68,18 @@ def snippets(language: str) -> list[Snippet]:
 def commands(snippet: Snippet) -> list[list[str]]:
     """Give the words of each command of a snippet, lines that go on joined and comments left out."""
     whole = snippet.text.replace("\\\n", " ")
-    return [words for line in whole.splitlines() if (words := shlex.split(line, comments=True))]
+    return [_by_program(words) for line in whole.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def _by_program(words: list[str]) -> list[str]:
+    """Return a command whose first word is the program: ``python -m studies NAME`` is the program `studies`."""
+    return words[2:] if words[:3] == ["python", "-m", "studies"] else words
 
 
 def inline_commands() -> list[tuple[Path, list[str]]]:
     """Give the commands that stand within sentences, with a file's name where they leave it to the reader."""
     return [
-        (page, _with_files(shlex.split(said)))
+        (page, _with_files(_by_program(shlex.split(said))))
         for page in PAGES
         for said in INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
     ]
@@ -93,12 +100,12 @@ def commands_to_run() -> dict[Path, list[list[str]]]:
     whole: dict[Path, list[list[str]]] = {page: [] for page in PAGES}
     for each, words in fenced:
         for ours in recipe(words[1]) if words[0] == "make" else [words]:
-            if ours[0] == "ssae-lens" and ours not in known:
+            if ours[0] in PROGRAMS and ours not in known:
                 known.append(ours)
                 whole[each.page].append(ours)
     # The longest first: it stands for those that say less.
     for page, words in sorted(inline_commands(), key=lambda said: -len(said[1])):
-        if words[0] == "ssae-lens" and not any(each[: len(words)] == words for each in known):
+        if words[0] in PROGRAMS and not any(each[: len(words)] == words for each in known):
             known.append(words)
             whole[page].append(words)
     return {page: some for page, some in whole.items() if some}
@@ -108,13 +115,12 @@ def recipe(target: str) -> list[list[str]]:
     """Give the words of what make runs for a target, programs without the folder they are in."""
     made = re.search(rf"^{target}:.*\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE)
     assert made is not None, f"the Makefile has no {target!r}"
-    return [shlex.split(line.replace("$(BIN)/", "")) for line in made[1].splitlines()]
+    return [_by_program(shlex.split(line.replace("$(BIN)/", ""))) for line in made[1].splitlines()]
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """Find the command that some words name, and give what follows its name."""
-    assert words[0] == "ssae-lens"
-    command: Any = get_command(app)
+    command: Any = get_command(PROGRAMS[words[0]])
     words = words[1:]
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         name, *words = words

@@ -18,12 +18,13 @@ import torch
 
 from ssae_lens import demo
 from ssae_lens.base import assets
-from ssae_lens.evals import decomposition, findings, language, steering, studies, synthetic
-from ssae_lens.evals.language.methods import sae_of_activations
+from ssae_lens.evals import cells, steering
 from ssae_lens.methods import sae_ts
 from ssae_lens.models import load_model, smollm2
 from ssae_lens.models.tiny import tiny_hugging_face, tiny_tokenizer
 from ssae_lens.training import sweep
+from studies import decomposition, findings, language, synthetic
+from studies.language.methods import sae_of_activations
 
 MODEL, BLOCKS, D_MODEL, D_SAE = "smollm2-135m", 4, 32, 48
 HOOK = f"blocks.{BLOCKS // 2}.hook_resid_post"
@@ -52,35 +53,35 @@ def _first_line(study: Callable[..., list[language.Row]]) -> Callable[..., list[
 
 # By module, what stands in the place of its names.
 LESS: dict[str, dict[str, Any]] = {
-    "demo": {
+    "ssae_lens.demo": {
         "HOOK": HOOK,
         "PAIRS": PAIRS,
         "WIDTHS": (15, 16),
         "SETTINGS": replace(demo.SETTINGS, scales=(0.2, 0.35), max_new_tokens=4, **_learned),
         "sweep": _sweep,
     },
-    "evals.synthetic.runner": {
+    "studies.synthetic.runner": {
         "ROWS": WORLDS,
         "QUICK": WORLDS,
         "study": partial(synthetic.study, n=150, steps=STEPS),
     },
-    "evals.language.corpora": {"SIZES": {"sentences": (120, 80), "cat": (120, 80)}},
-    "evals.language.captures": {"FEWER": (60, 40)},
-    "evals.language.grid": {"WIDTHS": dict.fromkeys(language.grid.WIDTHS, (2, 3)), "MORE_WIDTHS": (8, 12)},
-    "evals.language.runner": {
+    "studies.language.corpora": {"SIZES": {"sentences": (120, 80), "cat": (120, 80)}},
+    "studies.language.captures": {"FEWER": (60, 40)},
+    "studies.language.grid": {"WIDTHS": dict.fromkeys(language.grid.WIDTHS, (2, 3)), "MORE_WIDTHS": (8, 12)},
+    "studies.language.runner": {
         "STUDIES": {name: _first_line(study) for name, study in language.STUDIES.items()},
         "METHODS": {name: replace(method, steps=STEPS) for name, method in language.METHODS.items()},
     },
-    "evals.probes.study": {
+    "studies.probes.study": {
         "SEEDS": 2,
         "WIDE": 64,
         "KS": (1, 5),
         "sweep": _sweep,
         "sae_of_activations": partial(sae_of_activations, steps=STEPS),
     },
-    "evals.steering.builtin": {"built_in": _some_tasks},
-    "evals.steering.lab": {"sweep": _sweep},
-    "evals.steering.study": {
+    "ssae_lens.evals.steering.builtin": {"built_in": _some_tasks},
+    "ssae_lens.evals.steering.lab": {"sweep": _sweep},
+    "ssae_lens.evals.steering.study": {
         "Settings": partial(
             steering.Settings,
             scales=(0.2, 0.5),
@@ -97,12 +98,12 @@ LESS: dict[str, dict[str, Any]] = {
             **_learned,
         ),
     },
-    "evals.decomposition.bench": {"sweep": _sweep},
-    "evals.decomposition.study": {
+    "studies.decomposition.bench": {"sweep": _sweep},
+    "studies.decomposition.study": {
         "Settings": partial(decomposition.Settings, lengths=(0.5, 1.0), atoms=(1, 4), n_texts=4, **_learned),
         "built_in": _some_tasks,
     },
-    "evals.findings.study": {
+    "studies.findings.study": {
         "Settings": partial(
             findings.Settings,
             rows=3,
@@ -121,17 +122,17 @@ LESS: dict[str, dict[str, Any]] = {
 @contextmanager
 def stand_ins(folder: Path) -> Iterator[None]:
     """Put all of them in place, what they need of files in a folder, and take them away again."""
-    opened = [import_module(f"ssae_lens.evals.{name}.study")._opened for name in ("steering", "findings")]
-    in_processes = studies.in_processes
+    opened = [import_module(f"{name}.study")._opened for name in ("ssae_lens.evals.steering", "studies.findings")]
+    in_processes = cells.in_processes
     with pytest.MonkeyPatch.context() as patch:
         _write_model(folder / "model")
         patch.setattr(smollm2, "smollm2_folder", lambda: folder / "model")
         _write_sae(folder / "assets" / f"{MODEL}-res" / HOOK)
         patch.setattr(assets, "ASSETS", folder / "assets")
-        patch.setattr(studies, "in_processes", lambda jobs, _workers: in_processes(jobs, 1))
+        patch.setattr(cells, "in_processes", lambda jobs, _workers: in_processes(jobs, 1))
         for module, values in LESS.items():
             for name, value in values.items():
-                patch.setattr(import_module(f"ssae_lens.{module}"), name, value)
+                patch.setattr(import_module(module), name, value)
         _forget(opened)
         try:
             yield

@@ -18,13 +18,13 @@ FLOORS = {
     "hooks": 2,
     "training": 2,
     "methods": 3,
-    "evals": 4,
-    "dashboard": 5,
-    "pretrained": 6,
-    "reference": 6,
-    "demo": 6,
-    "cli": 7,
-    "__main__": 8,
+    "latents": 4,
+    "evals": 5,
+    "dashboard": 6,
+    "pretrained": 7,
+    "demo": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 
 

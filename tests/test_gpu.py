@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.evals.synthetic.worlds import world
+from ssae_lens.evals.synthetic_data import world
 from ssae_lens.hooks import capture_shifts, generate_sweep, steer
 from ssae_lens.hooks.likelihood import log_probabilities
 from ssae_lens.metrics import mcc_codes

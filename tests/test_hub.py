@@ -30,7 +30,7 @@ ssae = SAE.from_pretrained("someone/shifts", "blocks.3/last")
 save_file({k: v.detach() for k, v in ssae.state_dict().items()}, sys.argv[1])
 assert type(ssae) is ssae_lens.SSAE, type(ssae)
 other = ssae_lens.SSAE.from_pretrained("someone/shifts", "from-folder")
-from ssae_lens.reference import reference_hub_loader
+from ssae_lens.sae.paper_checkpoints import reference_hub_loader
 reference = SAE.from_pretrained("someone/reference", "runs/one", converter=reference_hub_loader)
 refused = []
 for release, sae_id in [("someone/shifts", "blocks.3/lost"), ("someone/nothing", "x"), ("so/many/parts", "x")]:

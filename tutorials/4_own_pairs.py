@@ -30,8 +30,8 @@ import plotly.express as px
 import torch
 
 import ssae_lens as sl
-from ssae_lens.evals.judges import LexicalJudge
-from ssae_lens.evals.naming import changed_words
+from ssae_lens.latents.judges import LexicalJudge
+from ssae_lens.latents.name import changed_words
 from ssae_lens.shifts import spectrum_figure, summarise
 
 folder = Path(tempfile.mkdtemp())

@@ -15,7 +15,7 @@
 # # 5. SSAE beside CAA and SAE-TS
 #
 # Four ways to a vector for positive sentiment, from what each of them needs, brought to one length, and measured alike: does it move what it
-# should, what else does it move, and what does the text look like? This is one task of the comparison that `ssae-lens eval steering`
+# should, what else does it move, and what does the text look like? This is one task of the comparison that `python -m studies steering`
 # makes of fourteen, small enough to see every step. One task decides nothing: the table in the README has all.
 #
 # | | needs |
@@ -238,7 +238,7 @@ print(
 #
 # **Comparing vectors as they come.** A CAA vector may be ten times as long as a unit row; at "scale 1" the longer one wins.
 #
-# **Choosing the scale on the prompts you report.** `ssae-lens eval steering` chooses on one half of the prompts and reports the other.
+# **Choosing the scale on the prompts you report.** `python -m studies steering` chooses on one half of the prompts and reports the other.
 #
 # **Judging SAE-TS by this SAE.** It is small, and so is the map; its card says so.
 

@@ -27,9 +27,9 @@ import pandas as pd
 import plotly.express as px
 
 import ssae_lens as sl
-from ssae_lens.evals import baselines
-from ssae_lens.evals.found import from_sae
-from ssae_lens.evals.synthetic import World, world
+from studies import baselines
+from studies.fitted_dictionary import from_sae
+from studies.synthetic import World, world
 from ssae_lens.metrics import mcc_codes, mcc_decoders
 
 warnings.simplefilter("ignore")  # worlds made to break the method make it complain, rightly
@@ -174,7 +174,7 @@ figure.update_xaxes(range=[0, 1.02]).update_yaxes(autorange="reversed", title=""
 # - **Directions must be apart, and have room.** Nearly parallel ones are hard to tell from each other, and more concepts than dimensions
 #   leave no exact answer to anything linear.
 #
-# `ssae-lens eval synthetic` measures thirty worlds, five seeds each, beside eight methods.
+# `python -m studies synthetic` measures thirty worlds, five seeds each, beside eight methods.
 
 # %% [markdown]
 # ## How would you know, without the truth?

@@ -269,4 +269,4 @@ print(f"explained of a random direction: {1 - float(((rebuilt - noise) ** 2).sum
 # (`concepts`, above), and at `recurring` where there are no labels. With `"positive sentiment"` in the place of `"first person"` you can
 # see what 360 pairs are too few for.
 #
-# `ssae-lens eval decomposition` measures this over many vectors, with intervals.
+# `python -m studies decomposition` measures this over many vectors, with intervals.

@@ -28,8 +28,8 @@ def convert(
 
     replaceable(overwrite, target)
     if source.is_dir():
-        from ssae_lens.reference import reference_loader
         from ssae_lens.sae import SSAE
+        from ssae_lens.sae.paper_checkpoints import reference_loader
 
         ssae = SSAE.load_from_disk(source, converter=reference_loader)
         for name, value in (("hook_name", hook), ("model_name", model)):
@@ -75,7 +75,7 @@ def dashboard(
     Example: ssae-lens dashboard my-ssae --shifts gender.h5 --out gender.html
     """
     from ssae_lens.dashboard import build_report, write_report
-    from ssae_lens.evals.matching import match_concepts
+    from ssae_lens.latents.match import match_concepts
     from ssae_lens.models import load_model
     from ssae_lens.sae import SSAE
     from ssae_lens.shifts import open_shifts

@@ -10,7 +10,7 @@ from ssae_lens.base.reading import read_json, read_json_lines, well_formed
 from ssae_lens.dashboard.drawing import count
 from ssae_lens.dashboard.report import Report
 from ssae_lens.dashboard.studies import comparison_of
-from ssae_lens.evals.describe import describe_latents
+from ssae_lens.latents.describe import describe_latents
 from ssae_lens.pairs.schema import listed
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, open_shifts, summarise
@@ -46,7 +46,7 @@ def build_report(
         ``run.json`` and ``sweep.json`` is shown.
     comparison, decomposition
         What `Report.add_comparison` and `Report.add_decomposition` take, by name (``table``, ``scores`` and ``texts``;
-        ``features`` and ``summary``): a dictionary, or a JSON file of one. A comparison may also be what ``ssae-lens eval
+        ``features`` and ``summary``): a dictionary, or a JSON file of one. A comparison may also be what ``python -m studies
         steering`` writes.
     model
         The model of the shifts, to show the tokens that each latent promotes.

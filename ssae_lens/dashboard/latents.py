@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ssae_lens.base.checks import one_of
-from ssae_lens.evals.codes import Shifts, codes_of
+from ssae_lens.latents.codes import Shifts, codes_of
 from ssae_lens.metrics import correlations, cosines, density
 from ssae_lens.shifts import ShiftStore
 

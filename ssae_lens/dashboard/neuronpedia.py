@@ -22,7 +22,7 @@ from ssae_lens.shifts import ShiftStore
 from ssae_lens.vector import SteeringVector, named
 
 if TYPE_CHECKING:
-    from ssae_lens.evals.describe import LatentDescription
+    from ssae_lens.latents.describe import LatentDescription
     from ssae_lens.sae import SSAE
 
 # How many rows SAEDashboard's tables of a feature have.

@@ -8,8 +8,8 @@ from ssae_lens.dashboard.drawing import Drawing, count, plain, template
 from ssae_lens.dashboard.latent_figures import figures_of_latent
 from ssae_lens.dashboard.latents import Latents, with_names
 from ssae_lens.dashboard.overview_figures import figures_of_latents
-from ssae_lens.evals.codes import Shifts
-from ssae_lens.evals.describe import LatentDescription, Span, describe_latents
+from ssae_lens.latents.codes import Shifts
+from ssae_lens.latents.describe import LatentDescription, Span, describe_latents
 from ssae_lens.shifts import ShiftStore
 
 if TYPE_CHECKING:

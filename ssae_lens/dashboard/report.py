@@ -17,12 +17,12 @@ from ssae_lens.dashboard.latent_figures import figures_of_latent, steering_figur
 from ssae_lens.dashboard.latents import Latents, Name, with_names
 from ssae_lens.dashboard.overview_figures import figures_of_latents, spectrum_drawing, training_figure, udr_figure
 from ssae_lens.dashboard.tables import Row, Table, by, rows_of
-from ssae_lens.evals.codes import Shifts
+from ssae_lens.latents.codes import Shifts
 from ssae_lens.metrics import cosines
 from ssae_lens.vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.evals.describe import LatentDescription
+    from ssae_lens.latents.describe import LatentDescription
     from ssae_lens.sae import SSAE
 
 # A latent of less correlation is not said to be close to a concept.

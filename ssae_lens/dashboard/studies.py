@@ -12,7 +12,7 @@ PROMPTS = 3
 
 
 def comparison_of(study: Mapping[str, Any]) -> dict[str, list[Row]]:
-    """Give what `Report.add_comparison` takes, of what ``ssae-lens eval steering`` writes as JSON.
+    """Give what `Report.add_comparison` takes, of what ``python -m studies steering`` writes as JSON.
 
     Curves are of the half of prompts that chose scales, scores and texts of the half that reports.
     """

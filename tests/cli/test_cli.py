@@ -1,6 +1,5 @@
 """The command: each subcommand end to end on a tiny model, and its failures in one line."""
 
-import importlib
 import json
 
 import numpy as np
@@ -223,32 +222,3 @@ def test_interrupted_is_130(run, store, tmp_path, monkeypatch):
     result = run("train", store, "--d-sae", 3, "--out", tmp_path / "out")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
-
-
-@pytest.mark.parametrize("name", ["synthetic", "language", "probes", "steering", "decomposition", "findings"])
-def test_a_study_prints_its_table_and_keeps_its_run(run, tmp_path, monkeypatch, name):
-    asked, out = [], tmp_path / "out"
-
-    class Made:
-        @staticmethod
-        def text():
-            return "the table"
-
-        @staticmethod
-        def to_json():
-            return {"table": [1]}
-
-    def study(*given, **more):
-        asked.append((given, more))
-        out.mkdir(exist_ok=True)
-        return Made
-
-    monkeypatch.setattr(importlib.import_module(f"ssae_lens.evals.{name}"), "run", study)
-    assert f"Example: ssae-lens eval {name}" in " ".join(run("eval", name, "--help").output.split())
-    result = run("eval", name, "--quick", "--out", out, "--json", tmp_path / "numbers.json")
-    assert result.exit_code == 0, result.output
-    assert "the table" in result.output
-    assert json.loads((tmp_path / "numbers.json").read_text())["table"] == [1]
-    again = run("eval", name, "--config", out / "run.yaml")
-    assert again.exit_code == 0, again.output
-    assert asked[0] == asked[1]

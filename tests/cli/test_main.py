@@ -15,7 +15,7 @@ def test_it_lists_the_commands_under_their_own_name():
     done = run("--help")
     assert done.returncode == 0, done.stderr
     assert "Usage: ssae-lens" in done.stdout
-    assert {"capture", "train", "steer", "eval"} <= set(done.stdout.split())
+    assert {"capture", "train", "steer"} <= set(done.stdout.split())
 
 
 def test_what_fails_is_one_line_and_status_2():

@@ -24,7 +24,7 @@ def test_there_are_examples_where_one_begins():
         "ssae_lens.hooks.capture",
         "ssae_lens.training.train",
     }
-    begun |= {"ssae_lens.evals.matching", "ssae_lens.hooks.steer", "ssae_lens.dashboard.notebook"}
+    begun |= {"ssae_lens.latents.match", "ssae_lens.hooks.steer", "ssae_lens.dashboard.notebook"}
     begun |= {"ssae_lens.vector.vector", "ssae_lens.vector.cosines"}
     assert begun <= set(MODULES)
 

@@ -25,6 +25,7 @@ from snippets import (
     LANGUAGES,
     MAKEFILE,
     PAGES,
+    PROGRAMS,
     ROOT,
     check_calls,
     commands,
@@ -43,7 +44,8 @@ PYTHON, SHELL = snippets("python"), snippets("bash")
 HOOK = "blocks.15.hook_resid_post"
 WITH_PYTHON = [page for page in PAGES if any(each.page == page for each in PYTHON)]
 COMMANDS = {
-    page: [words for words in some if words[1] not in ("demo", "eval")] for page, some in commands_to_run().items()
+    page: [words for words in some if words[0] != "studies" and words[1] != "demo"]
+    for page, some in commands_to_run().items()
 }
 COMMANDS = {page: some for page, some in COMMANDS.items() if some}
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
@@ -94,7 +96,7 @@ def test_python_names_what_there_is(snippet):
 @pytest.mark.parametrize("snippet", [each for each in SHELL if each.check != "skip"], ids=str)
 def test_commands_are_there(snippet):
     for words in commands(snippet):
-        if words[0] == "ssae-lens":
+        if words[0] in PROGRAMS:
             parsed(words)
         elif words[0] != "hf":  # the Hub's own
             assert is_there(words), f"{snippet} has {words}, of which this test knows nothing; mark it"
@@ -102,7 +104,7 @@ def test_commands_are_there(snippet):
 
 @pytest.mark.parametrize(("page", "words"), inline_commands(), ids=str)
 def test_commands_in_sentences_are_there(page, words):
-    if words[0] == "ssae-lens":
+    if words[0] in PROGRAMS:
         named([each for each in words if each != "…"])
     else:
         assert is_there(words)

@@ -10,15 +10,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from snippets import ROOT, commands_to_run
+from snippets import PROGRAMS, ROOT, commands_to_run
 from stand_ins import stand_ins
 from typer.testing import CliRunner
 
-from ssae_lens.cli import app
 from ssae_lens.dashboard.studies import comparison_of
-from ssae_lens.evals.language import STUDIES
+from studies.language import STUDIES
 
-COMMANDS = {page: [words for words in some if words[1] in ("demo", "eval")] for page, some in commands_to_run().items()}
+COMMANDS = {
+    page: [words for words in some if words[0] == "studies" or words[1] == "demo"]
+    for page, some in commands_to_run().items()
+}
 COMMANDS = {page: some for page, some in COMMANDS.items() if some}
 # The columns of a study's JSON whose values must all stand in what it prints.
 NAMES = {
@@ -40,7 +42,7 @@ def small(tmp_path_factory):
 
 
 def test_every_study_stands_on_a_page():
-    named = {words[2] for some in COMMANDS.values() for words in some if words[1] == "eval"}
+    named = {words[1] for some in COMMANDS.values() for words in some if words[0] == "studies"}
     assert named == set(NAMES)
     assert any(words[1] == "demo" for some in COMMANDS.values() for words in some)
 
@@ -50,11 +52,11 @@ def test_runs_whole(page, small, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for words in COMMANDS[page]:
         captured = set(Path().glob("*/captures/**/*.h5"))
-        done = CliRunner().invoke(app, words[1:])
+        done = CliRunner().invoke(PROGRAMS[words[0]], words[1:])
         assert done.exit_code == 0, f"{page.name}: {' '.join(words)}\n{done.output}\n{done.exception!r}"
         check = _check_demo if words[1] == "demo" else _check_study
         check(words, done.stdout)
-        if words[2:3] == ["probes"]:  # "into the same folder it reads the same captures"
+        if words[1] == "probes":  # "into the same folder it reads the same captures"
             assert set(Path().glob("*/captures/**/*.h5")) == captured
 
 
@@ -67,7 +69,7 @@ def _check_demo(_words: list[str], printed: str) -> None:
 
 
 def _check_study(words: list[str], printed: str) -> None:
-    name, given = words[2], dict(pairwise(words))
+    name, given = words[1], dict(pairwise(words))
     _check_printed(name, printed)
     if "--out" in given:
         out = Path(given["--out"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.evals.saes import sae
+from studies.saes import sae
 
 SHIFTS = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
 

@@ -16,10 +16,10 @@ from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
 
 from ssae_lens import SSAE, ShiftStore, SteeringVector, capture_shifts, load_pairs, sweep, train
 from ssae_lens.dashboard import build_report
-from ssae_lens.evals.synthetic import ROWS, study
 from ssae_lens.methods.sae_ts import Approximator, Effects, Settings, fit_approximator, measure_effects
 from ssae_lens.models import tiny_model
 from ssae_lens.shifts import merge
+from studies.synthetic import ROWS, study
 
 HOOKS = ["blocks.1.hook_resid_post", "blocks.0.hook_resid_mid"]
 TRAINING = {"steps": 24, "batch_size": 32, "checkpoint_every": 3, "quiet": True}

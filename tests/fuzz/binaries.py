@@ -162,7 +162,7 @@ def _reference_folder(folder):
 
 def _load_reference_folder(folder):
     from ssae_lens import SSAE
-    from ssae_lens.reference import reference_loader
+    from ssae_lens.sae.paper_checkpoints import reference_loader
 
     SSAE.load_from_disk(folder, converter=reference_loader)
 

@@ -356,7 +356,7 @@ class _Socket(io.BytesIO):
 def _judge(cache):
     import os
 
-    from ssae_lens.evals.judges import EndpointJudge
+    from ssae_lens.latents.judges import EndpointJudge
 
     os.environ["OPENAI_API_KEY"] = KEY
     return EndpointJudge(
@@ -365,7 +365,7 @@ def _judge(cache):
 
 
 def _ask(judge):
-    from ssae_lens.evals.judges import Question
+    from ssae_lens.latents.judges import Question
 
     (answer,) = judge.answer([Question("Which?", ("red", "blue"))])
     if KEY in str(answer):
@@ -392,7 +392,7 @@ def _read_reply(folder):
 
 
 def _answers(folder):
-    from ssae_lens.evals.judges import Question
+    from ssae_lens.latents.judges import Question
 
     judge = _judge(folder)
     judge._answers.put(judge._request(Question("Which?", ("red", "blue"))), "red")

@@ -1,6 +1,6 @@
 """Does it steer better? Every way to steer on tasks of many kinds, scored alike.
 
-`run` does what ``ssae-lens eval steering`` does; `study` takes tasks, methods and settings of one's own.
+`run` does what ``python -m studies steering`` does; `study` takes tasks, methods and settings of one's own.
 """
 
 from ssae_lens.evals.steering.builtin import built_in

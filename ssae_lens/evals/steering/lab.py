@@ -9,7 +9,6 @@ import torch
 
 from ssae_lens import methods as makers
 from ssae_lens.base.origin import Origin
-from ssae_lens.evals.matching import match_concepts
 from ssae_lens.evals.steering.local_judges import mean_activations
 from ssae_lens.evals.steering.prompts import NEUTRAL
 from ssae_lens.evals.steering.saes import Features, shipped_features
@@ -17,6 +16,7 @@ from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.hooks.sites import origin_of, reading, resolve_hook
+from ssae_lens.latents.match import match_concepts
 from ssae_lens.methods.codes import codes_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ssae_lens.base.files import fingerprint
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
-from ssae_lens.evals import studies
+from ssae_lens.evals import cells
 from ssae_lens.evals.steering.lab import Lab
 from ssae_lens.evals.steering.measure import Way
 from ssae_lens.evals.steering.methods import Method, caa
@@ -47,7 +47,7 @@ class Learning:
         found: dict[int, Learned] = {}
         with progress(total=len(tasks), unit="task", about="learning", quiet=quiet) as bar:
             jobs = [partial(self._each, [tasks[number] for number in numbers]) for numbers in together]
-            for i, learned in studies.in_processes(jobs, workers):
+            for i, learned in cells.in_processes(jobs, workers):
                 found |= dict(zip(together[i], learned, strict=True))
                 bar.update(len(learned))
         return [found[number] for number in range(len(tasks))]

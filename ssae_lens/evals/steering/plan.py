@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base.files import fingerprint
+from ssae_lens.evals.cells import Cell, Job, filled, filled_together
 from ssae_lens.evals.steering.chosen import best_scale
 from ssae_lens.evals.steering.measure import PARTS, USES, Bench, Way
 from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Task
-from ssae_lens.evals.studies import Cell, Job, filled, filled_together
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.vector import cosine_table
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ssae_lens.evals.judges import Judge, Question
+from ssae_lens.evals.cells import Cell
 from ssae_lens.evals.steering.tasks import Task
-from ssae_lens.evals.studies import Cell
+from ssae_lens.latents.judges import Judge, Question
 from ssae_lens.metrics import wilson_interval
 
 MOST = 10

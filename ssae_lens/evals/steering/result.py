@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ssae_lens.evals import studies
+from ssae_lens.evals import cells
 from ssae_lens.evals.steering import rows
 from ssae_lens.evals.steering.rows import CONTROL, NOTHING, OURS
 
@@ -38,7 +38,7 @@ COLUMNS = (
 )
 
 
-class Result(studies.Result):
+class Result(cells.Result):
     """The study's cells, and what they were run with."""
 
     name = "steering"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base.versions import versions
-from ssae_lens.evals.judges import Judge
+from ssae_lens.evals.cells import gather
 from ssae_lens.evals.steering import builtin, files, ratings
 from ssae_lens.evals.steering.lab import Lab
 from ssae_lens.evals.steering.learning import EDITION, Learning
@@ -21,7 +21,7 @@ from ssae_lens.evals.steering.result import Result
 from ssae_lens.evals.steering.saes import Features
 from ssae_lens.evals.steering.settings import QUICK, Settings
 from ssae_lens.evals.steering.tasks import Task
-from ssae_lens.evals.studies import gather
+from ssae_lens.latents.judges import Judge
 from ssae_lens.models import load_model
 
 if TYPE_CHECKING:

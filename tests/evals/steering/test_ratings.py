@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssae_lens.evals.judges import Answer
 from ssae_lens.evals.steering import Method, ratings, study
+from ssae_lens.latents.judges import Answer
 
 
 class Counting:
@@ -64,7 +64,7 @@ def test_what_is_not_answered_is_left_out_and_counted(model, task, settings, met
 
 @pytest.mark.slow
 def test_an_endpoint_that_is_down_costs_nothing_else(model, task, settings, methods):
-    from ssae_lens.evals.judges import EndpointJudge
+    from ssae_lens.latents.judges import EndpointJudge
 
     down = EndpointJudge("none", base_url="http://127.0.0.1:9/v1", retries=0, cache=None, workers=1, quiet=True)
     with pytest.warns(UserWarning, match="have no answer"):

@@ -1,0 +1,1 @@
+"""Latents: describe them from their pairs, match them with labels, name them, and what names them."""
