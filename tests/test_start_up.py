@@ -55,7 +55,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_help_of_every_command_imports_nothing_heavy():
-    from ssae_lens.cli.app import app, studies
+    from ssae_lens.cli.app import app
 
     commands = [[each.callback.__name__] for each in app.registered_commands]
     commands += [["eval", each.callback.__name__] for each in studies.registered_commands]
