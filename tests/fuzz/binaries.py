@@ -154,7 +154,9 @@ def _reference_folder(folder):
         "enc_norm.bias": torch.ones(3),
     }
     torch.save(weights, folder / "weights.pth")
-    (folder / "cfg.yaml").write_text("norm: ln\nwhiten: true\nskip_input_norm: true\nseed: 3\nextra:\n  model: m\n  list: [1]\n")
+    (folder / "cfg.yaml").write_text(
+        "norm: ln\nwhiten: true\nskip_input_norm: true\nseed: 3\nextra:\n  model: m\n  list: [1]\n"
+    )
     np.savez(folder / "whitening_params.npz", mean=np.zeros((1, D)), whitening_matrix=np.eye(D), epsilon=1e-5)
 
 
@@ -167,10 +169,9 @@ def _load_reference_folder(folder):
 
 def _ssae(folder):
     import torch
+    from sae_lens.saes.sae import SAEMetadata
 
     from ssae_lens import SSAE
-
-    from sae_lens.saes.sae import SAEMetadata
 
     metadata = {
         "model_name": "m",
@@ -178,7 +179,9 @@ def _ssae(folder):
         "origin": {"hook_name": HOOK, "d_model": D, "model_name": "m", "processing": {"fold_ln": True}},
         "training": {"message": "done", "seed": 0},
     }
-    SSAE.from_weights(torch.eye(D)[:, :3].contiguous(), torch.eye(D)[:3], metadata=SAEMetadata(**metadata)).save_model(folder)
+    SSAE.from_weights(torch.eye(D)[:, :3].contiguous(), torch.eye(D)[:3], metadata=SAEMetadata(**metadata)).save_model(
+        folder
+    )
 
 
 def _without_checksum(mutate):
@@ -251,7 +254,9 @@ def _approximator(folder):
     from ssae_lens.methods.sae_ts import Approximator
 
     stated = {"sae": "abc", "mean_norm": 2.0, "r2": 0.5, "r2_shuffled": 0.0, "fitted": {"method": "ridge", "n": 3}}
-    Approximator(torch.ones(D, 3), torch.ones(3), origin=Origin(HOOK, D, "m"), **stated).save(folder / "map.safetensors")
+    Approximator(torch.ones(D, 3), torch.ones(3), origin=Origin(HOOK, D, "m"), **stated).save(
+        folder / "map.safetensors"
+    )
 
 
 def _load_approximator(folder):
@@ -284,7 +289,9 @@ def targets():
     weights, arrays = once(_other_weights), once(_other_arrays)
     return [
         *stores(),
-        Target("ssae cfg", "`SSAE.load_from_disk`: `cfg.json`", _ssae, _without_checksum(json_of("cfg.json")), _load_ssae),
+        Target(
+            "ssae cfg", "`SSAE.load_from_disk`: `cfg.json`", _ssae, _without_checksum(json_of("cfg.json")), _load_ssae
+        ),
         Target(
             "ssae weights",
             "`SSAE.load_from_disk`: the weights, safetensors",
@@ -342,4 +349,3 @@ def targets():
             _load_reference_folder,
         ),
     ]
-

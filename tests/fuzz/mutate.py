@@ -11,6 +11,8 @@ INTERESTING += (1 << 63, (1 << 64) - 16, (1 << 64) - 8, (1 << 64) - 1)
 class Raw(str):
     """A piece of JSON that is written as it is, whether or not it is any."""
 
+    __slots__ = ()
+
 
 ODD = (
     None,
@@ -172,7 +174,9 @@ def _put(rng, into, value):
 
 def _key(rng, key):
     # A key that is a Raw is written beside the key that it equals: one key twice.
-    return rng.choice((key + "x", key[:-1], "", "k" * 3000, key.upper(), Raw(json.dumps(key)), rng.choice(string.printable)))
+    return rng.choice(
+        (key + "x", key[:-1], "", "k" * 3000, key.upper(), Raw(json.dumps(key)), rng.choice(string.printable))
+    )
 
 
 def written(value):
@@ -181,7 +185,9 @@ def written(value):
         return str(value)
     if isinstance(value, dict):
         names = (str(name) if isinstance(name, Raw) else json.dumps(name) for name in value)
-        return "{" + ", ".join(f"{name}: {written(each)}" for name, each in zip(names, value.values(), strict=True)) + "}"
+        return (
+            "{" + ", ".join(f"{name}: {written(each)}" for name, each in zip(names, value.values(), strict=True)) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(written(each) for each in value) + "]"
     return json.dumps(value)

@@ -14,7 +14,24 @@ from .mutate import mutated_bytes, mutated_json, mutated_text
 HOOK = "blocks.1.hook_resid_post"
 KEY = "sk-fuzz-0123456789"
 
-CSV_TOKENS = (",", '"', '""', "\r", "\r\n", "\x00", "\ufeff", ";", "change_x,", "changed", "|", "-1", "2", "é", "x" * 200, "=1+1")
+CSV_TOKENS = (
+    ",",
+    '"',
+    '""',
+    "\r",
+    "\r\n",
+    "\x00",
+    "\ufeff",
+    ";",
+    "change_x,",
+    "changed",
+    "|",
+    "-1",
+    "2",
+    "é",
+    "x" * 200,
+    "=1+1",
+)
 YAML_TOKENS = (
     "&a ",
     "*a",
@@ -111,7 +128,8 @@ def one_of(mutations):
 
 def _pairs_csv(folder):
     (folder / "pairs.csv").write_text(
-        'source,target,changed,change_tense,content\n"He is, now",He was,tense,-1,he\nI go,I went,tense|x,-1,\nA,B,,0,c\n'
+        'source,target,changed,change_tense,change_x,content\n"He is, now",He was,tense,-1,0,he\n'
+        "I go,I went,tense|x,-1,1,\nA,B,,0,,c\n"
     )
 
 
@@ -125,7 +143,8 @@ def _pairs_json(folder):
 
 def _records(folder):
     kinds = {
-        "truthfulqa.json": [{"question": "q?", "best_answer": "a", "incorrect_answers": ["b", "c"], "category": "x"}] * 2,
+        "truthfulqa.json": [{"question": "q?", "best_answer": "a", "incorrect_answers": ["b", "c"], "category": "x"}]
+        * 2,
         "ab.json": [{"question": "q?", "answer_matching_behavior": " (A)", "answer_not_matching_behavior": " (B)"}] * 2,
         "labelled.json": [{"sentence": f"s{i}", "tense": "past" if i % 2 else "now", "n": i % 3} for i in range(6)],
     }
@@ -258,7 +277,9 @@ def _results(folder):
     study = {
         "hook": HOOK,
         "methods": {"SSAE": "pairs"},
-        "table": [{"task": "t", "method": "SSAE", "product": 0.5, "product_low": 0.4, "product_high": 0.6, "scale": 1.0}],
+        "table": [
+            {"task": "t", "method": "SSAE", "product": 0.5, "product_low": 0.4, "product_high": 0.6, "scale": 1.0}
+        ],
         "cells": [
             {
                 "cell": {"part": "dose", **cell},
@@ -285,15 +306,24 @@ def _report_of_results(folder):
 
 def _reply(folder):
     message = {"role": "assistant", "content": "The answer is red."}
-    body = {"id": "1", "choices": [{"index": 0, "message": message}], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
-    (folder / "body.json").write_text(json.dumps(body))
+    body = {
+        "id": "1",
+        "choices": [{"index": 0, "message": message}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+    }
+    text = json.dumps(body)
+    (folder / "body.json").write_text(text)
+    (folder / "reply").write_text(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}")
 
 
 def _mutated_reply(rng, files):
     body = files["body.json"]
     if rng.random() < 0.7:
         body = mutated_json(rng, json.loads(body)).encode("utf-8", "surrogatepass")
-    headers, status = [], rng.choice(("200 OK",) * 6 + ("307 Moved", "401 No", "429 Busy", "500 No", "204 Nothing", "999"))
+    headers, status = (
+        [],
+        rng.choice(("200 OK",) * 6 + ("307 Moved", "401 No", "429 Busy", "500 No", "204 Nothing", "999")),
+    )
     if rng.random() < 0.2:
         body = body.replace(b"The answer", KEY.encode())
     if rng.random() < 0.15:
@@ -389,8 +419,16 @@ def _read_answers(folder):
 def targets():
     """Return the readers of texts."""
     return [
-        Target("pairs csv", "`load_pairs` of a CSV file", _pairs_csv, text_of("pairs.csv", CSV_TOKENS), _load_pairs("pairs.csv")),
-        Target("pairs json", "`load_pairs` of JSON lines", _pairs_json, lines_of("pairs.jsonl"), _load_pairs("pairs.jsonl")),
+        Target(
+            "pairs csv",
+            "`load_pairs` of a CSV file",
+            _pairs_csv,
+            text_of("pairs.csv", CSV_TOKENS),
+            _load_pairs("pairs.csv"),
+        ),
+        Target(
+            "pairs json", "`load_pairs` of JSON lines", _pairs_json, lines_of("pairs.jsonl"), _load_pairs("pairs.jsonl")
+        ),
         Target(
             "pairs records",
             "`load_pairs` of questions, behaviours and labelled sentences",
