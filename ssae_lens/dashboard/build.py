@@ -17,7 +17,7 @@ from ssae_lens.shifts import ShiftStore, open_shifts, summarise
 from ssae_lens.training.runs import read_run
 
 # Studies keep the texts that they generated.
-MAX_BYTES = 512 << 20
+MAX_BYTES, MAX_VALUES = 512 << 20, 10_000_000
 REMAKE = "write it again"
 
 
@@ -149,7 +149,7 @@ def _parts(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _read(path: str | Path) -> Any:
-    return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES)
+    return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES, max_values=MAX_VALUES)
 
 
 def _well_formed(given: str | Path | Mapping[str, Any]) -> Any:
