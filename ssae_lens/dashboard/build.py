@@ -72,7 +72,9 @@ def build_report(
     if comparison is not None:
         found = _mapping("comparison", comparison)
         ours = "cells" in found
-        report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
+        report.add_comparison(
+            **(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts", "notes")))
+        )
     if decomposition is not None:
         report.add_decomposition(**_parts(_mapping("decomposition", decomposition), ("features", "summary")))
     return report
