@@ -80,7 +80,8 @@ def build_report(
         with _well_formed(comparison):
             found = _mapping("comparison", comparison)
             ours = "cells" in found
-            report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
+            names = ("table", "scores", "texts", "notes")
+            report.add_comparison(**(comparison_of(found) if ours else _parts(found, names)))
     if decomposition is not None:
         with _well_formed(decomposition):
             found = _mapping("decomposition", decomposition)
