@@ -32,6 +32,7 @@ def train(
     device: Device = None,
     config: Config = None,
     json_out: Json = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train one SSAE. A run that was interrupted goes on when called again.
@@ -45,7 +46,8 @@ def train(
 
     given = {"level": level, "preset": preset, **further_settings(context, takes=True)}
     given = {name: value for name, value in given.items() if value is not None}
-    ssae = fit(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, device=device, quiet=quiet, **given)
+    given |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    ssae = fit(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, **given)
     keep_run(context, out)
     print(f"{out}: {ssae.cfg.d_sae} latents. {ssae.outcome.message}")
     shown = ("status", "message", "loss", "sparsity", "mean_abs", "active", "multiplier")
@@ -62,6 +64,7 @@ def sweep(
     device: Device = None,
     config: Config = None,
     json_out: Json = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train SSAEs for widths, levels and seeds, and keep the one of which most is found again in either half of the shifts.
@@ -76,7 +79,8 @@ def sweep(
     given = further_settings(context, takes=True)
     if level:
         given["level"] = level
-    result = fit(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, device=device, quiet=quiet, **given)
+    given |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    result = fit(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, **given)
     keep_run(context, out)
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
