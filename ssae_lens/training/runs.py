@@ -269,7 +269,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         for name, stated in about["sha256"].items():
             if not (folder / name).is_file() or files.sha256_of(folder / name) != stated:
                 raise files.DamagedFileError(
-                    f"{folder / name} is damaged or missing: it does not match the checksum in {RUN}; run the training again."
+                    f"{folder / name} is damaged or missing: it does not match {RUN}; run the training again."
                 )
     return about
 
