@@ -50,8 +50,7 @@ def train(
     ssae = fit(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, **given)
     keep_run(context, out)
     print(f"{out}: {ssae.cfg.d_sae} latents. {ssae.outcome.message}")
-    shown = ("status", "message", "loss", "sparsity", "mean_abs", "active", "multiplier")
-    write_numbers(context, json_out, {name: getattr(ssae.outcome, name) for name in shown})
+    write_numbers(context, json_out, ssae.outcome.to_metadata())
 
 
 def sweep(
@@ -84,5 +83,8 @@ def sweep(
     keep_run(context, out)
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
-    print(f"{out}: the SSAE of d_sae={result.chosen.d_sae}, of which most is found again in either half of the shifts.")
-    write_numbers(context, json_out, {"settings": json.loads(str(table.to_json(orient="records")))})
+    best, trained = result.best, result.chosen.d_sae
+    merged = "" if best.cfg.d_sae == trained else f", merged from {trained}"
+    print(f"{out}: {best.cfg.d_sae} latents{merged}. {best.outcome.message}")
+    settings = json.loads(str(table.to_json(orient="records")))
+    write_numbers(context, json_out, {"settings": settings, "best": best.cfg.metadata.training})
