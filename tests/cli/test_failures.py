@@ -107,6 +107,22 @@ def test_a_text_that_is_too_long(run, tmp_path):
     assert run(*words, "--truncate").exit_code == 0
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_first_token_that_is_read_is_noted_with_the_option(run, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("source,target\nI,He\nman,I\n")
+    words = ("capture", "tiny-gpt2", path, "--hook", HOOK, "--quiet")
+    result = run(*words, "--no-prepend-bos", "--out", tmp_path / "without.h5")
+    assert result.exit_code == 0, result.output
+    (note,) = result.stderr.splitlines()
+    assert "reads the first token of the text in 2 rows (0, 1)" in note
+    assert note.endswith("give --prepend-bos, or another position.")
+    assert run(*words, "--prepend-bos", "--out", tmp_path / "with.h5").stderr == ""
+    for name, expected in (("without", False), ("with", True)):
+        with ShiftStore.open(tmp_path / f"{name}.h5") as store:
+            assert store.pairs["prepend_bos"] is expected
+
+
 def test_advice_of_other_options(run, store, tmp_path):
     vector = tmp_path / "v.safetensors"
     SteeringVector(torch.ones(32), HOOK, origin=Origin(HOOK, 32, model_name="other")).save(vector)
@@ -139,6 +155,31 @@ def test_a_finished_file_is_replaced_only_when_asked(run, store, tmp_path, comma
         result = run(command, *words, "--overwrite")
         assert result.exit_code == 0, result.output
         assert there.read_bytes() != b"kept"
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_an_ssae_of_another_run_is_replaced_only_when_asked(run, store, tmp_path, command):
+    from ssae_lens import SSAE
+
+    config, out = tmp_path / "settings.yaml", tmp_path / "out"
+    config.write_text("steps: 20\nbudget: 0.5\n")
+    words = (
+        command,
+        store,
+        "--out",
+        out,
+        "--config",
+        config,
+        "--quiet",
+        *(["--seeds", 2] if command == "sweep" else []),
+    )
+    assert run(*words, "--d-sae", 2).exit_code == 0
+    assert run(*words, "--d-sae", 2).exit_code == 0  # the same run is resumed
+    assert "--overwrite" in one_line(run(*words, "--d-sae", 3))
+    assert SSAE.load_from_disk(out).cfg.d_sae == 2
+    assert run(*words, "--d-sae", 3, "--overwrite").exit_code == 0
+    assert SSAE.load_from_disk(out).cfg.d_sae == 3
+    assert "overwrite" not in (out / "run.yaml").read_text()
 
 
 def test_a_file_that_ends_too_soon_is_no_interruption(run, store, monkeypatch):
