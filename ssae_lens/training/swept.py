@@ -108,7 +108,7 @@ class Setting:
             else f"the largest is {self.again.max():.2f}, and {REPRODUCED} counts as reproduced"
         )
         return (
-            "No reproducible structure was found: fits to the two halves of the shifts have |cosines| of "
+            "No reproducible structure was found: fits to the halves of the shifts have |cosines| of "
             f"{self.again.mean():.2f} in the mean ({why})."
         )
 
