@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 JOBS   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 READY  := $(VENV)/.ready
 
-.PHONY: demo test unit lint bench results comparison faults docs clean setup browser
+.PHONY: demo test unit lint bench results comparison faults fuzz docs clean setup browser
 
 demo: $(READY)
 	$(BIN)/ssae-lens demo
@@ -45,6 +45,10 @@ comparison: $(READY)
 # What becomes of work that is killed, starved of disk or damaged, as a table: some minutes.
 faults: $(READY)
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m faults
+
+# What readers make of a quarter of a million damaged and hostile files, as a table: about ten minutes on two cores.
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --jobs $(JOBS)
 
 docs: $(READY)
 	$(PIP) install --quiet --constraint constraints.txt mkdocs-material "mkdocstrings[python]"

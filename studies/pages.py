@@ -60,7 +60,7 @@ def read(folders: Sequence[Path]) -> dict[str, Any]:
 def _result(name: str, path: Path) -> Any:
     again = f"run `python -m studies {name} --out {path.parent}` anew"
     try:
-        told = read_json(path, max_bytes=1 << 29)
+        told = read_json(path, max_bytes=1 << 29, max_values=10_000_000)
         cells = told["cells"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path} is not what a study writes; {again}.") from None

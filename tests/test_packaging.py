@@ -1,17 +1,21 @@
 """What is handed out: one version everywhere, and a wheel of the package, its data and its licence, and nothing else."""
 
+import ast
 import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+VERSION = re.search(r'^version = "(.+)"$', PYPROJECT, re.MULTILINE)[1]
 
 
 def test_one_version_everywhere():
@@ -19,6 +23,52 @@ def test_one_version_everywhere():
     assert str(citation["version"]) == VERSION
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert next(each for each in headings if "unreleased" not in each.lower()) == VERSION
+
+
+PROJECT = re.search(r"^dependencies = \[(.*?)^\]", PYPROJECT, re.MULTILINE | re.DOTALL)[1]
+EXTRAS = re.search(r"^\[project\.optional-dependencies\](.*?)^dev = ", PYPROJECT, re.MULTILINE | re.DOTALL)[1]
+DEV = re.search(r"^dev = \[(.*?)^\]", PYPROJECT, re.MULTILINE | re.DOTALL)[1]
+
+
+def requirements(text):
+    """The names and floors of distributions in a list of requirements."""
+    found = re.findall(r'"([\w.-]+)>=([\d.]+)', text)
+    return {canonical(name): tuple(map(int, floor.split("."))) for name, floor in found}
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported():
+    """The distributions of what the package imports at any depth, with a module that does."""
+    of_import = metadata.packages_distributions()
+    found = {}
+    for path in sorted((ROOT / "ssae_lens").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in {each.partition(".")[0] for each in names} - sys.stdlib_module_names - {"ssae_lens"}:
+                found.setdefault(canonical(of_import.get(name, [name])[0]), path.relative_to(ROOT))
+    return found
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    declared, used = requirements(PROJECT), imported()
+    assert {name: path for name, path in used.items() if name not in declared | requirements(EXTRAS)} == {}
+    assert declared.keys() - used.keys() == set()
+
+
+def test_what_is_installed_is_no_older_than_declared():
+    for name, floor in requirements(PROJECT).items():
+        installed = tuple(int(each) for each in re.findall(r"\d+", metadata.version(name))[: len(floor)])
+        assert installed >= floor, name
+
+
+def test_constraints_name_what_is_declared():
+    pinned = {canonical(each) for each in re.findall(r"^([\w.-]+)==", CONSTRAINTS, re.MULTILINE)}
+    assert (requirements(PROJECT) | requirements(DEV)).keys() - pinned <= {"torch"}
+    assert "sortedcontainers" in pinned  # what Hypothesis needs
 
 
 def test_the_citation_is_whole():

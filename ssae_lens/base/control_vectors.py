@@ -69,7 +69,7 @@ def read(path: str | Path) -> tuple[dict[int, np.ndarray], str, str]:
             raise ValueError(
                 f"{path} holds a tensor {tensor.name[:80]!r}; a control vector's are 'direction.1' and up."
             )
-        if tensor.values is None or tensor.values.ndim != 1:
+        if tensor.values is None or tensor.values.ndim != 1 or not tensor.values.size:
             kind = "F32" if tensor.kind == F32 else f"type {tensor.kind}"
             raise ValueError(f"{path} holds {tensor.name!r} as {kind} of shape {tensor.shape}; a row of F32 is wanted.")
         directions[int(number.group(1))] = tensor.values

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +19,8 @@ from ssae_lens.base import checks
 MAX_JSON_BYTES = 64 << 20
 MAX_YAML_BYTES = 256 << 10
 MAX_DEPTH = 64
-# Digits of a number in YAML: more take time that grows with their square.
-MAX_DIGITS = 64
+# Values of a JSON text: the smallest take two hundred times their characters in memory.
+MAX_VALUES = 2_000_000
 
 # What code that takes data apart raises where the data have another shape than it expects.
 MALFORMED = (
@@ -78,7 +77,14 @@ def read_text(path: str | Path, *, max_bytes: int, hint: str = "", encoding: str
         ) from None
 
 
-def read_json(path: str | Path, *, hint: str = "", max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def read_json(
+    path: str | Path,
+    *,
+    hint: str = "",
+    max_bytes: int = MAX_JSON_BYTES,
+    max_depth: int = MAX_DEPTH,
+    max_values: int = MAX_VALUES,
+) -> Any:
     """Return what a JSON file holds.
 
     Parameters
@@ -89,8 +95,8 @@ def read_json(path: str | Path, *, hint: str = "", max_bytes: int = MAX_JSON_BYT
         What to do about a file that cannot be read, for the end of the error: "save or copy the SSAE again".
     max_bytes
         The largest file that is read.
-    max_depth
-        How deep lists and objects may be nested.
+    max_depth, max_values
+        How deep lists and objects may be nested, and about how many values there may be.
 
     Raises
     ------
@@ -99,7 +105,8 @@ def read_json(path: str | Path, *, hint: str = "", max_bytes: int = MAX_JSON_BYT
     ValueError
         If it is too large, not UTF-8, or as `parse_json` says.
     """
-    return parse_json(read_text(path, max_bytes=max_bytes, hint=hint), path, hint=hint, max_depth=max_depth)
+    text = read_text(path, max_bytes=max_bytes, hint=hint)
+    return parse_json(text, path, hint=hint, max_depth=max_depth, max_values=max_values)
 
 
 def read_json_lines(path: str | Path, *, hint: str = "", max_bytes: int = MAX_JSON_BYTES) -> list[Any]:
@@ -122,7 +129,15 @@ def parse_json_lines(text: str, source: object, *, hint: str = "") -> Iterator[t
             yield number, parse_json(line, source, hint=hint, first_line=number)
 
 
-def parse_json(text: str, source: object, *, hint: str = "", max_depth: int = MAX_DEPTH, first_line: int = 1) -> Any:
+def parse_json(
+    text: str,
+    source: object,
+    *,
+    hint: str = "",
+    max_depth: int = MAX_DEPTH,
+    max_values: int | None = MAX_VALUES,
+    first_line: int = 1,
+) -> Any:
     """Return what a JSON text holds.
 
     Parameters
@@ -133,17 +148,19 @@ def parse_json(text: str, source: object, *, hint: str = "", max_depth: int = MA
         Where it stands, such as the file's path: what errors call it.
     hint
         What to do, for the end of the error.
-    max_depth
-        How deep lists and objects may be nested.
+    max_depth, max_values
+        How deep lists and objects may be nested, and about how many values there may be (None for any number).
     first_line
         The number of the text's first line in its file.
 
     Raises
     ------
     ValueError
-        If it is not JSON, is nested too deep, gives a key twice in one object, or holds a character that is none (half of a
-        surrogate pair). NaN and infinity are read as Python's json writes them.
+        If it is not JSON, is nested too deep or holds too many values, gives a key twice in one object, or holds a
+        character that is none (half of a surrogate pair). NaN and infinity are read as Python's json writes them.
     """
+    if max_values is not None and text.count(",") + text.count("[") + text.count("{") > max_values:
+        raise ValueError(f"{source} holds more than {max_values} values, the most that is read of it{_then(hint)}")
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
@@ -183,11 +200,12 @@ def read_yaml(path: str | Path, *, hint: str = "", max_bytes: int = MAX_YAML_BYT
     """
     import yaml
 
+    from ssae_lens.base.plain_yaml import load
+
     path = Path(path)
     text = read_text(path, max_bytes=max_bytes, hint=hint)
     try:
-        _require_plain_yaml(text, max_depth)
-        value = yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a SafeLoader that refuses more
+        value = load(text, max_depth)
     except (yaml.YAMLError, *MALFORMED) as error:
         raise ValueError(f"{path} is not plain YAML ({_reason(error)}){_then(hint)}") from None
     if _SURROGATE.search(text):
@@ -253,11 +271,12 @@ _SURROGATE = re.compile(r"\\[uU](?:0000)?[dD][89a-fA-F]")
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"an object gives {_first_repeated(key for key, _ in pairs)!r} twice")
+        raise ValueError(f"an object gives {first_repeated(key for key, _ in pairs)!r} twice")
     return found
 
 
-def _first_repeated(keys: Iterable[str]) -> str:
+def first_repeated(keys: Iterable[str]) -> str:
+    """Return the first key that comes a second time, cut short."""
     seen: set[str] = set()
     for key in keys:
         if key in seen:
@@ -293,43 +312,6 @@ def _require_characters(value: Any, source: object, hint: str) -> None:
 
 def _too_deep(source: object, max_depth: int, hint: str) -> ValueError:
     return ValueError(f"{source} is nested deeper than {max_depth} levels, the most that is read{_then(hint)}")
-
-
-def _require_plain_yaml(text: str, max_depth: int) -> None:
-    """Go over a YAML text without building anything, so that what would be too much is refused before it is."""
-    import yaml
-
-    depth = 0
-    for event in yaml.parse(text, Loader=_plain_loader()):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"it uses the alias *{event.anchor}; write out what it stands for")  # noqa: TRY004
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > max_depth:
-            raise ValueError(f"it is nested deeper than {max_depth} levels")
-
-
-@cache
-def _plain_loader() -> Any:
-    import yaml
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader, where PyYAML was built with it, is faster
-
-    class PlainLoader(base):
-        """A safe loader that takes no key twice and no number of very many digits."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [each.value for each, _ in node.value if isinstance(each, yaml.ScalarNode)]
-            if len(set(keys)) < len(keys):
-                raise ValueError(f"a mapping gives {_first_repeated(keys)!r} twice")
-            return super().construct_mapping(node, deep)
-
-        def construct_yaml_int(self, node: Any) -> int:
-            if len(node.value) > MAX_DIGITS:
-                raise ValueError(f"a number has {len(node.value)} digits")
-            return super().construct_yaml_int(node)
-
-    PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
-    return PlainLoader
 
 
 def _reason(error: BaseException, longest: int = LONGEST_REASON) -> str:

@@ -17,7 +17,7 @@ from ssae_lens.shifts import ShiftStore, open_shifts, summarise
 from ssae_lens.training.runs import read_run
 
 # Studies keep the texts that they generated.
-MAX_BYTES = 512 << 20
+MAX_BYTES, MAX_VALUES = 512 << 20, 10_000_000
 REMAKE = "write it again"
 
 
@@ -80,7 +80,8 @@ def build_report(
         with _well_formed(comparison):
             found = _mapping("comparison", comparison)
             ours = "cells" in found
-            report.add_comparison(**(comparison_of(found) if ours else _parts(found, ("table", "scores", "texts"))))
+            names = ("table", "scores", "texts", "notes")
+            report.add_comparison(**(comparison_of(found) if ours else _parts(found, names)))
     if decomposition is not None:
         with _well_formed(decomposition):
             found = _mapping("decomposition", decomposition)
@@ -149,7 +150,7 @@ def _parts(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _read(path: str | Path) -> Any:
-    return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES)
+    return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES, max_values=MAX_VALUES)
 
 
 def _well_formed(given: str | Path | Mapping[str, Any]) -> Any:

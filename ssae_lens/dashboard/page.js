@@ -24,13 +24,14 @@ const SHOW = {
     fill(panel, el("div", { class: "latents" }, list, panel.page));
   },
   comparison(panel) {
-    const { scores, chosen, tasks, texts } = REPORT.comparison;
+    const { scores, chosen, tasks, texts, notes } = REPORT.comparison;
     if (!scores?.length) return fill(panel, missing("Methods were not compared in this report: add_comparison."));
     const pages = new Map(tasks);
     const names = [...new Set([...scores.map((row) => row.task), ...pages.keys(), ...texts.map((row) => row.task)])];
-    const words = chosen ? "Score of each method on each task; the best of a task is starred"
-      : "Largest behaviour × coherence over all scales, chosen on the very texts it is measured on; the best of a task is starred";
-    return fill(panel, scoreTable(scores, words), given(scores), chooser("task", "Task", names, (task) => [
+    const words = chosen ? "Score of each method on each task; a star marks one whose interval lies above those of all others"
+      : "Largest behaviour × coherence over all scales, chosen on the very texts it is measured on";
+    const note = (words) => (words ? el("p", { class: "quiet" }, words) : null);
+    return fill(panel, note(notes.scores), scoreTable(scores, words), given(scores), note(notes.curves), chooser("task", "Task", names, (task) => [
       pages.get(task)?.length ? el("div", { class: "grid" }, pages.get(task).map(figure)) : missing("No curves of this task were given."),
       textsOf(texts.filter((row) => row.task === task)),
     ]));
@@ -64,13 +65,12 @@ function scoreTable(scores, caption) {
   const methods = [...new Set(scores.map((row) => row.method))];
   const rows = tasks.map((task) => {
     const found = new Map(scores.filter((row) => row.task === task).map((row) => [row.method, row]));
-    const best = Math.max(...[...found.values()].map((row) => row.score ?? -Infinity));
     return [String(task), ...methods.map((method) => {
       const row = found.get(method);
       if (!row) return el("td", { class: "number" }, "–");
       const interval = row.low !== undefined && row.high !== undefined ? ` [${number(row.low)}, ${number(row.high)}]` : "";
       const scale = row.scale === undefined || row.scale === null ? null : el("div", { class: "small quiet" }, `scale ${number(row.scale)}`);
-      return el("td", { class: row.score === best ? "number best" : "number" }, number(row.score) + interval, scale);
+      return el("td", { class: row.best ? "number best" : "number" }, number(row.score) + interval, scale);
     })];
   });
   return table(caption, ["task", ...methods].map((name, i) => el("th", { scope: "col", class: i ? "number" : null }, String(name))), rows);

@@ -165,7 +165,9 @@ class Report:
         self.overview["spectrum"] = spectrum_drawing(summary)
         return self
 
-    def add_comparison(self, table: Table, *, scores: Table = (), texts: Table = ()) -> Self:
+    def add_comparison(
+        self, table: Table, *, scores: Table = (), texts: Table = (), notes: Mapping[str, str] | None = None
+    ) -> Self:
         """Add methods beside each other.
 
         Parameters
@@ -175,16 +177,20 @@ class Report:
             either the better. ``scale`` 0 is the unsteered model.
         scores
             A row for each task and method: ``task``, ``method``, ``score``, and perhaps ``scale``, ``low`` and ``high`` (an
-            interval) and ``given`` (what the method was told). Without scores the page shows the largest product of
-            behaviour and coherence of the table, and says that it is the best of all scales on these very texts.
+            interval) and ``given`` (what the method was told). A method whose interval lies above those of all others on a
+            task is marked as the best there. Without scores the page shows the largest product of behaviour and coherence of
+            the table, which is the best of all scales on these very texts, and marks none.
         texts
             A row for each text: ``task``, ``prompt``, ``method``, ``scale``, ``text``, and any scores of it.
+        notes
+            Sentences above the table of ``scores`` and above the ``curves``: which prompts each is measured on, say.
         """
         rows = rows_of("the comparison's table", table, ("task", "method"), ("scale",))
         given = rows_of("scores", scores, ("task", "method"), ("score",))
         self.comparison = {
             "chosen": bool(given),
-            "scores": given or _best_products(rows),
+            "scores": _marked(given) if given else _best_products(rows),
+            "notes": dict(notes or {}),
             "tasks": [(task, _figures_of_task(each)) for task, each in by("task", rows)],
             "texts": rows_of("texts", texts, ("task", "method"), ("prompt", "scale", "text")),
         }
@@ -271,6 +277,17 @@ def _best_products(rows: list[Row]) -> list[Row]:
             score, row = max(scored, key=lambda pair: pair[0], default=(None, {}))
             found.append({"task": task, "method": method, "score": score, "scale": row.get("scale")})
     return found
+
+
+def _marked(scores: list[Row]) -> list[Row]:
+    """Mark the method of each task whose interval lies above those of all others; without intervals, none."""
+    best = set()
+    for task, rows in by("task", scores):
+        for row in rows:
+            highs = [other.get("high") for other in rows if other is not row]
+            if known(row.get("low")) and highs and all(known(high) and row["low"] > high for high in highs):
+                best.add((task, row["method"]))
+    return [{**row, "best": (row["task"], row["method"]) in best} for row in scores]
 
 
 def _both(row: Row) -> bool:

@@ -28,7 +28,8 @@ class Concept:
         Σh² / Σ|h| over the pairs in which the concept changes (with a judge: over all). Codes near 0 hardly count.
     confidence
         From labels: one less how often chance finds a latent that fits as well; of concepts that no latent has to do with,
-        one in twenty gets .95 or more. From a judge: how sure it is, which is not calibrated; None where it does not say.
+        one in twenty gets .95 or more. From a judge: how sure it is, which is not calibrated; None where it does not say. A
+        latent that is too uncertain to be named has the confidence of the name that it did not get.
     fit
         The correlation of the latent's codes with the signed changes, from 0 to 1 (see `fits.Matches`); None from a judge,
         and where there is no latent.
@@ -55,12 +56,21 @@ class Concepts(Mapping[str, Concept]):
         What named them: ``"labels"`` or the judge's name.
     descriptions
         What the judge was shown, of each latent; empty with labels.
+    least_confidence
+        The lowest confidence at which a concept has a latent, or a latent a name; None where none was asked for.
     """
 
-    def __init__(self, concepts: Sequence[Concept], by: str, descriptions: Sequence[LatentDescription] = ()) -> None:
+    def __init__(
+        self,
+        concepts: Sequence[Concept],
+        by: str,
+        descriptions: Sequence[LatentDescription] = (),
+        least_confidence: float | None = None,
+    ) -> None:
         self._concepts = {each.concept: each for each in concepts}
         self.by = by
         self.descriptions = list(descriptions)
+        self.least_confidence = least_confidence
 
     def __getitem__(self, name: str) -> Concept:
         if name not in self._concepts:
@@ -89,6 +99,7 @@ class Concepts(Mapping[str, Concept]):
         """Give everything as JSON holds it."""
         return {
             "by": self.by,
+            "least_confidence": self.least_confidence,
             "concepts": [asdict(each) for each in self.values()],
             "descriptions": [each.to_dict() for each in self.descriptions],
         }
@@ -103,4 +114,10 @@ class Concepts(Mapping[str, Concept]):
             after = "" if each.runner_up is None else f"{each.runner_up} ({each.runner_up_fit:.2f})"
             line = f"{each.concept:<{width}}{latent:>8}{scale:>8}{numbers[0]:>12}{numbers[1][:4]:>6}  {after}"
             lines.append(line.rstrip())
-        return "\n".join([*lines, f"by {self.by}"])
+        return "\n".join([*lines, f"by {self.by}{self._threshold()}"])
+
+    def _threshold(self) -> str:
+        if not self.least_confidence:
+            return ""
+        what = "no latent" if self.by == "labels" else "unnamed"
+        return f"; {what} below a confidence of {self.least_confidence:g}"

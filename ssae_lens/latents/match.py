@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
     from ssae_lens.sae import SSAE
 
+# The lowest confidences by default: a test at one in twenty with labels, a name likelier than all others with a judge.
+MIN_CONFIDENCE = 0.95
+MIN_JUDGE_CONFIDENCE = 0.5
+
 
 def match_concepts(
     ssae: "SSAE",
@@ -32,7 +36,7 @@ def match_concepts(
     candidates: Candidates | None = None,
     descriptions: Sequence[LatentDescription] | None = None,
     model: "Model | None" = None,
-    least_confidence: float = 0.95,
+    least_confidence: float | None = None,
     least_fit: float = 0.3,
     shuffles: int = 200,
     seed: int = 0,
@@ -58,9 +62,14 @@ def match_concepts(
     descriptions, model
         What the judge is told: descriptions of latents or, to have them made, the model of the shifts, for the tokens
         that directions promote.
-    least_confidence, least_fit
-        A concept has no latent where chance finds one that fits as well more often than in 1 − `least_confidence` of cases,
-        or where its latent fits less than `least_fit`: of many pairs, chance is soon ruled out.
+    least_confidence
+        The lowest confidence at which a concept and a latent are matched; the result keeps it. With labels, by default .95:
+        a concept has no latent where chance finds one that fits as well in more than 1 − `least_confidence` of cases. With a
+        judge, by default .5, which is more than all other names together have: a latent whose name is less certain is
+        unnamed. A judge that does not say how sure it is names all that it answers.
+    least_fit
+        With labels, a concept has no latent either where its latent fits less than this: of many pairs, chance is soon ruled
+        out.
     shuffles, seed
         How often to ask chance.
     quiet
@@ -82,12 +91,16 @@ def match_concepts(
     concept  latent   scale  confidence   fit  runner-up
     tense        +1       3       0.995  1.00  0 (0.05)
     gender       -0       5       0.995  1.00  1 (0.05)
-    by labels
+    by labels; no latent below a confidence of 0.95
     """
+    if least_confidence is None:
+        least_confidence = MIN_CONFIDENCE if judge is None else MIN_JUDGE_CONFIDENCE
+    checks.at_least("least_confidence", least_confidence, 0)
     if judge is not None:
         told = descriptions or describe_latents(ssae, _store(shifts), model, quiet=quiet)
         used = [each for each in told if each.density > 0]
-        return Concepts(_named(used, name_latents(used, judge, candidates)), judge.name, told)
+        names = [each.if_at_least(least_confidence) for each in name_latents(used, judge, candidates)]
+        return Concepts(_named(used, names), judge.name, told, least_confidence)
     checks.whole("shuffles", shuffles, least=20)
     if labels is None and (not isinstance(shifts, ShiftStore) or shifts.labels is None):
         raise ValueError(
@@ -109,6 +122,7 @@ def match_concepts(
             for column, name in enumerate(names)
         ],
         "labels",
+        least_confidence=least_confidence,
     )
 
 

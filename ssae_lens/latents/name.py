@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -46,6 +46,12 @@ class Name:
     sign: float
     confidence: float | None
     answer: Answer
+
+    def if_at_least(self, least: float) -> "Name":
+        """Return this name, or one without a name and a sign where its confidence is below `least`."""
+        if self.confidence is None or self.confidence >= least:
+            return self
+        return replace(self, name=None, sign=1.0)
 
 
 def name_latents(

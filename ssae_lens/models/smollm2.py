@@ -4,7 +4,6 @@ The package holds a quantised GGUF. `smollm2_folder` converts it once, de-quanti
 float16 scales multiply to does not fit float16), into the user's cache folder, and checks that copy's checksum each time.
 """
 
-import json
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base.files import cache_folder, sha256_of, write_json
 from ssae_lens.base.progress import progress
+from ssae_lens.base.reading import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +89,7 @@ def _gguf(folder: Path) -> Path:
 def _is_whole(folder: Path) -> bool:
     """Whether every file of the folder is there with the checksum that its manifest gives."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        files = read_json(folder / MANIFEST)["files"]
         return bool(files) and all(sha256_of(folder / name) == digest for name, digest in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -99,7 +99,7 @@ def _with_lists(path: Path, line: int, fields: dict[str, str]) -> dict[str, Any]
 def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
     hint = "give an array of objects, or an object on each line"
     if text.lstrip().startswith("["):
-        values = [parse_json(text, path, hint=hint)]
+        values = [parse_json(text, path, hint=hint, max_values=None)]
     else:
         if max(map(len, text.split("\n"))) > MAX_LINE:
             raise ValueError(f"{path} has a line of more than {MAX_LINE >> 20} Mi characters; {hint}.")

@@ -209,6 +209,7 @@ class SSAE(SAE[SSAEConfig]):
 
             try:
                 ssae = super(SSAE, cls).load_from_disk(path, device, dtype, components, fold_W_dec_norm)
+                _ = ssae.origin  # which cfg.json may state in a way that cannot be used
             except files.DamagedFileError:
                 saved.verify()  # the same, with the file's name
                 raise

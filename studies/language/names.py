@@ -26,7 +26,10 @@ def naming(data: Data, cell: Cell) -> dict[str, Any]:
     candidates = candidates_of(data.concepts, cell["settings"]["names"])
     told = describe_latents(ssae, data.train, n_pairs=SHOWN, quiet=True)
     judge = judge_of(cell["settings"]["judge"])
-    named = match_concepts(ssae, data.train, judge=judge, candidates=candidates, descriptions=told, quiet=True)
+    # Every name counts, however uncertain: what is measured is how often the first name is right.
+    named = match_concepts(
+        ssae, data.train, judge=judge, candidates=candidates, descriptions=told, least_confidence=0, quiet=True
+    )
     if cell["settings"]["names"] == "attributes":
         named = as_contrasts(named, labelled)
     return {"latents": cell["width"], "naming": counted(named, labelled, len(candidates))}

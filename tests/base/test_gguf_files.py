@@ -146,3 +146,9 @@ def test_numbers_that_are_written_otherwise(path, name):
     write(path, {name: [1.0]})
     with pytest.raises(ValueError, match=r"a control vector's are 'direction\.1' and up"):
         read(path)
+
+
+def test_a_direction_without_numbers(path):
+    write(path, {"direction.1": np.zeros(0)})
+    with pytest.raises(ValueError, match=r"'direction.1' as F32 of shape \(0,\); a row of F32 is wanted"):
+        read(path)

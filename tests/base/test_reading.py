@@ -84,6 +84,15 @@ class TestJson:
         assert read_json(path, max_bytes=2002) == []
         refused(read_json, path, "larger than .* MiB", max_bytes=2001)
 
+    def test_more_values_than_memory_has_room_for(self, path):
+        path.write_text("[" + "[]," * 1_100_000 + "[]]")
+        tracemalloc.start()
+        refused(read_json, path, "more than 2000000 values")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 16 << 20
+        assert len(parse_json(path.read_text(), path, max_values=None)) == 1_100_001
+
     def test_missing(self, path):
         with pytest.raises(FileNotFoundError, match="There is no file"):
             read_json(path)
@@ -150,17 +159,17 @@ class TestYaml:
         refused(read_yaml, path, "not UTF-8")
 
     def test_without_libyaml(self, path, monkeypatch):
-        from ssae_lens.base import reading
+        from ssae_lens.base import plain_yaml
 
         monkeypatch.delattr(yaml, "CSafeLoader")
-        reading._plain_loader.cache_clear()
+        plain_yaml._plain_loader.cache_clear()
         try:
             path.write_text("a: {b: [1, 2]}\n")
             assert read_yaml(path) == {"a": {"b": [1, 2]}}
             path.write_text("[" * 50_000)
             refused(read_yaml, path, "nested deeper")
         finally:
-            reading._plain_loader.cache_clear()
+            plain_yaml._plain_loader.cache_clear()
 
 
 FOUND = {"list": []}

@@ -90,6 +90,13 @@ def test_the_steering_study_is_read(folder):
     ]
 
 
+def test_which_prompts_chose_and_which_report_is_said():
+    tasks = [{"name": "tense", "prompts": [6, 4, 0]}, {"name": "number", "prompts": [5, 4, 0]}]
+    notes = build_report(samples.ssae(), comparison=STUDY | {"tasks": tasks}, quiet=True).comparison["notes"]
+    assert "of 4 prompts of each task that chose no scale" in notes["scores"]
+    assert "of 5 to 6 other prompts: those on which the scale of each method was chosen" in notes["curves"]
+
+
 @pytest.mark.parametrize(
     ("given", "error", "match"),
     [

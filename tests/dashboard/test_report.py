@@ -86,6 +86,25 @@ def test_scores_are_those_given_or_the_best_products(data):
     assert best["tense", "caa"]["score"] == max(row["behaviour"] * row["coherence"] for row in rows)
 
 
+def test_only_a_method_whose_interval_is_above_all_others_is_the_best(data):
+    marked = [(row["task"], row["method"]) for row in data["comparison"]["scores"] if row["best"]]
+    assert marked == [(data["comparison"]["scores"][0]["task"], data["comparison"]["scores"][0]["method"])]
+    rows = [{"task": "a", "method": name, "score": score} for name, score in (("x", 0.9), ("y", 0.1))]
+
+    def best(scores):
+        return [
+            row["method"] for row in Report("").add_comparison([], scores=scores).comparison["scores"] if row["best"]
+        ]
+
+    assert best(rows) == []  # no intervals
+    assert best([{**row, "low": row["score"] - 0.1, "high": row["score"] + 0.1} for row in rows]) == ["x"]
+    assert best([{**row, "low": row["score"] - 0.5, "high": row["score"] + 0.5} for row in rows]) == []
+    assert best([{**rows[0], "low": 0.8, "high": 1.0}]) == []  # nothing beside it
+    # The largest of all scales is of the texts that chose it.
+    made = Report("").add_comparison(samples.comparison()["table"]).comparison
+    assert not any(row.get("best") for row in made["scores"])
+
+
 def test_what_was_not_measured_is_not_drawn():
     report = Report("").add_latents(samples.ssae(), steering=[{"latent": 0, "scale": 1.0, "behaviour": np.nan}])
     assert report.details[0]["steering"] is None

@@ -9,16 +9,19 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # workers are forked, and each has one thread
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-os.environ.setdefault("NO_PROXY", "*")
+if __name__ == "__main__":
+    for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")  # workers are forked, and each has one thread
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    os.environ.setdefault("NO_PROXY", "*")
 
-from .campaign import fuzz, keep, now, table, undocumented
-from .engine import FINE, Finding, attempt, input_of, valid_files
+from .campaign import fuzz, keep, read_again, table, undocumented
+from .engine import FINE, Finding, input_of, valid_files
 from .registry import TARGETS
 
 TOTAL = 240_000
@@ -37,7 +40,7 @@ def main(arguments=None):
         return _one(chosen[0], options.seed, options.index, options.findings)
     share = options.inputs / sum(each.weight for each in chosen)
     counts = {each.name: options.each or round(share * each.weight) for each in chosen}
-    began = now()
+    began = time.monotonic()
     tallies = fuzz(
         chosen,
         counts,
@@ -47,12 +50,17 @@ def main(arguments=None):
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
     print(table(chosen, tallies))
-    print(f"\n{sum(counts.values())} inputs, seed {options.seed}, {now() - began:.0f} s on {options.jobs} processes")
+    print(
+        f"\n{sum(counts.values())} inputs, seed {options.seed}, {time.monotonic() - began:.0f} s on {options.jobs} processes"
+    )
     if options.json:
         found = {
-            name: {**each.counts, "findings": [vars(one) for one in each.findings]} for name, each in tallies.items()
+            name: {**vars(each), "findings": [vars(one) for one in each.findings]} for name, each in tallies.items()
         }
         options.json.write_text(json.dumps(found))
+    if refused := [name for name, each in tallies.items() if each.undamaged != "accepted"]:
+        print(f"\nUndamaged files are not read: {', '.join(refused)}")
+        return 1
     if not undocumented(tallies):
         return 0
     print(f"\nOutcomes that are not documented are kept in {options.findings}; to read one again:")
@@ -93,8 +101,6 @@ def _warm_up():
 
 
 def _one(target, seed, index, findings):
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         files = input_of(target, valid_files(target, Path(folder, "seeds")), seed, index)
     keep(findings, target, Finding(target.name, index, "not read", ""), files, seed)
@@ -102,18 +108,8 @@ def _one(target, seed, index, findings):
 
 
 def _reproduce(place):
-    import tempfile
-
-    target = TARGETS[(place / "target").read_text()]
-    files = {
-        str(each.relative_to(place / "files")): each.read_bytes()
-        for each in (place / "files").rglob("*")
-        if each.is_file()
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        outcome, detail = attempt(target, Path(folder, "work"), files)
-    print(f"{target.name}: {outcome}\n{detail}")
+    name, outcome, detail = read_again(place, TARGETS)
+    print(f"{name}: {outcome}\n{detail}")
     return 0 if outcome in FINE else 1
 
 

@@ -1,12 +1,12 @@
 """Many inputs of many readers over some processes: scheduling, the table, and what was found kept."""
 
+import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .engine import FINE, HANG, OUTCOMES, Tally, Target, Worker, input_of, valid_files
+from .engine import FINE, HANG, OUTCOMES, Tally, Target, Worker, attempt, input_of, valid_files
 
 CHUNK = 400
 
@@ -42,7 +42,7 @@ def fuzz(
     root = Path(tempfile.mkdtemp(prefix="ssae-fuzz-", dir=ram if ram.is_dir() else None))
     try:
         valid = {each.name: valid_files(each, root / "seeds" / each.name.replace(" ", "-")) for each in targets}
-        waiting = [
+        waiting = [(target, -1, 0) for target in targets] + [
             (target, begin, min(begin + CHUNK, counts[target.name]))
             for target in targets
             for begin in range(0, counts[target.name], CHUNK)
@@ -63,6 +63,9 @@ def fuzz(
                 running.remove(worker)
                 tally, goes_on = worker.result()
                 name = worker.target.name
+                if worker.end == 0:
+                    tallies[name].undamaged = next(each for each, count in tally.counts.items() if count)
+                    continue
                 _add(tallies[name], tally)
                 left[name] -= goes_on - worker.begin
                 if goes_on < worker.end:
@@ -119,6 +122,15 @@ def undocumented(tallies: dict[str, Tally]) -> int:
     return sum(count for each in tallies.values() for outcome, count in each.counts.items() if outcome not in FINE)
 
 
-def now() -> float:
-    """Return seconds that only go on."""
-    return time.monotonic()
+def read_again(place: Path, targets: dict[str, Target]) -> tuple[str, str, str]:
+    """Read an input that was kept; return the reader, the outcome, and what to say of it."""
+    target = targets[(place / "target").read_text()]
+    found = [each for each in (place / "files").rglob("*") if each.is_file()]
+    files = {str(each.relative_to(place / "files")): each.read_bytes() for each in found}
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            return target.name, *attempt(target, Path(folder, "work"), files)
+        finally:
+            os.chdir(before)

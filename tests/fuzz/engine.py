@@ -5,6 +5,7 @@ shared what it is at and what came of it; so a worker that dies or has to be kil
 worker goes on behind it. An input is made from its number alone, so that it can be made again.
 """
 
+import faulthandler
 import mmap
 import multiprocessing
 import os
@@ -28,7 +29,8 @@ HANG = 5.0  # seconds of processor time
 ASLEEP = 60.0  # seconds in which next to none is used
 MEMORY = 512 << 20
 CANARY = "canary"
-LONGEST_MESSAGE = 3000
+BETWEEN = -2
+LONGEST_MESSAGE = 20_000  # a name in the file may be quoted, but not the file
 
 
 class RefusedError(Exception):
@@ -86,6 +88,7 @@ class Tally:
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     findings: list[Finding] = field(default_factory=list)
+    undamaged: str = ""  # what became of the files that were not damaged
 
     @property
     def total(self) -> int:
@@ -93,7 +96,9 @@ class Tally:
 
 
 def input_of(target: Target, valid: Mapping[str, bytes], seed: int, index: int) -> dict[str, bytes]:
-    """Return the files of an input, always the same for its number."""
+    """Return the files of an input, always the same for its number; those of number -1 are undamaged."""
+    if index < 0:
+        return dict(valid)
     rng = random.Random(f"{seed}/{target.name}/{index}")
     return target.mutate(rng, dict(valid))
 
@@ -158,13 +163,13 @@ def _at_most(limit: float):
 
 
 class _Shared:
-    """What a worker and its parent both see: the input that is being read (-1 between two), and the counts."""
+    """What a worker and its parent both see: the input that is being read (BETWEEN, while it is none), and the counts."""
 
     LAYOUT = struct.Struct(f"<q{len(OUTCOMES)}q")
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, self.LAYOUT.size)
-        self.index, self.counts = -1, [0] * len(OUTCOMES)
+        self.index, self.counts = BETWEEN, [0] * len(OUTCOMES)
         self.write()
 
     def write(self) -> None:
@@ -186,7 +191,7 @@ class Worker:
         self.process.start()
         theirs.close()
         self._killed, self._received = "", []
-        self._seen = (-1, 0.0, 0.0)  # the input that was being read, and both clocks then
+        self._seen = (BETWEEN, 0.0, 0.0)  # the input that was being read, and both clocks then
 
     def _run(self, pipe) -> None:
         work = self.folder / "work"
@@ -194,6 +199,7 @@ class Worker:
         work.mkdir(parents=True)
         os.chdir(self.folder)
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as this process
+        faulthandler.disable()
         _limit_memory()
         for index in range(self.begin, self.end):
             files = input_of(self.target, self.valid, self.seed, index)
@@ -201,7 +207,7 @@ class Worker:
             self.shared.write()
             outcome, detail = attempt(self.target, work, files, self.limit)
             self.shared.counts[OUTCOMES.index(outcome)] += 1
-            self.shared.index = -1
+            self.shared.index = BETWEEN
             self.shared.write()
             if outcome not in FINE:
                 pipe.send((index, outcome, detail))
@@ -216,9 +222,9 @@ class Worker:
         self.shared.read()
         if self.shared.index != self._seen[0]:
             self._seen = (self.shared.index, _cpu_time(self.process.pid), time.monotonic())
-        elif self.shared.index >= 0:
+        elif self.shared.index != BETWEEN:
             used, passed = _cpu_time(self.process.pid) - self._seen[1], time.monotonic() - self._seen[2]
-            if used > self.limit + 1 or passed > max(ASLEEP, 20 * self.limit):
+            if used > self.limit + min(1, self.limit) or passed > max(ASLEEP, 20 * self.limit):
                 self._killed = f"more than {used:.0f} s of processor time, {passed:.0f} s in all, in one call"
                 self.process.kill()
         return False
@@ -232,7 +238,7 @@ class Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.process.exitcode == 0:
             return tally, self.end
-        at = self.shared.index if self.shared.index >= 0 else self.begin + tally.total
+        at = self.shared.index if self.shared.index != BETWEEN else self.begin + tally.total
         outcome = "hang" if self._killed else "crash"
         tally.counts[outcome] += 1
         why = self._killed or f"the process ended with {_ending(self.process.exitcode)}"

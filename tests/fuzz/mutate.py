@@ -11,6 +11,8 @@ INTERESTING += (1 << 63, (1 << 64) - 16, (1 << 64) - 8, (1 << 64) - 1)
 class Raw(str):
     """A piece of JSON that is written as it is, whether or not it is any."""
 
+    __slots__ = ()
+
 
 ODD = (
     None,

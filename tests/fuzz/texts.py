@@ -128,7 +128,8 @@ def one_of(mutations):
 
 def _pairs_csv(folder):
     (folder / "pairs.csv").write_text(
-        'source,target,changed,change_tense,content\n"He is, now",He was,tense,-1,he\nI go,I went,tense|x,-1,\nA,B,,0,c\n'
+        'source,target,changed,change_tense,change_x,content\n"He is, now",He was,tense,-1,0,he\n'
+        "I go,I went,tense|x,-1,1,\nA,B,,0,,c\n"
     )
 
 
@@ -310,7 +311,9 @@ def _reply(folder):
         "choices": [{"index": 0, "message": message}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 1},
     }
-    (folder / "body.json").write_text(json.dumps(body))
+    text = json.dumps(body)
+    (folder / "body.json").write_text(text)
+    (folder / "reply").write_text(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}")
 
 
 def _mutated_reply(rng, files):

@@ -139,6 +139,48 @@ def test_a_name_that_several_latents_have_goes_to_the_strongest(ssae, store):
     assert "king" in judge.questions[2].prompt
 
 
+class Weighing:
+    """A judge that weighs two options for each latent: clearly for the first, hardly for the second."""
+
+    name = "weighing"
+
+    def answer(self, questions):
+        weights = ([4.0, 0.0], [0.1, 0.3])
+        return [
+            Answer(each.options[int(np.argmax(given))], dict(zip(each.options, given, strict=True)))
+            for each, given in zip(questions, weights, strict=True)
+        ]
+
+
+def test_an_uncertain_name_of_a_judge_is_none(ssae, store):
+    told = describe_latents(ssae, store, latents=[0, 1])
+    given = {"judge": Weighing(), "candidates": ["a", "b"], "descriptions": told}
+    named = match_concepts(ssae, store, **given, least_confidence=0.7)
+    assert {name: each.latent for name, each in named.items()} == {"a": 0, "unnamed (1)": 1}
+    assert named["unnamed (1)"].confidence == pytest.approx(1 / (1 + np.exp(-0.2)))
+    assert named.least_confidence == 0.7
+    assert named.to_json()["least_confidence"] == 0.7
+    assert repr(named).endswith("by weighing; unnamed below a confidence of 0.7")
+    every = match_concepts(ssae, store, **given)
+    assert every.least_confidence == 0.5  # of two options the better one always has half
+    assert {name: each.latent for name, each in every.items()} == {"a": 0, "b": 1}
+
+
+def test_names_less_likely_than_all_others_together_are_not_given_by_default(ssae, store):
+    """Of eight options with nearly the same score the best one has a confidence of .13."""
+
+    class Undecided:
+        name = "undecided"
+
+        def answer(self, questions):
+            return [Answer(each.options[0], dict.fromkeys(each.options, 0.0)) for each in questions]
+
+    told = describe_latents(ssae, store, latents=[0, 1])
+    named = match_concepts(ssae, store, judge=Undecided(), candidates=list("abcdefgh"), descriptions=told)
+    assert list(named) == ["unnamed (0)", "unnamed (1)"]
+    assert [each.confidence for each in named.values()] == pytest.approx([1 / 8] * 2)
+
+
 def test_it_reads_as_a_table_and_as_json(found):
     text = repr(found)
     assert "tense" in text

@@ -656,6 +656,8 @@ for count in range(150):
             ({"sae_lens_version": "six"}, "sae_lens_version 'six'"),
             ({"sae_lens_version": 6}, "sae_lens_version 6"),
             ({"origin": [1]}, "metadata.origin of type list"),
+            ({"origin": {"hook_name": ["h"]}}, "cfg.json cannot be used: 'hook_name' is of type list"),
+            ({"origin": {"d_model": "4"}}, "cfg.json cannot be used: 'd_model' is of type str"),
             ({"checksum": "x"}, "metadata.checksum of type str"),
         ],
     )
