@@ -29,7 +29,7 @@ def caa(
     batch_tokens: int = 4096,
     quiet: bool = False,
 ) -> SteeringVector:
-    """Give the mean difference of activations between texts that show a behaviour and texts that do not.
+    """Return the mean difference of activations between texts that show a behaviour and texts that do not.
 
     At each hook, v = Σ (a(xᵢ⁺) − a(xᵢ⁻)) / n over the n pairs. The two kinds differ in the activation a(x) of a text:
 

@@ -36,7 +36,7 @@ SHOWN = 5
 
 
 def sae_feature(sae: Any, latent: int, shifts: ShiftStore | None = None, *, concept: str = "") -> SteeringVector:
-    """Give a decoder row of an SAE, in residual units, at the SAE's hook: v = s·c·W_dec[j].
+    """Return a decoder row of an SAE, in residual units, at the SAE's hook: v = s·c·W_dec[j].
 
     Without shifts, s = c = 1: a scale of 1 adds one unit of the feature. With them, it adds one change of it: with dᵢ the
     difference of its activation between the sides of pair i, c = Σ dᵢ² / Σ |dᵢ|, which pairs in which it does not fire

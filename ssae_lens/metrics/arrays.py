@@ -10,7 +10,7 @@ Array = np.ndarray | Tensor
 
 
 def as_array(name: str, values: Array, dims: int) -> np.ndarray:
-    """Give `values` as a finite numpy array of `dims` dimensions.
+    """Return `values` as a finite numpy array of `dims` dimensions.
 
     Floats of 32 and 64 bits keep their precision, halves become float32, whole numbers and truth values float64.
     """
@@ -35,7 +35,7 @@ def as_array(name: str, values: Array, dims: int) -> np.ndarray:
 
 
 def as_matrix(name: str, values: Array) -> np.ndarray:
-    """Give `values` as a finite array of rows and columns."""
+    """Return `values` as a finite array of rows and columns."""
     return as_array(name, values, 2)
 
 

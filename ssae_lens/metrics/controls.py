@@ -83,7 +83,7 @@ def expected_chance(
     draws: int = 32,
     seed: int = 0,
 ) -> float:
-    """Give the expected score of codes that have nothing to do with the factors.
+    """Return the expected score of codes that have nothing to do with the factors.
 
     Between independent Gaussian columns a squared correlation follows Beta(½, (m − 1)/2) in m = n − 1 dimensions
     (centring takes one), and so does a squared cosine between random directions in m = d. The largest of k is an integral

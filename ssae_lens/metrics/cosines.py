@@ -10,7 +10,7 @@ from ssae_lens.metrics.arrays import Array, as_array, as_matrix, same_length, sa
 
 
 def cosines(rows: Shaped[Array, "k d"], others: Shaped[Array, "c d"]) -> Float[np.ndarray, "k c"]:
-    """Give the cosine of every row of one with every row of the other; a zero row has cosine 0 with all."""
+    """Return the cosine of every row of one with every row of the other; a zero row has cosine 0 with all."""
     rows, others = as_matrix("rows", rows), as_matrix("others", others)
     same_width("rows", rows, "others", others)
     return np.clip(unit_rows(rows) @ unit_rows(others).T, -1, 1)
@@ -19,7 +19,7 @@ def cosines(rows: Shaped[Array, "k d"], others: Shaped[Array, "c d"]) -> Float[n
 def steered_cosines(
     source: Shaped[Array, "n d"], shift: Shaped[Array, "n d"] | Shaped[Array, "d"], target: Shaped[Array, "n d"]
 ) -> Float[np.ndarray, "n"]:
-    """Give for each row the cosine of source + shift with the target.
+    """Return for each row the cosine of source + shift with the target.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def steered_cosines(
 def steered_cosines_frobenius(
     source: Shaped[Array, "n d"], shift: Shaped[Array, "n d"] | Shaped[Array, "d"], target: Shaped[Array, "n d"]
 ) -> Float[np.ndarray, "n"]:
-    """Give the cosines as the SSAE's authors do: z and η divided by the Frobenius norms of the whole matrices first.
+    """Return the cosines as the SSAE's authors do: z and η divided by the Frobenius norms of the whole matrices first.
 
     This sets the scale of η: as large, over all rows, as the sources. (z̃ is divided too, which changes no cosine.) One
     vector for all rows is divided by its own norm and so added √n times larger; their mean-difference baseline is

@@ -105,7 +105,7 @@ def dci(
 
 
 def concentration(importances: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows"]:
-    """Give 1 less the entropy of each row's shares, over the logarithm of their number; 0 for a row of zeros."""
+    """Return 1 less the entropy of each row's shares, over the logarithm of their number; 0 for a row of zeros."""
     total = importances.sum(axis=1, keepdims=True)
     if importances.shape[1] == 1:
         return (total[:, 0] > 0).astype(float)

@@ -41,7 +41,7 @@ def bootstrap_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Give a statistic with its bootstrap interval, items drawn again with replacement.
+    """Return a statistic with its bootstrap interval, items drawn again with replacement.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def bootstrap_interval(
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Give a share with Wilson's score interval, which is not empty at 0 and 1, as a bootstrap would be."""
+    """Return a share with Wilson's score interval, which is not empty at 0 and 1, as a bootstrap would be."""
     from scipy.special import ndtri
 
     whole("n", n)

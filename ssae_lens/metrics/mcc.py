@@ -47,7 +47,7 @@ def mcc_max(
     signed: bool = True,
     seed: int = 0,
 ) -> Match:
-    """Give each factor the latent that correlates best with it, and average the correlations.
+    """Return each factor the latent that correlates best with it, and average the correlations.
 
     The "MCC" of the SSAE's later code. It is the largest of k numbers, so it **grows with width** whatever was learned
     (by about √(2 ln k / n) from nothing), and one latent may stand for several factors: compare only equal widths, and

@@ -15,7 +15,7 @@ NEGLIGIBLE = 1e-10
 
 
 def rdc_matrix(codes: np.ndarray, factors: np.ndarray, seed: int, block: int = 32) -> np.ndarray:
-    """Give the coefficient of each column of `codes` with each of `factors`, as (k, c).
+    """Return the coefficient of each column of `codes` with each of `factors`, as (k, c).
 
     Every code goes through the same sinusoids, so that entries can be compared; the factors have their own. Columns are
     taken in blocks, whose sinusoids are all that memory holds beside the ranks.
@@ -40,7 +40,7 @@ def rdc_matrix(codes: np.ndarray, factors: np.ndarray, seed: int, block: int = 3
 
 
 def doubled_ranks(columns: np.ndarray) -> np.ndarray:
-    """Give twice the ranks of each column, as (columns, n).
+    """Return twice the ranks of each column, as (columns, n).
 
     Ties share their mean rank: told apart, they would bring in the order of the rows.
     """
@@ -51,7 +51,7 @@ def doubled_ranks(columns: np.ndarray) -> np.ndarray:
 
 
 def _orthonormal(waves: np.ndarray) -> np.ndarray:
-    """Give an orthonormal basis of each column's centred sinusoids: (columns, n, features) to (columns, rank, n)."""
+    """Return an orthonormal basis of each column's centred sinusoids: (columns, n, features) to (columns, rank, n)."""
     constant = (waves == waves[:, :1]).all(axis=(1, 2))
     waves -= waves.mean(axis=1, keepdims=True)
     variances, directions = np.linalg.eigh(waves.swapaxes(1, 2) @ waves)

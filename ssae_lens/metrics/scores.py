@@ -8,19 +8,19 @@ from ssae_lens.metrics.arrays import Array, as_array, same_length
 
 
 def propensity(logit_pos: Shaped[Array, "n"], logit_neg: Shaped[Array, "n"]) -> Float[np.ndarray, "n"]:
-    """Give the logit of the answer that shows the behaviour less that of the other; log-probabilities do as well."""
+    """Return the logit of the answer that shows the behaviour less that of the other; log-probabilities do as well."""
     first, second = as_array("logit_pos", logit_pos, 1), as_array("logit_neg", logit_neg, 1)
     same_length("logit_pos", first, "logit_neg", second)
     return first.astype(np.float64) - second
 
 
 def p_match(logit_pos: Shaped[Array, "n"], logit_neg: Shaped[Array, "n"]) -> Float[np.ndarray, "n"]:
-    """Give p(behaviour) / (p(behaviour) + p(other)), as CAA scores A/B questions: the sigmoid of `propensity`."""
+    """Return p(behaviour) / (p(behaviour) + p(other)), as CAA scores A/B questions: the sigmoid of `propensity`."""
     return 0.5 * (1 + np.tanh(propensity(logit_pos, logit_neg) / 2))  # 1 / (1 + e^−m), which overflows nowhere
 
 
 def harmonic_mean(scores: Shaped[Array, "*items n"], *, axis: int = -1) -> Float[np.ndarray, "*items"]:
-    """Give the harmonic mean of non-negative scores along an axis: 0 where any is 0, so that none makes up for another."""
+    """Return the harmonic mean of non-negative scores along an axis: 0 where any is 0, so that none makes up for another."""
     array = as_array("scores", scores, max(np.ndim(scores), 1)).astype(np.float64)
     one_of("axis", axis, range(-array.ndim, array.ndim))
     if (array < 0).any():

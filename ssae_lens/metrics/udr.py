@@ -70,7 +70,7 @@ def udr(
 
 
 def latent_stability(decoders: Sequence[Shaped[Array, "k d"]], *, run: int = 0) -> Float[np.ndarray, "k"]:
-    """Give each latent of one run its mean |cosine| with its matches in the other runs; unmatched counts 0."""
+    """Return each latent of one run its mean |cosine| with its matches in the other runs; unmatched counts 0."""
     _several("decoders", decoders)
     one_of("run", run, range(len(decoders)))
     decoders = _decoders(decoders)
