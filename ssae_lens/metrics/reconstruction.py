@@ -1,4 +1,4 @@
-"""How much of the shifts a model gives back, and how many codes it takes."""
+"""Reconstruction of the shifts (explained variance, R²), and the sparsity of the codes it takes."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -14,7 +14,7 @@ def r2_centred(values: Shaped[Array, "n d"], reconstructed: Shaped[Array, "n d"]
 
 
 def r2_uncentred(values: Shaped[Array, "n d"], reconstructed: Shaped[Array, "n d"]) -> float:
-    """Return 1 − Σ‖x − x̂‖² / Σ‖x‖²: explained energy. Predicting zero scores 0, and the mean shift is there to be earned.
+    """Return 1 − Σ‖x − x̂‖² / Σ‖x‖²: explained energy. Predicting zero scores 0.
 
     Never below `r2_centred`; the two are far apart where all shifts have much in common.
     """
@@ -42,7 +42,7 @@ def mean_abs(codes: Shaped[Array, "n k"]) -> float:
 
 
 def active(codes: Shaped[Array, "n k"], relative: float = 0.01) -> Bool[np.ndarray, "n k"]:
-    """Say of every code whether it is active, as `active_codes` counts."""
+    """Return which codes are active, as `active_codes` counts."""
     at_least("relative", relative, 0)
     sizes = abs(as_matrix("codes", codes))
     return sizes > relative * sizes.max(axis=1, keepdims=True)
