@@ -31,7 +31,7 @@ SHOW = f"import sys; print('loaded:', *(each for each in {HEAVY} if each in sys.
 HELP = """
 import contextlib, io
 from ssae_lens.cli import app
-for words in ([], ["eval"], {commands}):
+for words in ([], {commands}):
     with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
         app([*words, "--help"])
     assert "Usage" in shown.getvalue()

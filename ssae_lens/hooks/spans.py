@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from ssae_lens.hooks.encoding import Texts
 
@@ -66,6 +66,11 @@ class Spans:
         spans, first, sides = np.unique(codes, return_index=True, return_inverse=True)
         sides = sides.reshape(codes.shape)
         return cls(spans // size**2, spans // size % size, spans % size, sides, pair, pair[first % len(pair)])
+
+    @property
+    def first(self) -> Bool[np.ndarray, " spans"]:
+        """Which spans have the first token of their sequence in them."""
+        return self.start == 0
 
     def __len__(self) -> int:
         return len(self.text)

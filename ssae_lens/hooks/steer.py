@@ -5,12 +5,11 @@ The hooks work wherever the model's own hooks do: in `model.generate`, `model(â€
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 from typing_extensions import Self
@@ -19,15 +18,13 @@ from ssae_lens.base import checks
 from ssae_lens.hooks.operators import OPERATORS
 from ssae_lens.hooks.passes import Pass, Watch, unwatch, watch
 from ssae_lens.hooks.sites import hook_point, layer_of, origin_of, require_model, resolve_hook
+from ssae_lens.hooks.steering_site import UNITS, Site
 from ssae_lens.hooks.token_positions import Positions, check_positions, chosen
 from ssae_lens.hooks.trace import Recorder, Trace
 from ssae_lens.vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
-
-# What a scale of 1 is, and the norm of the vector's that says so.
-UNITS = {"vector": None, "residual": "mean_residual_norm", "shift": "mean_shift_norm"}
 
 
 def steer(
@@ -134,7 +131,7 @@ class Steering:
     def __init__(
         self,
         model: "Model",
-        sites: "dict[str, Site]",
+        sites: dict[str, Site],
         scales: Tensor,
         positions: Positions,
         operator: str,
@@ -215,13 +212,13 @@ class Steering:
             self.remove()
             raise
 
-    def _hook(self, name: str, site: "Site") -> Any:
+    def _hook(self, name: str, site: Site) -> Any:
         def hook(x: Tensor, hook: Any) -> Tensor:  # noqa: ARG001 - TransformerLens passes it by name
             return self._steered(name, site, x)
 
         return hook
 
-    def _steered(self, name: str, site: "Site", x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "batch pos d"]:
+    def _steered(self, name: str, site: Site, x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "batch pos d"]:
         if x.ndim != 3 or x.shape[-1] != site.d_model:
             raise ValueError(
                 f"The hook {name!r} carries activations of shape {tuple(x.shape)}, and the vector has {site.d_model} "
@@ -248,70 +245,6 @@ class Steering:
         if self._recorder is not None:
             self._recorder.add(name, now, (moved - precise).detach().norm(dim=-1))
         return moved.to(x.dtype)
-
-
-@dataclass(eq=False)
-class Site:
-    """What is done at one hook: directions (rows, k, d), and how long a step along each is."""
-
-    directions: Float[Tensor, "rows k d"]
-    inverse: Float[Tensor, "rows d k"]
-    steps: Float[Tensor, "rows k"]
-    relative: bool
-    there: Bool[Tensor, "rows"] | None
-
-    @classmethod
-    def of(cls, vectors: Sequence[SteeringVector | None], unit: str, *, per_row: bool) -> "Site":
-        """Lay out the vectors of one hook: all for every row, or each for its own row."""
-        held = [each for each in vectors if each is not None]
-        some = held[0]
-        norm = UNITS[unit]
-        carry = [each for each in held if norm in each.norms]
-        if unit == "shift" and len(carry) < len(held):
-            raise ValueError(
-                f"unit is 'shift', and the vector at {some.hook_name!r} does not say what its shifts measured; give it "
-                "norms={'mean_shift_norm': â€¦}, or use another unit."
-            )
-        if carry and len(carry) < len(held):
-            raise ValueError(
-                f"unit is 'residual', and {len(carry)} of {len(held)} vectors at {some.hook_name!r} have a "
-                "mean_residual_norm; give it to all or to none."
-            )
-        rows = vectors if per_row else held
-        directions = torch.stack([each.direction if each else torch.zeros(some.d_model) for each in rows])
-        lengths = directions.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
-        wanted = torch.tensor([each.norms.get(str(norm), 1.0) if each else 0.0 for each in rows])
-        steps = torch.ones_like(lengths) if norm is None else wanted / lengths
-        axis = 1 if per_row else 0
-        directions, steps = directions.unsqueeze(axis), steps.unsqueeze(axis)
-        there = torch.tensor([each is not None for each in rows]) if len(held) < len(rows) else None
-        return cls(directions, torch.linalg.pinv(directions), steps, unit == "residual" and not carry, there)
-
-    @property
-    def rows(self) -> int:
-        """1, or the number of rows that have each their own."""
-        return len(self.directions)
-
-    @property
-    def d_model(self) -> int:
-        """The width of the directions."""
-        return self.directions.shape[-1]
-
-    def to(self, x: Tensor) -> None:
-        """Move to where x is, once."""
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        if (self.directions.device, self.directions.dtype) != (x.device, dtype):
-            # A tensor made in inference mode could not be used in a pass with gradients afterwards.
-            with torch.inference_mode(mode=False):
-                self.directions, self.inverse, self.steps = (
-                    each.to(x.device, dtype) for each in (self.directions, self.inverse, self.steps)
-                )
-                self.there = self.there.to(x.device) if self.there is not None else None
-
-    def lengths(self, x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "#batch #pos k"]:
-        """Give the coefficient that a scale of 1 stands for."""
-        steps = self.steps[:, None, :]
-        return steps * x.norm(dim=-1, keepdim=True) if self.relative else steps
 
 
 def _listed(vectors: Any) -> list[SteeringVector]:

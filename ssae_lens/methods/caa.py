@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.capture import capture_shifts
+from ssae_lens.hooks.sites import hook_list
 from ssae_lens.methods.contrast import chosen_concept
 from ssae_lens.methods.mean_shift import mean_shift
 from ssae_lens.pairs import concept_names
@@ -64,8 +65,9 @@ def caa(
     checks.one_of("kind", kind, POSITIONS)
     if "changes" in getattr(pairs, "column_names", ()):
         concept = chosen_concept(concept, concept_names(pairs))  # said before the model runs, not after
-    hooks = [hook] if isinstance(hook, str) else list(hook)
-    stores = capture_shifts(model, pairs, hooks, position=POSITIONS[kind], batch_tokens=batch_tokens, quiet=quiet)
+    stores = capture_shifts(
+        model, pairs, hook_list(hook), position=POSITIONS[kind], batch_tokens=batch_tokens, quiet=quiet
+    )
     parts = [mean_shift(each, concept) for each in stores.values()]
     return SteeringVector(
         {each.hook_name: each.direction for each in parts},

@@ -14,7 +14,7 @@ Other columns are kept as they are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int8
@@ -30,8 +30,24 @@ TEXTS = ("source", "target")
 SHOWN_NAMES, LONGEST_NAME = 20, 80
 
 
-def validate(dataset: "Dataset") -> None:
-    """Check that `dataset` is a paired text data set.
+class Columns(NamedTuple):
+    """The columns of a checked data set, each read once.
+
+    Attributes
+    ----------
+    source, target
+        The texts.
+    signs
+        The signed changes, as `signed_changes` returns them, or None where there is no such column.
+    """
+
+    source: list[str]
+    target: list[str]
+    signs: Int8[np.ndarray, "n concepts"] | None
+
+
+def validate(dataset: "Dataset") -> Columns:
+    """Check that `dataset` is a paired text data set, and return the columns that were read for it.
 
     Raises
     ------
@@ -48,16 +64,17 @@ def validate(dataset: "Dataset") -> None:
         require_column(name, dataset.column_names)
     if len(dataset) == 0:
         raise ValueError("The data set holds no pairs; at least one is needed.")
-    for name in TEXTS:
-        require_texts(name, dataset[name][:])
+    source, target = (list(dataset[name][:]) for name in TEXTS)
+    for name, texts in zip(TEXTS, (source, target), strict=True):
+        require_texts(name, texts)
     if "content" in dataset.column_names:
         _require("content", [each is None or isinstance(each, str) for each in dataset["content"][:]], "not text")
     if "changed" in dataset.column_names:
         _require("changed", map(_is_names, dataset["changed"][:]), "not a list of concept names")
-    if "changes" in dataset.column_names:
-        signs = signed_changes(dataset)
-        if "changed" in dataset.column_names:
-            _require_agreement(dataset["changed"][:], signs, concept_names(dataset))
+    signs = signed_changes(dataset) if "changes" in dataset.column_names else None
+    if signs is not None and "changed" in dataset.column_names:
+        _require_agreement(dataset["changed"][:], signs, concept_names(dataset))
+    return Columns(source, target, signs)
 
 
 def concept_names(dataset: "Dataset") -> list[str]:
@@ -97,7 +114,12 @@ def signed_changes(dataset: "Dataset") -> Int8[np.ndarray, "n concepts"]:
 
 def fingerprint_of(dataset: "Dataset") -> str:
     """Return a short hash of the texts: the same pairs in the same order, the same fingerprint."""
-    return fingerprint(zip(dataset["source"][:], dataset["target"][:], strict=True))
+    return fingerprint_of_texts(*(dataset[name][:] for name in TEXTS))
+
+
+def fingerprint_of_texts(source: Iterable[str], target: Iterable[str]) -> str:
+    """Return `fingerprint_of` of texts that were read already."""
+    return fingerprint(zip(source, target, strict=True))
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], concepts: str | Iterable[str] = ()) -> "Dataset":

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssae_lens.base.files import fingerprint
 from ssae_lens.hooks import capture_shifts
+from ssae_lens.hooks.encoding import start_token
 from ssae_lens.hooks.sites import origin_of
 from ssae_lens.models import load_model
 from ssae_lens.pairs import fingerprint_of
@@ -26,8 +27,8 @@ class Captures:
     Parameters
     ----------
     model
-        Its name, or the model. By name it is opened so that every text begins with its beginning of sequence: words of a
-        single token would otherwise be read at the first position, where all texts are alike.
+        Its name, or the model. A beginning of sequence (BOS) is put before every text of every corpus, so that captures
+        are alike whether or not a corpus has words of a single token.
     folder
         Where captures are kept.
     most
@@ -43,14 +44,14 @@ class Captures:
     @cached_property
     def model(self) -> Any:
         """The model, opened."""
-        return load_model(self._model, default_prepend_bos=True) if isinstance(self._model, str) else self._model
+        return load_model(self._model) if isinstance(self._model, str) else self._model
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """What the model is, for the record."""
         origin = origin_of(self.model, "blocks.0.hook_resid_post").to_dict()
-        bos = bool(self.model.cfg.default_prepend_bos)
-        return {name: origin[name] for name in ("model_name", "model_class", "d_model", "fingerprint")} | {"bos": bos}
+        known = {name: origin[name] for name in ("model_name", "model_class", "d_model", "fingerprint")}
+        return known | {"bos": start_token(self.model)}
 
     def hook(self, depth: float) -> str:
         """Give the residual stream at a share of the model's depth: half of 30 blocks is after block 15."""
@@ -64,7 +65,8 @@ class Captures:
         if missing:
             folder = places[missing[0]].path.parent
             pairs = self._pairs(corpus, fewer)
-            capture_shifts(self.model, pairs, missing, position=position, path=folder, quiet=self.quiet)
+            options = {"position": position, "prepend_bos": True, "path": folder, "quiet": self.quiet}
+            capture_shifts(self.model, pairs, missing, **options)
 
     def place(self, corpus: str, hook: str, position: str, *, fewer: bool = False) -> "Place":
         """Give the place of a capture, which another process can open."""

@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tokenizers import processors
 
 from ssae_lens.base.files import sha256_of
 from ssae_lens.hooks import parts, work
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.hooks.distributed import Crew
 from ssae_lens.models import load_model, tiny_model
-from ssae_lens.pairs import load_pairs
+from ssae_lens.pairs import load_pairs, schema
 from ssae_lens.pairs.schema import from_rows, signed_changes
 
 HOOK = "blocks.1.hook_resid_post"
@@ -131,6 +132,143 @@ def test_several_hooks_are_files_of_a_folder(model, pairs, tmp_path):
     stores = capture_shifts(model, pairs, hooks, path=tmp_path / "shifts", **SMALL)
     assert names_in(tmp_path / "shifts") == ["blocks.0.hook_resid_mid.h5", f"{HOOK}.h5"]
     np.testing.assert_array_equal(stores[HOOK].shifts, capture_shifts(model, pairs, HOOK, **SMALL).shifts)
+
+
+class TestBeginningOfSequence:
+    """A text never begins with its own first token where that would be read, unless one asks for it, and then it is said."""
+
+    WORDS = from_rows([{"source": "man", "target": "I"}, {"source": "He", "target": "The queen"}])
+
+    @pytest.fixture(params=["hooked", "bridge"])
+    def bare(self, request):
+        return tiny_model("gpt2", request.param, default_prepend_bos=False)
+
+    @staticmethod
+    def rows(model, pairs, at, *, prepend_bos):
+        """The activations of each side's texts, each run alone."""
+        found = []
+        for name in ("source", "target"):
+            tokens = [model.to_tokens(text, prepend_bos=prepend_bos) for text in pairs[name][:]]
+            found.append(np.stack([model.run_with_cache(each)[1][HOOK][0, at].detach().numpy() for each in tokens]))
+        return found
+
+    def assert_rows(self, store, rows):
+        for side, expected in zip((store.source, store.target), rows, strict=True):
+            np.testing.assert_allclose(side, expected, rtol=1e-4, atol=1e-5)
+
+    def test_put_before_all_texts_where_a_first_token_would_be_read(self, bare):
+        assert [bare.to_tokens(text).shape[1] for text in ("man", "I", "He", "The queen")] == [1, 1, 1, 2]
+        store = capture_shifts(bare, self.WORDS, HOOK, **SMALL)
+        self.assert_rows(store, self.rows(bare, self.WORDS, -1, prepend_bos=True))
+        assert store.pairs["prepend_bos"] is True
+        assert store.pairs["bos_token"] == "<bos>"
+        for position in ("mean", "changed"):
+            each = capture_shifts(bare, self.WORDS.select([0]), HOOK, position=position, **SMALL)
+            np.testing.assert_allclose(each.source, store.source[:1], rtol=1e-5, atol=1e-6)
+
+    def test_not_put_where_no_first_token_is_read(self, bare, pairs):
+        """And the store is what it was before there was a choice."""
+        pairs = pairs.select(range(3))
+        store = capture_shifts(bare, pairs, HOOK, **SMALL)
+        self.assert_rows(store, self.rows(bare, pairs, -1, prepend_bos=False))
+        assert store.pairs["prepend_bos"] is False
+        assert set(store.pairs) == {"fingerprint", "rows", "prepend_bos", "truncate"}
+
+    def test_on_request(self, bare, model, pairs):
+        pairs = pairs.select(range(3))
+        store = capture_shifts(bare, pairs, HOOK, prepend_bos=True, **SMALL)
+        self.assert_rows(store, self.rows(bare, pairs, -1, prepend_bos=True))
+        assert store.pairs["prepend_bos"] is True
+        without = capture_shifts(model, pairs, HOOK, prepend_bos=False, **SMALL)
+        self.assert_rows(without, self.rows(model, pairs, -1, prepend_bos=False))
+        assert without.pairs["prepend_bos"] is False
+        default = capture_shifts(model, pairs, HOOK, **SMALL)
+        assert capture_shifts(model, pairs, HOOK, prepend_bos=True, **SMALL).fingerprint == default.fingerprint
+        with pytest.raises(ValueError, match="prepend_bos is 'yes'; it must be True, False or None"):
+            capture_shifts(model, pairs, HOOK, prepend_bos="yes", **SMALL)
+
+    def test_a_first_token_that_is_read_all_the_same_is_said(self, bare, model, recwarn):
+        words = (
+            r"reads the first token of the text in 2 rows \(0, 1\)\. In most models .* sink.* give prepend_bos=True, or"
+        )
+        with pytest.warns(UserWarning, match=words) as caught:
+            store = capture_shifts(bare, self.WORDS, HOOK, prepend_bos=False, **SMALL)
+        assert caught[0].filename == __file__
+        self.assert_rows(store, self.rows(bare, self.WORDS, -1, prepend_bos=False))
+        for each, position in ((bare, 0), (model, 0), (model, "0:2")):
+            words = rf"The position {position} reads the BOS in 2 rows .*; give another position\.$"
+            with pytest.warns(UserWarning, match=words):
+                capture_shifts(each, self.WORDS, HOOK, position=position, **SMALL)
+        bare.tokenizer.bos_token = bare.tokenizer.eos_token = None
+        bare.tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()
+        with pytest.warns(UserWarning, match="reads the first token of the text"):
+            assert capture_shifts(bare, self.WORDS, HOOK, **SMALL).pairs["prepend_bos"] is False
+
+    def test_nothing_is_said_otherwise(self, bare, model, pairs, recwarn):
+        for each in (bare, model):
+            for position in ("last", "mean", 1):
+                capture_shifts(each, pairs.select([0]), HOOK, position=position, **SMALL)
+        capture_shifts(bare, self.WORDS, HOOK, **SMALL)
+        assert not [each for each in recwarn if issubclass(each.category, UserWarning)]
+
+    def test_positions_count_it_as_0(self, bare):
+        store = capture_shifts(bare, self.WORDS, HOOK, position=1, prepend_bos=True, **SMALL)
+        self.assert_rows(store, self.rows(bare, self.WORDS, 1, prepend_bos=True))
+
+    def test_a_store_of_texts_without_one_is_not_taken_for_one_with(self, bare, pairs, tmp_path):
+        """As a store of an earlier version is."""
+        pairs = pairs.select([0])
+        with pytest.warns(UserWarning, match="attention sink"):
+            capture_shifts(bare, self.WORDS, HOOK, prepend_bos=False, path=tmp_path / "words.h5", **SMALL).close()
+        with pytest.raises(ValueError, match=r"'prepend_bos': False.* there against .*'prepend_bos': True"):
+            capture_shifts(bare, self.WORDS, HOOK, path=tmp_path / "words.h5", **SMALL)
+        capture_shifts(bare, pairs, HOOK, prepend_bos=False, path=tmp_path / "pairs.h5", **SMALL).close()
+        with counting(bare) as ran:
+            capture_shifts(bare, pairs, HOOK, path=tmp_path / "pairs.h5", **SMALL).close()
+        assert len(ran) <= 1  # the look at the hook
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("corpus", ["lang", "gender", "binary", "corr"])
+    def test_words_are_no_attention_sinks_on_smollm2(self, corpus):
+        model, words = load_model("smollm2-135m", device="cpu"), load_pairs(corpus)
+        hook = "blocks.15.hook_resid_post"
+        store = capture_shifts(model, words, hook, quiet=True)
+        assert store.pairs["bos_token"] == "<|endoftext|>"
+        norms = np.linalg.norm(np.concatenate([store.source, store.target]), axis=1)
+        assert norms.max() < 2 * np.median(norms)
+        units = store.shifts / np.linalg.norm(store.shifts, axis=1, keepdims=True)
+        cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
+        assert np.quantile(abs(cosines), 0.95) < 0.9
+        with pytest.warns(UserWarning, match="attention sink"):
+            bare = capture_shifts(model, words, hook, prepend_bos=False, quiet=True)
+        sinks = np.linalg.norm(np.concatenate([bare.source, bare.target]), axis=1)
+        assert sinks.max() > 50 * np.median(norms)
+
+
+@pytest.mark.parametrize("hooks", [HOOK, [HOOK, "blocks.0.hook_resid_mid", "blocks.2.hook_resid_post"]])
+@pytest.mark.parametrize("prepends", [True, False])
+def test_columns_are_read_and_hashed_once_whatever_the_number_of_hooks(hooks, prepends, pairs, monkeypatch):
+    from datasets import Dataset
+
+    model = tiny_model("gpt2", default_prepend_bos=prepends)
+    item, signs, hashed, read = Dataset.__getitem__, schema.signed_changes, schema.fingerprint_of_texts, []
+
+    def getting(dataset, key):
+        read.append(key)
+        return item(dataset, key)
+
+    def counted(name, function):
+        def calling(*args):
+            read.append(name)
+            return function(*args)
+
+        return calling
+
+    monkeypatch.setattr(Dataset, "__getitem__", getting)
+    monkeypatch.setattr(schema, "signed_changes", counted("changes", signs))
+    monkeypatch.setattr(schema, "fingerprint_of_texts", counted("hash", hashed))
+    capture_shifts(model, pairs, hooks, position="changed", **SMALL)
+    assert [read.count(name) for name in ("source", "target", "changes", "hash")] == [1, 1, 1, 1]
 
 
 @contextlib.contextmanager
@@ -437,6 +575,9 @@ GOOD = {"source": "A king.", "target": "A queen."}
         ([GOOD], {"hook": "blocks.1.hook_resid_pst"}, "Did you mean 'blocks.1.hook_resid_post'"),
         ([GOOD], {"hook": "blocks.1.attn.hook_q"}, r"shape \(2, 3, 4, 8\)"),
         ([GOOD], {"hook": []}, "give one hook, or several different ones"),
+        ([GOOD], {"hook": 15}, "hook is 15; give one hook, or several different ones, by name"),
+        ([GOOD], {"hook": [HOOK, 15]}, r"hook is \['blocks.1.hook_resid_post', 15\]; give one hook"),
+        ([GOOD], {"hook": None}, "hook is None; give one hook"),
         ([GOOD], {"hook": [HOOK, HOOK]}, "give one hook, or several different ones"),
         ([GOOD], {"position": 40}, r"position 40 lies outside of the text.*in 1 row \(0\)"),
         ([GOOD], {"position": "middle"}, "position is 'middle'"),
@@ -452,6 +593,11 @@ def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_written(model, r
         capture_shifts(model, pairs, **{"hook": HOOK, "path": tmp_path / "shifts.h5", **options})
     assert "\n" not in str(error.value)
     assert names_in(tmp_path) == []
+
+
+def test_what_is_no_model(pairs):
+    with pytest.raises(ValueError, match="model is a NoneType; it must be a HookedTransformer or a TransformerBridge"):
+        capture_shifts(None, pairs, HOOK)
 
 
 def test_columns_that_do_not_match_are_said(model, pairs, tmp_path):

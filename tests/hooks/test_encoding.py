@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from ssae_lens.hooks.encoding import Texts
+from ssae_lens.hooks.encoding import Texts, text_start
+from ssae_lens.hooks.spans import Spans
 from ssae_lens.models import tiny_model
+from ssae_lens.models.tiny import tiny_tokenizer
 from ssae_lens.pairs.schema import from_rows
 
 PAIRS = from_rows(
@@ -31,6 +33,61 @@ def test_tokens_are_those_of_to_tokens(kind, prepends, by_itself):
         assert texts[number].tolist() == model.to_tokens(text)[0].tolist()
         assert texts.lengths[number] == len(texts[number])
     assert (texts.bos == prepends).all()
+
+
+@pytest.mark.parametrize("kind", ["hooked", "bridge"])
+@pytest.mark.parametrize("by_default", [True, False])
+@pytest.mark.parametrize("asked", [True, False, None])
+def test_a_beginning_of_sequence_on_request(kind, by_default, asked):
+    model = tiny_model("gpt2", kind)
+    model.cfg.default_prepend_bos = by_default
+    texts = Texts.of(model, PAIRS, prepend_bos=asked)
+    wanted = by_default if asked is None else asked
+    for number, text in enumerate(texts.texts):
+        assert texts[number].tolist() == model.to_tokens(text, prepend_bos=wanted)[0].tolist()
+    assert (texts.bos == wanted).all()
+    assert texts.added_bos == ("<bos>" if wanted and not by_default else "")
+
+
+def test_a_text_that_begins_with_the_bos_itself():
+    """It is the text's own token: counted by the tokenizer's offsets, and not once more."""
+    model = tiny_model("gpt2")
+    model.cfg.default_prepend_bos = False
+    texts = Texts.of(model, from_rows([{"source": "<bos>Is it? (A)", "target": "<bos>Is it? (B)"}]))
+    assert model.tokenizer.bos_token_id == texts[0][0]
+    assert not texts.bos.any()
+    spans = Spans.of(texts, "answer")
+    read = [texts[spans.text[each]][spans.start[each]] for each in spans.sides[:, 0]]
+    assert [model.tokenizer.decode([each]) for each in read] == ["A", "B"]
+
+
+class TestTextStart:
+    @pytest.mark.parametrize(
+        ("template", "special", "expected"),
+        [
+            (None, [], "<bos>"),
+            ("{{ bos_token }}{{ messages[0] }}", ["<|endoftext|>"], "<bos>"),
+            ("{{ '<bos>user' }}", ["<|endoftext|>"], "<eos>"),
+            ("{{ '<bos>user<eos>' }}", ["<|endoftext|>"], "<|endoftext|>"),
+            ("{{ '<bos>user<eos>' }}", [], "<bos>"),
+        ],
+    )
+    def test_a_token_that_the_chat_template_spells_out_comes_last(self, template, special, expected):
+        tokenizer = tiny_tokenizer()
+        tokenizer.add_special_tokens({"additional_special_tokens": special})
+        tokenizer.chat_template = template
+        assert text_start(tokenizer) == expected
+
+    def test_without_a_bos(self):
+        tokenizer = tiny_tokenizer()
+        tokenizer.bos_token = None
+        assert text_start(tokenizer) == "<eos>"
+        tokenizer.eos_token = None
+        assert text_start(tokenizer) == ""
+        model = tiny_model("gpt2")
+        model.tokenizer, model.cfg.default_prepend_bos = tokenizer, False
+        with pytest.raises(ValueError, match="prepend_bos is True, and the tokenizer has neither a BOS nor an EOS"):
+            Texts.of(model, PAIRS, prepend_bos=True)
 
 
 def test_padding_that_equals_the_end_of_sequence_does_no_harm():

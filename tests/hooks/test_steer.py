@@ -32,7 +32,9 @@ def models():
     hooked = tiny_model("gpt2")
     sae_model = HookedSAETransformer(hooked.cfg, hooked.tokenizer)
     sae_model.load_state_dict(hooked.state_dict(), strict=False)
-    return {"hooked": hooked, "bridge": tiny_model("gpt2", "bridge"), "hooked_sae": sae_model.eval()}
+    bridge = tiny_model("gpt2", "bridge")
+    greedy(bridge, PROMPTS[0])  # a TransformerBridge puts hooks and attributes of its own there when it first runs
+    return {"hooked": hooked, "bridge": bridge, "hooked_sae": sae_model.eval()}
 
 
 @pytest.fixture(params=["hooked", "bridge", "hooked_sae"])
@@ -300,12 +302,12 @@ class TestWhenItSteers:
     """From the beginning of the block to its end, or from `attach` to `remove`, and at no other time."""
 
     def test_a_call_without_a_block_changes_nothing(self, model):
-        before, plain = everything_of(model), model(PROMPTS)
+        before, plain, text = everything_of(model), model(PROMPTS), greedy(model, PROMPTS[0])
         steering = steer(model, random_vector(), scale=5.0)
         assert not steering.active
         assert everything_of(model) == before
         assert torch.equal(model(PROMPTS), plain)
-        assert greedy(model, PROMPTS[0]) == greedy(model, PROMPTS[0])
+        assert greedy(model, PROMPTS[0]) == text
         steering.remove()
         assert everything_of(model) == before
 
@@ -536,11 +538,11 @@ class TestTrace:
         vector = random_vector() + random_vector(1, "blocks.0.hook_resid_post")
         with steer(model, vector) as steering:
             held = []
-            for count in (10, 20, 40):
+            for count in (4, 8, 16):
                 greedy(model, PROMPTS, max_new_tokens=count, use_past_kv_cache=cache)
                 held.append(tensors_of(steering))
         assert held[2] - held[1] == 2 * (held[1] - held[0])
-        assert 0 < held[1] - held[0] <= 10 * len(PROMPTS) * 40
+        assert 0 < held[1] - held[0] <= 4 * len(PROMPTS) * 40
 
 
 def tensors_of(steering):

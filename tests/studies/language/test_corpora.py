@@ -8,6 +8,7 @@ import pytest
 
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs.schema import from_rows
+from ssae_lens.shifts import ShiftStore
 from studies.language.captures import Captures
 from studies.language.corpora import Halves, apart, concatenate, halves, shared
 from studies.language.grid import CORPORA, FRESH
@@ -65,6 +66,16 @@ def test_nothing_held_out_is_in_what_was_captured_to_learn_from(tmp_path):
     assert 0 < len(rows) < len(learned.train) + len(learned.test)
     used = captures.place("binary", hook, "last").open(rows=rows).train
     assert {*used.texts[0], *used.texts[1]}.isdisjoint(said(captures.halves("lang").test))
+
+
+def test_every_corpus_is_captured_with_a_beginning_of_sequence(tmp_path):
+    """Whether or not its texts need one, and whatever the model's default."""
+    captures = Captures(tiny_model(default_prepend_bos=False), tmp_path, most=(3, 3), quiet=True)
+    assert captures.about["bos"] == "<bos>"
+    for corpus, position in (("sentences", "mean"), ("gender", "last")):
+        captures.read(corpus, [captures.hook(0.5)], position)
+        with ShiftStore.open(captures.place(corpus, captures.hook(0.5), position).path) as store:
+            assert store.pairs["prepend_bos"] is True
 
 
 def test_seeds_make_other_pairs_and_the_same_side():
