@@ -14,7 +14,7 @@ from jaxtyping import Float, Int8
 from ssae_lens.base import checks
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.shifts.layout import BLOCK
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 @dataclass(frozen=True, eq=False)

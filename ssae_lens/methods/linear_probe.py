@@ -5,7 +5,7 @@ import numpy as np
 from ssae_lens.base import checks
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def linear_probe(

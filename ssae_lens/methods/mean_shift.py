@@ -2,7 +2,7 @@
 
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def mean_shift(shifts: ShiftStore, concept: str = "") -> SteeringVector:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def pca(shifts: ShiftStore, concept: str = "") -> SteeringVector:

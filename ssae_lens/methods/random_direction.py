@@ -3,7 +3,7 @@
 import numpy as np
 
 from ssae_lens.base import checks
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def random(like: SteeringVector, *, seed: int = 0) -> SteeringVector:

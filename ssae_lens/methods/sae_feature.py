@@ -22,7 +22,7 @@ from ssae_lens.methods.contrast import Contrast
 from ssae_lens.methods.sae_ts.places import place_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from ssae_lens.methods.codes import codes_of, latent_number, require_fit
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def ssae(ssae: SSAE, shifts: ShiftStore, concept: str = "", *, latent: int | None = None) -> SteeringVector:

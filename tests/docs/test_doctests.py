@@ -25,7 +25,7 @@ def test_there_are_examples_where_one_begins():
         "ssae_lens.training.train",
     }
     begun |= {"ssae_lens.latents.match", "ssae_lens.hooks.steer", "ssae_lens.dashboard.notebook"}
-    begun |= {"ssae_lens.vector.vector", "ssae_lens.vector.cosines"}
+    begun |= {"ssae_lens.steering_vector", "ssae_lens.methods.cosine_table"}
     assert begun <= set(MODULES)
 
 

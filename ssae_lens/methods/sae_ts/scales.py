@@ -16,7 +16,7 @@ from ssae_lens.hooks.sites import reading, resolve_hook
 from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts.places import unit_rows
 from ssae_lens.methods.sae_ts.texts import TEXTS
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

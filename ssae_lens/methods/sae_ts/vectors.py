@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ssae_lens.methods.sae_ts.approximator import Approximator
 from ssae_lens.methods.sae_ts.places import fingerprint_of
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 Target = int | Iterable[int] | Mapping[int, float]
 
