@@ -43,6 +43,13 @@ def capture(
         list[str] | None,
         typer.Option(help="A column of labels of the pairs, of -1, 0 and 1; repeat for several."),
     ] = None,
+    prepend_bos: Annotated[
+        bool | None,
+        typer.Option(
+            help="Put a beginning of sequence before every text; by default where the model does, or where a text's "
+            "first token would be read."
+        ),
+    ] = None,
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Cut texts that are longer than the model reads.")
     ] = False,
@@ -66,9 +73,8 @@ def capture(
 
     running = load_model(model, kind, device=device)  # pyright: ignore[reportArgumentType]
     hooks = hook[0] if len(hook) == 1 else hook
-    stores = capture_shifts(
-        running, rows, hooks, position=position, path=out, truncate=truncate, dtype=dtype, quiet=quiet
-    )
+    reading = {"position": position, "prepend_bos": prepend_bos, "truncate": truncate, "dtype": dtype}
+    stores = capture_shifts(running, rows, hooks, path=out, quiet=quiet, **reading)
     keep_run(context, out)
     for store in stores.values() if isinstance(stores, dict) else [stores]:
         print(f"{store.path}: {len(store)} pairs of {store.d_model} dimensions, {store.origin.hook_name}")

@@ -107,6 +107,22 @@ def test_a_text_that_is_too_long(run, tmp_path):
     assert run(*words, "--truncate").exit_code == 0
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_first_token_that_is_read_is_noted_with_the_option(run, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("source,target\nI,He\nman,I\n")
+    words = ("capture", "tiny-gpt2", path, "--hook", HOOK, "--quiet")
+    result = run(*words, "--no-prepend-bos", "--out", tmp_path / "without.h5")
+    assert result.exit_code == 0, result.output
+    (note,) = result.stderr.splitlines()
+    assert "reads the first token of the text in 2 rows (0, 1)" in note
+    assert note.endswith("give --prepend-bos, or another position.")
+    assert run(*words, "--prepend-bos", "--out", tmp_path / "with.h5").stderr == ""
+    for name, expected in (("without", False), ("with", True)):
+        with ShiftStore.open(tmp_path / f"{name}.h5") as store:
+            assert store.pairs["prepend_bos"] is expected
+
+
 def test_advice_of_other_options(run, store, tmp_path):
     vector = tmp_path / "v.safetensors"
     SteeringVector(torch.ones(32), HOOK, origin=Origin(HOOK, 32, model_name="other")).save(vector)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import rearrange
 
 from ssae_lens.methods.sae_ts.approximator import Approximator
 from ssae_lens.methods.sae_ts.effects import measure_effects
@@ -72,6 +73,6 @@ def compare(
         )
     ]
     found = measure_effects(model, sae, torch.stack(rows), settings, path=path, max_rows=max_rows, quiet=quiet)
-    by_feature = found.effects.view(len(features), len(WAYS), -1)
+    by_feature = rearrange(found.effects, "(feature way) d_sae -> feature way d_sae", way=len(WAYS))
     own = torch.stack([each[:, feature] for each, feature in zip(by_feature, features, strict=True)])
     return pd.DataFrame(own.numpy(), index=pd.Index(list(features), name="feature"), columns=list(WAYS))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import rearrange, reduce
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -64,9 +65,9 @@ def rollouts(
     begin = torch.tensor([len(row.tokens) for row in rows])[:, None]
     place = torch.arange(tokens.shape[1])
     generated = (place >= begin) & (place < begin + max_new_tokens)
-    shape = (len(prompts), len(vectors), n_samples, -1)
-    tokens, generated = (each.view(shape).transpose(0, 1).flatten(1, 2) for each in (tokens, generated))
-    return Rollouts(tokens, generated)
+    by_vector = "(prompt vector sample) pos -> vector (prompt sample) pos"
+    sizes = {"prompt": len(prompts), "vector": len(vectors)}
+    return Rollouts(rearrange(tokens, by_vector, **sizes), rearrange(generated, by_vector, **sizes))
 
 
 @torch.no_grad()
@@ -80,7 +81,9 @@ def feature_means(
     `longest` are left out.
     """
     n_vectors = len(texts.tokens)
-    tokens, generated = texts.tokens.flatten(0, 1), texts.generated.flatten(0, 1)
+    tokens, generated = (
+        rearrange(each, "vector text pos -> (vector text) pos") for each in (texts.tokens, texts.generated)
+    )
     sums, counts = [], []
     with reading(model, [hook_name]) as read:
         for rows, where in zip(tokens.split(max_rows), generated.split(max_rows), strict=True):
@@ -89,7 +92,11 @@ def feature_means(
             kept = values.norm(dim=-1, keepdim=True) <= longest
             codes = sae.encode(values.to(sae.device, sae.dtype))
             codes = (codes.to_dense() if codes.is_sparse else codes).float()
-            sums.append(codes.where(kept.to(codes.device), 0).view(len(rows), -1, codes.shape[-1]).sum(1).cpu())
-            counts.append(kept.view(len(rows), -1).sum(1).cpu())
-    total = torch.cat(sums).view(n_vectors, -1, sae.cfg.d_sae).sum(1)
-    return total / torch.cat(counts).view(n_vectors, -1).sum(1, keepdim=True).clamp_min(1)
+            # As many tokens are generated in every text.
+            codes = codes.where(kept.to(codes.device), 0)
+            sums.append(reduce(codes, "(text pos) feature -> text feature", "sum", text=len(rows)).cpu())
+            counts.append(reduce(kept.long(), "(text pos) 1 -> text 1", "sum", text=len(rows)).cpu())
+    total, count = (
+        reduce(torch.cat(each), "(vector text) n -> vector n", "sum", vector=n_vectors) for each in (sums, counts)
+    )
+    return total / count.clamp_min(1)

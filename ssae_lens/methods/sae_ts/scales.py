@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -179,7 +180,7 @@ class Losses:
         for start in range(0, len(units), at_once):
             vectors = [SteeringVector(each, self.hook_name) for each in units[start : start + at_once]]
             rows = [each for each in vectors for _ in self.tokens]
-            amounts = scales[start : start + at_once].repeat_interleave(len(self.tokens))
+            amounts = repeat(scales[start : start + at_once], "n -> (n text)", text=len(self.tokens))
             with steer(self.model, rows, scale=amounts, per_row=True, check=False, trace=False):
                 found.append(self._means(len(vectors)))
         return torch.cat(found)
@@ -201,10 +202,10 @@ class Losses:
     @torch.no_grad()
     def _means(self, times: int) -> Float[Tensor, "times"]:
         """Read all texts so many times at once, and give the mean loss of each time."""
-        tokens = self.tokens.repeat(times, 1).to(self.model.cfg.device)
+        tokens = repeat(self.tokens, "text pos -> (times text) pos", times=times).to(self.model.cfg.device)
         logits = self.model(tokens, return_type="logits", padding_side="right")
         # Row by row: the logits of all rows are large enough once.
         pairs = zip(logits, tokens, strict=True)
         each = [cross_entropy(row[:-1].float(), ids[1:], reduction="none") for row, ids in pairs]
-        losses = torch.stack(each).cpu().view(times, *self.tokens.shape[:1], -1)
+        losses = rearrange(torch.stack(each).cpu(), "(times text) pos -> times text pos", times=times)
         return losses[:, self.real[:, 1:]].double().mean(1).float()
