@@ -19,7 +19,7 @@ MODULES = sorted(name_of(each) for each in PACKAGE.rglob("*.py") if ">>> " in ea
 
 def test_there_are_examples_where_one_begins():
     begun = {
-        "ssae_lens.models.loading",
+        "ssae_lens.models.load",
         "ssae_lens.pairs.load",
         "ssae_lens.hooks.capture",
         "ssae_lens.training.train",
