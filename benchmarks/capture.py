@@ -23,7 +23,7 @@ from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.hooks.encoding import Texts
 from ssae_lens.hooks.spans import Spans
 from ssae_lens.models import load_model
-from ssae_lens.models.huggingface import open_folder
+from ssae_lens.models.load import open_folder
 from ssae_lens.models.smollm2 import smollm2_folder
 from ssae_lens.pairs import load_pairs
 

@@ -21,7 +21,7 @@ from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.models import load_model
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 PROMPT = "The weather in Paris today is"
 HOOK = "blocks.15.hook_resid_post"

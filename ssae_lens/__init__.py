@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ssae_lens.pairs import load_pairs
     from ssae_lens.sae import SSAE, SSAEConfig, TrainingSSAE, TrainingSSAEConfig
     from ssae_lens.shifts import ShiftStore, open_shifts
+    from ssae_lens.steering_vector import SteeringVector
     from ssae_lens.training import sweep, train
-    from ssae_lens.vector import SteeringVector
 
     __version__: str
 
@@ -29,7 +29,7 @@ _HOMES = {
     "SSAE": "sae",
     "SSAEConfig": "sae",
     "ShiftStore": "shifts",
-    "SteeringVector": "vector",
+    "SteeringVector": "steering_vector",
     "TrainingSSAE": "sae",
     "TrainingSSAEConfig": "sae",
     "capture_shifts": "hooks",

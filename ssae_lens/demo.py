@@ -18,10 +18,10 @@ from ssae_lens.latents.describe import describe_latents
 from ssae_lens.latents.match import match_concepts
 from ssae_lens.metrics import latent_stability
 from ssae_lens.models import load_model
+from ssae_lens.steering_vector import SteeringVector
 from ssae_lens.training import sweep
 from ssae_lens.training.swept import Sweep
 from ssae_lens.training.train import best_of
-from ssae_lens.vector import SteeringVector
 
 MODEL, HOOK = "smollm2-135m", "blocks.15.hook_resid_post"
 PAIRS, WIDTHS, SEEDS = 1000, (16, 24), 3

@@ -10,7 +10,7 @@ from ssae_lens.dashboard import Report
 from ssae_lens.latents.describe import describe_latents
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, summarise
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"
 CONCEPTS = ("tense", "number", "polarity", "politeness")

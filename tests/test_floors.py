@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ssae_lens"
 FLOORS = {
     "base": 0,
     "sae": 1,
-    "vector": 1,
+    "steering_vector": 1,
     "metrics": 1,
     "pairs": 1,
     "shifts": 1,
@@ -67,8 +67,8 @@ def test_imports_go_down(path):
 
 def test_it_would_notice():
     """The test above reads both ways of importing."""
-    source = PACKAGE / "vector" / "vector.py"
-    assert {room for _, room in imported_rooms(source)} <= {"base", "vector"}
+    source = PACKAGE / "steering_vector.py"
+    assert {room for _, room in imported_rooms(source)} <= {"base", "steering_vector"}
     assert ("base" in {room for _, room in imported_rooms(source)}) or source.exists()
 
 

@@ -14,9 +14,9 @@ from ssae_lens.metrics import mcc_codes
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs import load_pairs
 from ssae_lens.sae import SSAE
+from ssae_lens.steering_vector import SteeringVector
 from ssae_lens.training import sweep, train
 from ssae_lens.training.config import SOLVERS
-from ssae_lens.vector import SteeringVector
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is shown to the tests")
 HOOK = "blocks.1.hook_resid_post"

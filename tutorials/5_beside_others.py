@@ -42,7 +42,7 @@ from ssae_lens.hooks.likelihood import Likelihood
 from ssae_lens.hooks.sites import layer_of
 from ssae_lens.methods.sae_ts import Approximator, targeted
 from ssae_lens.pretrained import load_sae
-from ssae_lens.vector import cosine_table
+from ssae_lens.methods import cosine_table
 
 model = sl.load_model("smollm2-135m")
 HOOK = "blocks.15.hook_resid_post"

@@ -1,25 +1,70 @@
 """llama.cpp's control-vector files: a GGUF that holds one direction for each of some blocks.
 
-`write` and `read` know the format, and nothing of what the directions mean. Direction N is added to what comes out of
-block N, counted from 0; llama.cpp adds nothing after block 0, so N is at least 1.
+Direction N is added to what comes out of block N, counted from 0; llama.cpp adds nothing after block 0, so N is at least 1.
+`save` and `load` take directions by hook, with a header and its checksum; `write` and `read` are the bare format.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ssae_lens.base import files
+from ssae_lens.base import files, reading, tensor_files
 from ssae_lens.base.gguf_files import F32, read_gguf
 
 ARCHITECTURE = "controlvector"
 PREFIX = "direction."
 
+T = TypeVar("T")
+
+
+def save(
+    path: str | Path, directions: Mapping[str, Tensor], model_hint: str, about: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Write directions by hook, and `about` as JSON with a checksum."""
+    by_block = {block_after(hook): values.numpy() for hook, values in directions.items()}
+    if len(by_block) < len(directions):
+        raise ValueError(
+            f"{', '.join(directions)} are not all different places: what comes out of a block goes into the next. "
+            "Add them into one."
+        )
+    header = {**about, tensor_files.CHECKSUM: _digest(by_block, about)}
+    write(path, by_block, model_hint, json.dumps(header, ensure_ascii=False), overwrite=overwrite)
+
+
+def load(
+    path: str | Path,
+    make: Callable[[dict[str, Tensor], dict[str, Any]], T],
+    make_foreign: Callable[[dict[str, Tensor], str], T],
+) -> T:
+    """Return what `make` makes of the directions by hook and the header that `save` wrote.
+
+    Of a file of other software, which has no header, return what `make_foreign` makes of the directions and the model hint.
+    """
+    arrays, model_hint, text = read(path)
+    directions = {block: torch.from_numpy(array) for block, array in arrays.items()}
+    if not text:
+        return make_foreign({f"blocks.{block}.hook_resid_post": each for block, each in directions.items()}, model_hint)
+    hint = "save or copy it again"
+    with reading.well_formed(path, hint):
+        about = reading.parse_json(text, f"The header of {path}", hint=hint)
+        checksum = about.pop(tensor_files.CHECKSUM, None)
+        if checksum not in (None, _digest(arrays, about)):
+            raise files.DamagedFileError(f"{path} is damaged: its contents do not match its checksum; {hint}.")
+        hooks = {block_after(hook): hook for hook in about["hook_names"]}
+        made = make({hooks[block]: each for block, each in directions.items()}, about)
+    if checksum is None:
+        tensor_files.warn_of_no_checksum(path)
+    return made
+
 
 def block_after(hook_name: str) -> int:
-    """Give the number of the block that a place on the residual stream comes after, as llama.cpp counts."""
+    """Return the number of the block that a hook of the residual stream comes after, as llama.cpp counts."""
     found = re.fullmatch(r"blocks\.(\d+)\.hook_(resid_pre|in|resid_post|out)", hook_name)
     block = int(found.group(1)) - (found.group(2) in ("resid_pre", "in")) if found else None
     if block is None or block < 1:
@@ -54,7 +99,7 @@ def write(
 
 
 def read(path: str | Path) -> tuple[dict[int, np.ndarray], str, str]:
-    """Give the directions by block, the model hint, and what `write` was given as `about` ("" in others' files)."""
+    """Return the directions by block, the model hint, and what `write` was given as `about` ("" in others' files)."""
     found = read_gguf(path)
     architecture = found.texts.get("general.architecture", "")
     if architecture != ARCHITECTURE:
@@ -71,9 +116,16 @@ def read(path: str | Path) -> tuple[dict[int, np.ndarray], str, str]:
             )
         if tensor.values is None or tensor.values.ndim != 1 or not tensor.values.size:
             kind = "F32" if tensor.kind == F32 else f"type {tensor.kind}"
-            raise ValueError(f"{path} holds {tensor.name!r} as {kind} of shape {tensor.shape}; a row of F32 is wanted.")
+            raise ValueError(
+                f"{path} holds {tensor.name!r} as {kind} of shape {tensor.shape}; a row of F32 is expected."
+            )
         directions[int(number.group(1))] = tensor.values
     if not directions:
         raise ValueError(f"{path} holds no direction; write it again.")
     hint, about = (found.texts.get(f"{ARCHITECTURE}.{name}", "") for name in ("model_hint", "ssae_lens"))
     return directions, hint, about
+
+
+def _digest(directions: Mapping[int, np.ndarray], about: Mapping[str, Any]) -> str:
+    tensors = {str(block): torch.from_numpy(np.ascontiguousarray(array)) for block, array in directions.items()}
+    return tensor_files.digest(tensors, {"about": json.dumps(about, sort_keys=True)})

@@ -11,6 +11,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -211,6 +213,21 @@ def read_yaml(path: str | Path, *, hint: str = "", max_bytes: int = MAX_YAML_BYT
     if _SURROGATE.search(text):
         _require_characters(value, path, hint)
     return value
+
+
+@cache
+def read_package_yaml(package: str, name: str) -> Any:
+    """Return what a YAML file of an installed package holds; it is read once, so do not change what is returned.
+
+    Parameters
+    ----------
+    package
+        The package, such as ``"ssae_lens.pairs"``.
+    name
+        The file's path inside of it, such as ``"data/truth.yaml"``.
+    """
+    with as_file(files(package).joinpath(name)) as path:
+        return read_yaml(path)
 
 
 @contextmanager

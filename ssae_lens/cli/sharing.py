@@ -40,7 +40,7 @@ def convert(
         return
     checks.existing_file(source, "Give a vector's file, a store, or the reference code's HDF5 or folder.")
     if source.suffix in (".safetensors", ".gguf"):
-        from ssae_lens.vector import SteeringVector
+        from ssae_lens.steering_vector import SteeringVector
 
         checks.one_of("The ending of the target", target.suffix, [".safetensors", ".gguf"])
         vector = SteeringVector.from_gguf(source) if source.suffix == ".gguf" else SteeringVector.load(source)

@@ -45,7 +45,7 @@ def steer(
 
     Example: ssae-lens steer smollm2-135m --vector calm.safetensors --scale 1 --scale 2 --prompt "The old gardener"
     """
-    from ssae_lens.vector import SteeringVector
+    from ssae_lens.steering_vector import SteeringVector
 
     further_settings(context)
     replaceable(overwrite, json_out)

@@ -16,10 +16,11 @@ from jaxtyping import Float
 from ssae_lens.base.files import writing
 from ssae_lens.dashboard.drawing import jsonable
 from ssae_lens.dashboard.latents import Latents
+from ssae_lens.hooks.generation import named_vectors
 from ssae_lens.hooks.sites import layer_of
 from ssae_lens.metrics import correlations
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector, named
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.latents.describe import LatentDescription
@@ -103,7 +104,7 @@ def write_vector_set(
     overwrite
         Whether a file of other contents may be replaced.
     """
-    by_name = named(vectors)
+    by_name = named_vectors(vectors)
     first_name, first = next(iter(by_name.items()))
     for name, each in by_name.items():
         first.origin.require_same(

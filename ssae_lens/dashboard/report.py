@@ -19,7 +19,7 @@ from ssae_lens.dashboard.overview_figures import figures_of_latents, spectrum_dr
 from ssae_lens.dashboard.tables import Row, Table, by, rows_of
 from ssae_lens.latents.codes import Shifts
 from ssae_lens.metrics import cosines
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.latents.describe import LatentDescription

@@ -20,7 +20,7 @@ from ssae_lens.base.progress import progress
 from ssae_lens.hooks.sites import final_norm
 from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

@@ -10,7 +10,7 @@ from ssae_lens.base import checks
 from ssae_lens.hooks.decoding import Sampler, generate_rows, rows_for
 from ssae_lens.hooks.sites import require_model
 from ssae_lens.hooks.token_positions import Positions
-from ssae_lens.vector import SteeringVector, named
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def generate_sweep(
 
     require_model(model)
     listed = checks.text_list("prompts", prompts)
-    by_name = named([vectors] if isinstance(vectors, SteeringVector) else vectors)
+    by_name = named_vectors([vectors] if isinstance(vectors, SteeringVector) else vectors)
     wanted = [float(each) for each in np.atleast_1d(np.asarray(scales, dtype=float))]
     if not wanted or not np.isfinite(wanted).all():
         raise ValueError(f"scales is {scales!r}; give one number or several, all finite.")
@@ -129,3 +129,20 @@ def generate_sweep(
         }
         for row in rows
     )
+
+
+def named_vectors(vectors: Iterable[SteeringVector] | Mapping[str, SteeringVector]) -> dict[str, SteeringVector]:
+    """Return vectors by name: by the names given, or by their concepts, methods or numbers."""
+    values: Any = vectors.values() if isinstance(vectors, Mapping) else vectors
+    listed = list(values) if isinstance(values, Iterable) else [values]
+    if not listed:
+        raise ValueError("vectors is empty; give at least one.")
+    if not all(isinstance(vector, SteeringVector) for vector in listed):
+        raise ValueError(f"vectors is {vectors!r}; give SteeringVectors, in a list or by name.")
+    if isinstance(vectors, Mapping):
+        names = [str(name) for name in vectors]
+    else:
+        names = [vector.concept or vector.method or str(number) for number, vector in enumerate(listed)]
+        if len(set(names)) < len(names):
+            names = [f"{name} ({number})" for number, name in enumerate(names)]
+    return dict(zip(names, listed, strict=True))

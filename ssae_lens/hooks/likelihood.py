@@ -80,7 +80,7 @@ class Likelihood:
     --------
     >>> from ssae_lens.hooks import steer
     >>> from ssae_lens.models import tiny_model
-    >>> from ssae_lens.vector import SteeringVector
+    >>> from ssae_lens.steering_vector import SteeringVector
     >>> model, vector = tiny_model("gpt2"), SteeringVector(torch.ones(32), "blocks.1.hook_resid_post")
     >>> texts = Likelihood(model, ["The man was happy."], from_layer=1)
     >>> for scale in (-1.0, 1.0):

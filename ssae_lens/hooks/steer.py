@@ -21,7 +21,7 @@ from ssae_lens.hooks.sites import hook_point, layer_of, origin_of, require_model
 from ssae_lens.hooks.steering_site import UNITS, Site
 from ssae_lens.hooks.token_positions import Positions, check_positions, chosen
 from ssae_lens.hooks.trace import Recorder, Trace
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 # What a scale of 1 is, and the norm of the vector's that says so.
 UNITS = {"vector": None, "residual": "mean_residual_norm", "shift": "mean_shift_norm"}

@@ -15,7 +15,7 @@ from ssae_lens.latents.codes import require_fit
 from ssae_lens.latents.logit_lens import extremes, logit_lens
 from ssae_lens.latents.strongest import Rows, Strongest, strongest
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ssae_lens.metrics import hungarian
-from ssae_lens.metrics.correlation import unit_columns
+from ssae_lens.metrics.matching import unit_columns
 
 # A latent with less than this share of all codes' energy is what training left of one that it did not need.
 NEGLIGIBLE = 1e-6

@@ -1,9 +1,10 @@
-"""The methods: one file for each way to make a `SteeringVector`.
+"""Methods that make a `SteeringVector`, one file each; `cosine_table` compares what they make.
 
-All take what they learn from as captured pairs (`ShiftStore`) or, like `caa`, capture it themselves.
+Methods take captured pairs (a `ShiftStore`) or, like `caa`, capture them themselves.
 """
 
 from ssae_lens.methods.caa import caa, equalise_norms
+from ssae_lens.methods.cosine_table import cosine_table
 from ssae_lens.methods.linear_probe import linear_probe
 from ssae_lens.methods.mean_shift import mean_shift
 from ssae_lens.methods.pca import pca
@@ -13,6 +14,7 @@ from ssae_lens.methods.ssae import ssae
 
 __all__ = [
     "caa",
+    "cosine_table",
     "equalise_norms",
     "features_by_activation",
     "features_by_output",

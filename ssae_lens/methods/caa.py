@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.capture import capture_shifts
+from ssae_lens.hooks.generation import named_vectors
 from ssae_lens.hooks.sites import hook_list
 from ssae_lens.methods.contrast import chosen_concept
 from ssae_lens.methods.mean_shift import mean_shift
 from ssae_lens.pairs import concept_names
-from ssae_lens.vector import SteeringVector, named
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +31,7 @@ def caa(
     batch_tokens: int = 4096,
     quiet: bool = False,
 ) -> SteeringVector:
-    """Give the mean difference of activations between texts that show a behaviour and texts that do not.
+    """Return the mean difference of activations between texts that show a behaviour and texts that do not.
 
     At each hook, v = Σ (a(xᵢ⁺) − a(xᵢ⁻)) / n over the n pairs. The two kinds differ in the activation a(x) of a text:
 
@@ -95,7 +96,7 @@ def equalise_norms(vectors: Iterable[SteeringVector] | Mapping[str, SteeringVect
     >>> equalise_norms([calm, glad])["glad"].direction
     tensor([0., 3.])
     """
-    by_name = named(vectors)
+    by_name = named_vectors(vectors)
     (first_name, first), *others = by_name.items()
     for name, each in others:
         what = f"{first_name!r} and {name!r} cannot be made equal"

@@ -57,7 +57,7 @@ def require_fit(sae: Any, shifts: ShiftStore) -> None:
 
 
 def latent_number(sae: Any, latent: Any) -> int:
-    """Give the number of one of an SAE's latents, or say which there are."""
+    """Return the number of one of an SAE's latents, or say which there are."""
     d_sae, number = len(sae.W_dec), checks.as_int(latent)
     if number is None or not 0 <= number < d_sae:
         raise ValueError(f"latent is {latent!r}; there are latents 0 to {d_sae - 1}.")
@@ -66,7 +66,7 @@ def latent_number(sae: Any, latent: Any) -> int:
 
 @torch.no_grad()
 def rows_of(sae: Any, latents: slice | list[int] = slice(None)) -> Float[Tensor, "n d_in"]:
-    """Give what one unit of each latent's code adds to what the SAE gives back, run-time normalisation apart."""
+    """Return what one unit of each latent's code adds to what the SAE gives back, run-time normalisation apart."""
     rows = sae.W_dec[latents].detach().cpu().float()
     if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False):
         rows = rows / rows.norm(dim=1, keepdim=True)
@@ -75,14 +75,14 @@ def rows_of(sae: Any, latents: slice | list[int] = slice(None)) -> Float[Tensor,
 
 @torch.no_grad()
 def codes_of(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.ndarray, "b d_sae"]:
-    """Give an SAE's codes, float64, in units of the rows that `rows_of` gives."""
+    """Return an SAE's codes, float64, in units of the rows that `rows_of` gives."""
     values = torch.from_numpy(activations).to(sae.device, sae.dtype)
     codes = sae.encode(values).double().cpu().numpy()
     return codes * _scales(sae, activations.astype(np.float64))
 
 
 def _scales(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.ndarray, "#b 1"]:
-    """Give what SAELens multiplies the output of each activation by, to undo what it did to the input."""
+    """Return what SAELens multiplies the output of each activation by, to undo what it did to the input."""
     if sae.cfg.normalize_activations == "layer_norm":
         return activations.std(axis=1, ddof=1, keepdims=True)
     if sae.cfg.normalize_activations == "constant_norm_rescale":
@@ -91,7 +91,7 @@ def _scales(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.ndar
 
 
 def _official(name: str) -> str:
-    """Give what a model calls itself once TransformerLens has opened it; SAEs may know it as "gpt2-small", say."""
+    """Return what a model calls itself once TransformerLens has opened it; SAEs may know it as "gpt2-small", say."""
     from transformer_lens.loading_from_pretrained import get_official_model_name
 
     with suppress(ValueError):

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int8
 from ssae_lens.base import checks
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.shifts.layout import BLOCK
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +89,12 @@ class Contrast:
         return {name: value for name, value in (("mean_residual_norm", residual), ("mean_shift_norm", shift)) if value}
 
     def vector(self, direction: Float[np.ndarray, " d"], method: str) -> SteeringVector:
-        """Give a steering vector for these pairs."""
+        """Return a steering vector for these pairs."""
         origin, values = self.shifts.origin, torch.from_numpy(direction)
         return SteeringVector(values, origin=origin, method=method, concept=self.concept, norms=self.norms)
 
     def vector_along(self, direction: Float[np.ndarray, " d"], method: str) -> SteeringVector:
-        """Give the part of the mean shift that lies along a direction: its sign and length are those of the data."""
+        """Return the part of the mean shift that lies along a direction: its sign and length are those of the data."""
         unit = direction / np.linalg.norm(direction)
         return self.vector(unit * (unit @ self.mean_shift), method)
 
@@ -110,7 +110,7 @@ class Contrast:
 
 
 def chosen_concept(concept: str, known: list[str]) -> str:
-    """Give the concept that is meant among those with labels: the one named, or the only one, or "" where there is none."""
+    """Return the labelled concept that is meant: the one named, or the only one, or "" where there is none."""
     if concept and not known:
         raise ValueError(
             f"concept is {concept!r}, and the pairs have no labels to find it by; give pairs with signed changes, or leave "

@@ -5,13 +5,13 @@ import numpy as np
 from ssae_lens.base import checks
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def linear_probe(
     shifts: ShiftStore, concept: str = "", *, C: float = 1.0, max_pairs: int = 20_000, seed: int = 0
 ) -> SteeringVector:
-    """Give the weights of a logistic regression between the two sides, as long as the pairs move along them.
+    """Return the weights of a logistic regression between the two sides, as long as the pairs move along them.
 
     With x̂ the activations less their mean and divided by their root mean square (one number for all dimensions), w and b
     make C · Σ log(1 + exp(−y(w·x̂ + b))) + ½‖w‖² least, y = +1 for the sides with the concept and −1 for those without. With

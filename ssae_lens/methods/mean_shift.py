@@ -2,11 +2,11 @@
 
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def mean_shift(shifts: ShiftStore, concept: str = "") -> SteeringVector:
-    """Give the mean of the signed shifts: v = Σ yᵢδᵢ / n.
+    """Return the mean of the signed shifts: v = Σ yᵢδᵢ / n.
 
     The sum is over the n pairs in which the concept changes, yᵢ = ±1 is its change from source to target, and δᵢ the shift.
     A scale of 1 adds as much as these pairs move on average.

@@ -4,11 +4,11 @@ import numpy as np
 
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def pca(shifts: ShiftStore, concept: str = "") -> SteeringVector:
-    """Give the first principal direction of the pairs, each centred on its own mean, as long as the pairs move along it.
+    """Return the first principal direction of the pairs, each centred on its own mean, as long as the pairs move along it.
 
     With u the unit vector that makes Σ (u·δᵢ)² largest, v = (u·m)u, where m is the mean signed shift. Centred on their
     mean, the sides of pair i are ±δᵢ/2, so u is as well the first right singular vector of the matrix of shifts, not

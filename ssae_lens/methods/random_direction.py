@@ -3,11 +3,11 @@
 import numpy as np
 
 from ssae_lens.base import checks
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def random(like: SteeringVector, *, seed: int = 0) -> SteeringVector:
-    """Give a control for a vector: as long, at the same hooks, of a direction drawn at random.
+    """Return a control for a vector: as long, at the same hooks, of a direction drawn at random.
 
     v = ‖like‖ · g/‖g‖ with g of independent standard normal numbers, so that no direction is likelier than another. What
     steering with it does is what adding anything of that size does.

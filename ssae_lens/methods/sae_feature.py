@@ -22,7 +22,7 @@ from ssae_lens.methods.contrast import Contrast
 from ssae_lens.methods.sae_ts.places import place_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ SHOWN = 5
 
 
 def sae_feature(sae: Any, latent: int, shifts: ShiftStore | None = None, *, concept: str = "") -> SteeringVector:
-    """Give a decoder row of an SAE, in residual units, at the SAE's hook: v = s·c·W_dec[j].
+    """Return a decoder row of an SAE, in residual units, at the SAE's hook: v = s·c·W_dec[j].
 
     Without shifts, s = c = 1: a scale of 1 adds one unit of the feature. With them, it adds one change of it: with dᵢ the
     difference of its activation between the sides of pair i, c = Σ dᵢ² / Σ |dᵢ|, which pairs in which it does not fire

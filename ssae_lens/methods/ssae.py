@@ -6,11 +6,11 @@ from ssae_lens.methods.codes import codes_of, latent_number, require_fit
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def ssae(ssae: SSAE, shifts: ShiftStore, concept: str = "", *, latent: int | None = None) -> SteeringVector:
-    """Give a decoder row of an SSAE, as long as one change of its latent is in the data: v = s·c·W_dec[k].
+    """Return a decoder row of an SSAE, as long as one change of its latent is in the data: v = s·c·W_dec[k].
 
     With h the latent's codes of the shifts, c = Σ hᵢ² / Σ |hᵢ|: the mean of |h| in which each code has itself as its weight,
     so that codes that are 0, or nearly, do not count as changes. A scale of 1 adds one change.

@@ -1,11 +1,19 @@
-"""Numbers from arrays: every score under a name that says what it is, beside what chance gives.
+"""Metrics: scores of arrays, with their intervals and what chance gives.
 
-All take torch tensors or numpy arrays and give numbers or numpy arrays; none knows what a model or a text is.
+All take torch tensors or numpy arrays and return numbers or numpy arrays.
 """
 
 from ssae_lens.metrics.controls import Control, control_rotated, control_shuffled, expected_chance
-from ssae_lens.metrics.correlation import correlations
-from ssae_lens.metrics.cosines import cosines, steered_cosines, steered_cosines_frobenius
+from ssae_lens.metrics.cosines import (
+    UDR,
+    RunPair,
+    cosines,
+    latent_stability,
+    mcc_decoders,
+    steered_cosines,
+    steered_cosines_frobenius,
+    udr,
+)
 from ssae_lens.metrics.dci import DCI, dci
 from ssae_lens.metrics.intervals import (
     Interval,
@@ -14,12 +22,9 @@ from ssae_lens.metrics.intervals import (
     sign_flip_test,
     wilson_interval,
 )
-from ssae_lens.metrics.matching import Match, hungarian
-from ssae_lens.metrics.mcc import mcc_codes, mcc_decoders, mcc_max
+from ssae_lens.metrics.matching import Match, correlations, hungarian, mcc_codes, mcc_max
 from ssae_lens.metrics.reconstruction import active_codes, density, mean_abs, r2_centred, r2_uncentred
-from ssae_lens.metrics.scores import harmonic_mean, p_match, propensity
-from ssae_lens.metrics.steerability import Steerability, steerability
-from ssae_lens.metrics.udr import UDR, RunPair, latent_stability, udr
+from ssae_lens.metrics.scores import Steerability, harmonic_mean, p_match, propensity, steerability
 
 __all__ = [
     "DCI",

@@ -10,7 +10,7 @@ Array = np.ndarray | Tensor
 
 
 def as_array(name: str, values: Array, dims: int) -> np.ndarray:
-    """Give `values` as a finite numpy array of `dims` dimensions.
+    """Return `values` as a finite numpy array of `dims` dimensions.
 
     Floats of 32 and 64 bits keep their precision, halves become float32, whole numbers and truth values float64.
     """
@@ -25,8 +25,8 @@ def as_array(name: str, values: Array, dims: int) -> np.ndarray:
             raise ValueError(f"{name} holds {array.dtype}; it must hold real numbers.")
         array = array.astype(np.float64)
     if array.ndim != dims:
-        mend = f" Give one column as {name}[:, None]." if (array.ndim, dims) == (1, 2) else ""
-        raise ValueError(f"{name} has shape {array.shape}; it must have {_spoken(dims)}.{mend}")
+        hint = f" Give one column as {name}[:, None]." if (array.ndim, dims) == (1, 2) else ""
+        raise ValueError(f"{name} has shape {array.shape}; it must have {_spoken(dims)}.{hint}")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}, which holds nothing; give at least one value.")
     if not np.isfinite(array).all():
@@ -35,7 +35,7 @@ def as_array(name: str, values: Array, dims: int) -> np.ndarray:
 
 
 def as_matrix(name: str, values: Array) -> np.ndarray:
-    """Give `values` as a finite array of rows and columns."""
+    """Return `values` as a finite array of rows and columns."""
     return as_array(name, values, 2)
 
 
@@ -50,7 +50,7 @@ def same_length(name: str, first: np.ndarray, other_name: str, other: np.ndarray
 
 
 def same_width(name: str, first: np.ndarray, other_name: str, other: np.ndarray) -> None:
-    """Raise unless the rows of two arrays live in the same space."""
+    """Raise unless the rows of two arrays have the same width."""
     if first.shape[-1] != other.shape[-1]:
         raise ValueError(
             f"{name} has {first.shape[-1]} columns and {other_name} has {other.shape[-1]}; both must be as wide."

@@ -1,4 +1,4 @@
-"""What chance gives: a score on shuffled factors, on turned directions, and its expected value for independent codes."""
+"""Controls: a score on shuffled factors and on rotated directions, and its expected value for independent codes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ RULES: tuple[Rule, ...] = ("hungarian", "max", "signed max")
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """A score repeated where there is nothing to find: its mean, standard deviation, and each repeat."""
+    """A score of randomised data, repeated: the mean and standard deviation, and the score of every repeat."""
 
     mean: float
     sd: float
@@ -34,7 +34,7 @@ def control_shuffled(
 ) -> Control:
     """Score `codes` against `factors` whose rows are shuffled.
 
-    Rows move whole: what factors have to do with each other stays, only what codes have to do with them goes.
+    Rows move whole: the dependence among factors stays, and only that between codes and factors goes.
 
     Parameters
     ----------
@@ -57,21 +57,21 @@ def control_rotated(
     repeats: int = 20,
     seed: int = 0,
 ) -> Control:
-    """Score `decoder` against `directions` turned at random, all together.
+    """Score `decoder` against `directions` rotated at random, all together.
 
-    Shuffling their order would change nothing. Norms and angles among the directions stay; only where they point goes.
+    Shuffling their order would change nothing. Norms and angles among the directions stay.
     """
     decoder, directions = as_matrix("decoder", decoder), as_matrix("directions", directions)
     same_width("decoder", decoder, "directions", directions)
     rng = np.random.default_rng(seed)
-    # directions = body @ frame, with orthonormal rows in the frame: a random frame is a random turn.
+    # directions = body @ frame, with orthonormal rows in the frame: a random frame is a random rotation.
     left, spread, frame = np.linalg.svd(directions, full_matrices=False)
     body = left * spread
 
-    def turned() -> np.ndarray:
+    def rotated() -> np.ndarray:
         return body @ np.linalg.qr(rng.normal(size=frame.T.shape)).Q.T
 
-    return _repeated(lambda: score(decoder, turned()), repeats)
+    return _repeated(lambda: score(decoder, rotated()), repeats)
 
 
 def expected_chance(
@@ -83,7 +83,7 @@ def expected_chance(
     draws: int = 32,
     seed: int = 0,
 ) -> float:
-    """Give the expected score of codes that have nothing to do with the factors.
+    """Return the expected score of codes that are independent of the factors.
 
     Between independent Gaussian columns a squared correlation follows Beta(½, (m − 1)/2) in m = n − 1 dimensions
     (centring takes one), and so does a squared cosine between random directions in m = d. The largest of k is an integral
@@ -110,7 +110,7 @@ def expected_chance(
         whole("draws", draws)
         rng = np.random.default_rng(seed)
         squares = (rng.beta(0.5, (dimensions - 1) / 2, size=(n_latents, n_factors)) for _ in range(draws))
-        return float(np.mean([hungarian(np.sqrt(each)).score for each in squares]))
+        return float(np.mean([hungarian(np.sqrt(entries)).score for entries in squares]))
     return _expected_largest(dimensions, n_latents, signed=rule == "signed max")
 
 
@@ -133,5 +133,5 @@ def _repeated(score: Callable[[], Match | float], repeats: int) -> Control:
     at_least("repeats", repeats, 2)
     whole("repeats", repeats)
     results = (score() for _ in range(repeats))
-    scores = np.array([each.score if isinstance(each, Match) else float(each) for each in results])
+    scores = np.array([result.score if isinstance(result, Match) else float(result) for result in results])
     return Control(float(scores.mean()), float(scores.std(ddof=1)), scores)

@@ -1,16 +1,43 @@
-"""Cosines: between all rows of two matrices, and between steered activations and their targets.
+"""Cosines: of the rows of two matrices, of steered activations with their targets, and the stability scores made from them.
 
-The latter come two ways: plainly, and as the SSAE's authors compute them.
+`udr` and `latent_stability` measure how well runs from different seeds agree, which needs no labels and so may choose
+settings. UDR is the pairwise score that the SSAE's authors call so: Hungarian matching, unweighted. (The original of Duan et
+al. 2020 also weighs latents by how informative they are.)
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from ssae_lens.base.checks import one_of
 from ssae_lens.metrics.arrays import Array, as_array, as_matrix, same_length, same_width
+from ssae_lens.metrics.matching import Kind, Match, hungarian, unit_columns
+
+
+@dataclass(frozen=True)
+class RunPair:
+    """The agreement of two runs: of their codes on the same rows, and of their decoder rows."""
+
+    first: int
+    second: int
+    codes: float
+    decoders: float
+
+
+@dataclass(frozen=True)
+class UDR:
+    """The agreement of every pair of runs, and its means over the pairs."""
+
+    codes: float
+    decoders: float
+    pairs: tuple[RunPair, ...]
 
 
 def cosines(rows: Shaped[Array, "k d"], others: Shaped[Array, "c d"]) -> Float[np.ndarray, "k c"]:
-    """Give the cosine of every row of one with every row of the other; a zero row has cosine 0 with all."""
+    """Return the cosine of every row of one with every row of the other; a zero row has cosine 0 with all."""
     rows, others = as_matrix("rows", rows), as_matrix("others", others)
     same_width("rows", rows, "others", others)
     return np.clip(unit_rows(rows) @ unit_rows(others).T, -1, 1)
@@ -19,7 +46,7 @@ def cosines(rows: Shaped[Array, "k d"], others: Shaped[Array, "c d"]) -> Float[n
 def steered_cosines(
     source: Shaped[Array, "n d"], shift: Shaped[Array, "n d"] | Shaped[Array, "d"], target: Shaped[Array, "n d"]
 ) -> Float[np.ndarray, "n"]:
-    """Give for each row the cosine of source + shift with the target.
+    """Return for each row the cosine of source + shift with the target.
 
     Parameters
     ----------
@@ -35,7 +62,7 @@ def steered_cosines(
 def steered_cosines_frobenius(
     source: Shaped[Array, "n d"], shift: Shaped[Array, "n d"] | Shaped[Array, "d"], target: Shaped[Array, "n d"]
 ) -> Float[np.ndarray, "n"]:
-    """Give the cosines as the SSAE's authors do: z and η divided by the Frobenius norms of the whole matrices first.
+    """Return the cosines as the SSAE's authors do: z and η are first divided by the Frobenius norms of the whole matrices.
 
     This sets the scale of η: as large, over all rows, as the sources. (z̃ is divided too, which changes no cosine.) One
     vector for all rows is divided by its own norm and so added √n times larger; their mean-difference baseline is
@@ -47,6 +74,64 @@ def steered_cosines_frobenius(
     if not source.any():
         raise ValueError("source is zero everywhere; dividing by its norm needs at least one value that is not.")
     return _row_cosines(source / np.linalg.norm(source) + shift / np.linalg.norm(shift), target)
+
+
+def mcc_decoders(decoder: Shaped[Array, "k d"], directions: Shaped[Array, "c d"]) -> Match:
+    """Match decoder rows with directions one to one, and average the |cosines|: SAELens's `mean_correlation_coefficient`.
+
+    As there, the mean is over the matched pairs, min(k, c) of them. With another seed's decoder for `directions` this is
+    a score of stability, not of truth. The "MCC" of the SSAE's first version is close to it: its rows are centred
+    before the cosine, which is ``mcc_codes(decoder.T, directions.T)``.
+
+    See Also
+    --------
+    control_rotated : the same with the directions turned at random.
+    """
+    decoder, directions = as_matrix("decoder", decoder), as_matrix("directions", directions)
+    same_width("decoder", decoder, "directions", directions)
+    match = hungarian(cosines(decoder, directions))
+    return replace(match, score=float(match.per_factor.sum()) / min(match.matrix.shape))
+
+
+def udr(
+    codes: Sequence[Shaped[Array, "n k"]], decoders: Sequence[Shaped[Array, "k d"]], *, kind: Kind = "pearson"
+) -> UDR:
+    """Match the latents of every pair of runs, by |correlation| of codes and, apart, by |cosine| of decoder rows.
+
+    A latent that is constant on these rows agrees with nothing, so dead latents lower the first number.
+
+    Parameters
+    ----------
+    codes
+        Each run's codes of the same rows.
+    decoders
+        Each run's decoder, in the same order.
+    kind
+        ``pearson`` or ``spearman``.
+    """
+    one_of("kind", kind, ("pearson", "spearman"))
+    _several("codes", codes)
+    if len(codes) != len(decoders):
+        raise ValueError(f"There are {len(codes)} codes and {len(decoders)} decoders; give one of each for every run.")
+    runs = [as_matrix(f"codes[{i}]", each) for i, each in enumerate(codes)]
+    for i, run in enumerate(runs[1:], start=1):
+        same_length("codes[0]", runs[0], f"codes[{i}]", run, least=2)
+    decoders = _decoders(decoders)
+    units = [unit_columns(each, kind) for each in runs]
+    pairs = tuple(
+        RunPair(i, j, _over_pairs(units[i].T @ units[j]), mcc_decoders(decoders[i], decoders[j]).score)
+        for i, j in combinations(range(len(runs)), 2)
+    )
+    return UDR(float(np.mean([p.codes for p in pairs])), float(np.mean([p.decoders for p in pairs])), pairs)
+
+
+def latent_stability(decoders: Sequence[Shaped[Array, "k d"]], *, run: int = 0) -> Float[np.ndarray, "k"]:
+    """Return each latent of one run its mean |cosine| with its matches in the other runs; unmatched counts 0."""
+    _several("decoders", decoders)
+    one_of("run", run, range(len(decoders)))
+    decoders = _decoders(decoders)
+    others = [each for i, each in enumerate(decoders) if i != run]
+    return np.mean([mcc_decoders(each, decoders[run]).per_factor for each in others], axis=0)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
@@ -70,3 +155,20 @@ def _three(source: Array, shift: Array, target: Array) -> tuple[np.ndarray, np.n
 
 def _row_cosines(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.clip((unit_rows(rows) * unit_rows(others)).sum(axis=1), -1, 1)
+
+
+def _several(name: str, runs: Sequence[Array]) -> None:
+    if len(runs) < 2:
+        raise ValueError(f"{name} holds {len(runs)} runs; at least 2 are needed: train with more seeds.")
+
+
+def _decoders(decoders: Sequence[Array]) -> list[np.ndarray]:
+    arrays = [as_matrix(f"decoders[{i}]", each) for i, each in enumerate(decoders)]
+    for i, each in enumerate(arrays[1:], start=1):
+        same_width("decoders[0]", arrays[0], f"decoders[{i}]", each)
+    return arrays
+
+
+def _over_pairs(matrix: np.ndarray) -> float:
+    """Average over the min(k, c) matched pairs: of two runs, neither is the truth that the other misses."""
+    return float(hungarian(matrix).per_factor.sum()) / min(matrix.shape)

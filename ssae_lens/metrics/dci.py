@@ -65,11 +65,11 @@ def dci(
         Row i of both is the same example.
     importance
         ``lasso`` (the original's linear choice, and right for codes that are linear in the factors): |weights| between
-        standardised columns. Its penalty is the universal one, σ √(2 ln k / n) with σ the residual's own, so there is
-        nothing to tune, and latents that only carry noise get exactly nothing, however many they are.
+        standardised columns. Its penalty is the universal one, σ √(2 ln k / n) with σ the residual's, so there is
+        nothing to tune, and latents that only carry noise get a weight of exactly 0, however many they are.
         ``boosting``: the importances of gradient-boosted trees, as in disentanglement_lib; nonlinear, and slow.
     held_out
-        The share of rows that informativeness is read on.
+        The share of rows that informativeness is measured on.
     seed
         Of the split and of the trees.
     """
@@ -105,7 +105,7 @@ def dci(
 
 
 def concentration(importances: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows"]:
-    """Give 1 less the entropy of each row's shares, over the logarithm of their number; 0 for a row of zeros."""
+    """Return 1 less the entropy of each row's shares, over the logarithm of their number; 0 for a row of zeros."""
     total = importances.sum(axis=1, keepdims=True)
     if importances.shape[1] == 1:
         return (total[:, 0] > 0).astype(float)

@@ -1,16 +1,17 @@
-"""How sure a number is: bootstrap and Wilson intervals, and a paired test between two methods."""
+"""Intervals and tests: bootstrap and Wilson intervals of a number, and a paired test between two methods.
+
+The bootstrap and the test are not SciPy's, whose draws from one seed differ: published numbers stay as they are.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-from ssae_lens.base.checks import one_of, whole
+from ssae_lens.base.checks import whole
 from ssae_lens.metrics.arrays import Array, as_array, same_length
-
-BootstrapKind = Literal["percentile", "bca"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,10 @@ def bootstrap_interval(
     statistic: Callable[[np.ndarray], Any] = np.mean,
     *,
     confidence: float = 0.95,
-    kind: BootstrapKind = "percentile",
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Give a statistic with its bootstrap interval, items drawn again with replacement.
+    """Return a statistic with its percentile bootstrap interval: items are resampled with replacement.
 
     Parameters
     ----------
@@ -50,10 +50,15 @@ def bootstrap_interval(
         be independent: average the samples of one prompt before they come here.
     statistic
         From an array like `values` to a number.
-    kind
-        ``percentile``, or ``bca``, corrected for bias and skew (Efron 1987).
+    confidence
+        Of the interval.
+    resamples, seed
+        How many times items are drawn, and from which seed.
+
+    See Also
+    --------
+    scipy.stats.bootstrap : with other kinds, such as BCa.
     """
-    one_of("kind", kind, ("percentile", "bca"))
     _share("confidence", confidence)
     whole("resamples", resamples, least=100)
     array = as_array("values", values, 2 if np.ndim(values) == 2 else 1)
@@ -62,29 +67,22 @@ def bootstrap_interval(
         raise ValueError(f"values has {n} items; an interval needs at least 2.")
     rng = np.random.default_rng(seed)
     estimate = float(statistic(array))
-    again = np.array([float(statistic(array[rng.integers(n, size=n)])) for _ in range(resamples)])
-    tails = np.array([1 - confidence, 1 + confidence]) / 2
-    if kind == "bca":
-        tails = _corrected(tails, estimate, again, array, statistic)
-    low, high = np.quantile(again, tails)
+    resampled = np.array([float(statistic(array[rng.integers(n, size=n)])) for _ in range(resamples)])
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(estimate, float(low), float(high), confidence)
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Give a share with Wilson's score interval, which is not empty at 0 and 1, as a bootstrap would be."""
-    from scipy.special import ndtri
+    """Return a share with Wilson's score interval, which has a width at 0 and 1 too, where a bootstrap has none."""
+    from scipy.stats import binomtest
 
     whole("n", n)
     whole("successes", successes, least=0)
     _share("confidence", confidence)
     if successes > n:
         raise ValueError(f"successes is {successes}; it must be at most n, which is {n}.")
-    share, z = successes / n, float(ndtri((1 + confidence) / 2))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # At the ends the bound is exact; rounding would put it a hair beyond.
-    low = 0.0 if successes == 0 else float(centre - half)
-    return Interval(share, low, 1.0 if successes == n else float(centre + half), confidence)
+    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(successes / n, float(interval.low), float(interval.high), confidence)
 
 
 def sign_flip_test(
@@ -92,8 +90,8 @@ def sign_flip_test(
 ) -> PairedTest:
     """Test whether two methods differ in mean on the same items, by flipping the signs of their differences.
 
-    Exact, over all 2ⁿ flips, where these are at most `draws`; drawn otherwise, with the data itself counted as one of the
-    draws, so that p is never 0.
+    The test is exact, over all 2ⁿ flips, where these are at most `draws`. Otherwise flips are drawn, and the data itself
+    counts as one of the draws, so that p is never 0.
     """
     a, b = as_array("first", first, 1), as_array("second", second, 1)
     same_length("first", a, "second", b)
@@ -108,28 +106,9 @@ def sign_flip_test(
         rng = np.random.default_rng(seed)
         sums = np.array([(1 - 2.0 * rng.integers(2, size=n)) @ differences for _ in range(draws)])
     # Flips that tie with the data in exact arithmetic must tie here too.
-    as_far = np.count_nonzero(abs(sums) >= abs(differences.sum()) - 1e-12 * abs(differences).sum())
-    p_value = as_far / len(sums) if exact else (as_far + 1) / (draws + 1)
+    as_extreme = np.count_nonzero(abs(sums) >= abs(differences.sum()) - 1e-12 * abs(differences).sum())
+    p_value = as_extreme / len(sums) if exact else (as_extreme + 1) / (draws + 1)
     return PairedTest(float(differences.mean()), float(p_value), n)
-
-
-def _corrected(
-    tails: np.ndarray, estimate: float, again: np.ndarray, array: np.ndarray, statistic: Callable[[np.ndarray], Any]
-) -> np.ndarray:
-    """Move the two quantiles by the bias of the resamples and the skew of the jackknife."""
-    from scipy.special import ndtr, ndtri
-
-    if again.min() == again.max():
-        return tails
-    # Ties count half; the clip keeps a statistic outside all resamples finite.
-    below = np.mean(again < estimate) + np.mean(again == estimate) / 2
-    bias = ndtri(np.clip(below, 0.5 / len(again), 1 - 0.5 / len(again)))
-    without = np.array([float(statistic(np.delete(array, i, axis=0))) for i in range(len(array))])
-    pull = without.mean() - without
-    spread = (pull**2).sum() ** 1.5
-    skew = (pull**3).sum() / (6 * spread) if spread > 0 else 0.0
-    z = bias + ndtri(tails)
-    return ndtr(bias + z / (1 - skew * z))
 
 
 def _share(name: str, value: float) -> None:

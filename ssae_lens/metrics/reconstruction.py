@@ -1,4 +1,4 @@
-"""How much of the shifts a model gives back, and how many codes it takes."""
+"""Reconstruction of the shifts (explained variance, R²), and the sparsity of the codes it takes."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -8,13 +8,13 @@ from ssae_lens.metrics.arrays import Array, as_matrix, same_length, same_width
 
 
 def r2_centred(values: Shaped[Array, "n d"], reconstructed: Shaped[Array, "n d"]) -> float:
-    """Give 1 − Σ‖x − x̂‖² / Σ‖x − mean‖²: explained variance, as SAELens has it. Predicting the mean scores 0."""
+    """Return 1 − Σ‖x − x̂‖² / Σ‖x − mean‖²: explained variance, as SAELens has it. Predicting the mean scores 0."""
     values, reconstructed = _both(values, reconstructed)
     return _r2(values - values.mean(axis=0), values - reconstructed)
 
 
 def r2_uncentred(values: Shaped[Array, "n d"], reconstructed: Shaped[Array, "n d"]) -> float:
-    """Give 1 − Σ‖x − x̂‖² / Σ‖x‖²: explained energy. Predicting zero scores 0, and the mean shift is there to be earned.
+    """Return 1 − Σ‖x − x̂‖² / Σ‖x‖²: explained energy. Predicting zero scores 0.
 
     Never below `r2_centred`; the two are far apart where all shifts have much in common.
     """
@@ -23,7 +23,7 @@ def r2_uncentred(values: Shaped[Array, "n d"], reconstructed: Shaped[Array, "n d
 
 
 def active_codes(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> float:
-    """Give the mean number of codes in a row whose |value| is above `relative` times the largest |value| of that row.
+    """Return the mean number of codes in a row whose |value| is above `relative` times the largest |value| of that row.
 
     ``relative=0`` counts what is not exactly zero (the L0 of a hard-sparse code); a code from an L1 constraint is never
     exactly zero, so it needs a threshold. A row of zeros has none.
@@ -32,17 +32,17 @@ def active_codes(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> floa
 
 
 def density(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> Float[np.ndarray, "k"]:
-    """Give for each latent the share of rows it is active in, as `active_codes` counts; 0 is a dead latent."""
+    """Return for each latent the share of rows it is active in, as `active_codes` counts; 0 is a dead latent."""
     return active(codes, relative).mean(axis=0)
 
 
 def mean_abs(codes: Shaped[Array, "n k"]) -> float:
-    """Give the mean |code| over rows and latents: what the constraint of an SSAE bounds."""
+    """Return the mean |code| over rows and latents: what the constraint of an SSAE bounds."""
     return float(abs(as_matrix("codes", codes)).mean(dtype=np.float64))
 
 
 def active(codes: Shaped[Array, "n k"], relative: float = 0.01) -> Bool[np.ndarray, "n k"]:
-    """Say of every code whether it is active, as `active_codes` counts."""
+    """Return which codes are active, as `active_codes` counts."""
     at_least("relative", relative, 0)
     sizes = abs(as_matrix("codes", codes))
     return sizes > relative * sizes.max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What a model is, read from the model itself: its name, class, processing and a fingerprint of its weights."""
+"""Identity of a model: its name, class, processing and a fingerprint of its weights, read from the model itself."""
 
 import hashlib
 from typing import TYPE_CHECKING, Any, Union
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
     from transformer_lens.model_bridge import TransformerBridge
 
-# Of how many tensors, and how many numbers of each, a fingerprint is made; and how finely each number is told.
+# Of how many tensors, and how many numbers of each, a fingerprint is made; and how finely each number is rounded.
 TENSORS, NUMBERS, STEPS = 8, 32, 50
 
 
 def describe(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str, Any]:
-    """Say what a model is, with the names that an `Origin` has.
+    """Return what a model is, with the names that an `Origin` has.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def describe(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str
     -----
     The processing is measured on the weights: TransformerLens leaves out what an architecture does not allow, whatever
     it was asked for, and a model does not remember how it was loaded. `fold_value_biases` leaves no trace that can be
-    measured and does not change the residual stream; it is not told.
+    measured and does not change the residual stream; it is left out.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def describe(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str
 
 @torch.no_grad()
 def processing(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[str, bool]:
-    """Say which of TransformerLens's processing steps the weights have been through, measured on them."""
+    """Return which of TransformerLens's processing steps the weights have been through, measured on them."""
     model_any: Any = model
     if class_name(model) == "TransformerBridge":
         # A bridge is raw until its compatibility mode is switched on; that may be without any one of the steps.
@@ -77,9 +77,9 @@ def processing(model: Union["HookedTransformer", "TransformerBridge"]) -> dict[s
 
 @torch.no_grad()
 def weights_fingerprint(model: Union["HookedTransformer", "TransformerBridge"]) -> str:
-    """Give a short hash of fixed entries of some weights: two loads of one model agree, two models do not.
+    """Return a short hash of fixed entries of some weights: two loads of one model agree, two models do not.
 
-    Entries are told in fiftieths of the largest beside them, so that the last digits, which another device or number
+    Entries are rounded to fiftieths of the largest beside them, so that the last digits, which another device or number
     of threads may give differently, do not matter. Modules spliced in at hooks are passed over.
     """
     weights = [each for name, each in model.named_parameters() if each.ndim > 1 and ".hook_" not in f".{name}"]
@@ -95,14 +95,14 @@ def weights_fingerprint(model: Union["HookedTransformer", "TransformerBridge"]) 
 
 
 def _spread(length: int, count: int) -> list[int]:
-    """Give up to `count` different indices, evenly from the first to the last of `length`."""
+    """Return up to `count` different indices, evenly from the first to the last of `length`."""
     if length <= count:
         return list(range(length))
     return [i * (length - 1) // (count - 1) for i in range(count)]
 
 
 def _centred(rows: Float[Tensor, "n d"]) -> bool:
-    """Whether every row's mean is nought, up to the rounding of its numbers."""
+    """Whether every row's mean is zero, up to the rounding of its numbers."""
     eps = torch.finfo(rows.dtype).eps
     rows = rows.double()
     rounding = max(4 * eps / rows.shape[1] ** 0.5, 4e-6)

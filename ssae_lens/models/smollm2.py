@@ -42,7 +42,7 @@ INNER = {
 
 
 def smollm2_folder() -> Path:
-    """Give the Hugging Face folder of SmolLM2-135M-Instruct, converting it first if no whole copy is in the cache.
+    """Return the Hugging Face folder of SmolLM2-135M-Instruct, converting it first if no whole copy is in the cache.
 
     Any number of processes may call this at once: one converts, the others wait.
 

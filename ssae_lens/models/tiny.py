@@ -1,6 +1,6 @@
 """Tiny random language models: every shape of architecture in a fraction of a second, for tests and examples.
 
-`tiny_model` gives one of either kind; `tiny_hugging_face` the Hugging Face model that both are made from;
+`tiny_model` makes one of either kind; `tiny_hugging_face` the Hugging Face model that both are made from;
 `tiny_tokenizer` their tokenizer.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ssae_lens.base.checks import one_of, whole
-from ssae_lens.models.conversion import quiet, to_bridge, to_hooked
+from ssae_lens.models.convert import quiet, to_bridge, to_hooked
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
@@ -52,7 +52,7 @@ def tiny_model(
     dtype: torch.dtype = torch.float32,
     **options: Any,
 ) -> "HookedTransformer | TransformerBridge":
-    """Give a tiny random model with a tokenizer that reads any text.
+    """Return a tiny random model with a tokenizer that reads any text.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def tiny_model(
 
 
 def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, d_model: int = 32) -> "PreTrainedModel":
-    """Give the Hugging Face model that `tiny_model` converts, on the CPU in float32."""
+    """Return the Hugging Face model that `tiny_model` converts, on the CPU in float32."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     one_of("shape", shape, SHAPES)
@@ -94,7 +94,7 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
     model_type, particular = SHAPES[shape]
     tokenizer = tiny_tokenizer()
     if shape != "gpt2":
-        # GPT-2's feed-forward width is four times its own whatever is asked; the rest are told the same.
+        # GPT-2's feed-forward width is four times its own whatever is asked; the others are set to the same.
         particular = {"intermediate_size": 4 * d_model, **particular}
     if shape.startswith("gemma"):
         particular = {"head_dim": d_model // N_HEADS, **particular}
@@ -115,7 +115,7 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
     with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-        # Norms start at one and biases at nought: moved, so that forgetting one of them shows.
+        # Norms start at one and biases at zero: moved, so that a conversion that forgets one is noticed.
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
@@ -123,7 +123,7 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
 
 
 def tiny_tokenizer() -> "PreTrainedTokenizerBase":
-    """Give the tiny models' tokenizer: byte pairs learned from a few sentences, with ``<bos>``, ``<eos>``, ``<pad>``."""
+    """Return the tiny models' tokenizer: byte pairs learned from a few sentences, with ``<bos>``, ``<eos>``, ``<pad>``."""
     return copy.deepcopy(_tokenizer())
 
 

@@ -1,7 +1,7 @@
 """Paired text data sets: what one is, the built-in corpora, loading and splitting."""
 
-from ssae_lens.pairs.corpora import corpora
-from ssae_lens.pairs.loading import load_pairs
+from ssae_lens.pairs.built_in import corpora
+from ssae_lens.pairs.load import load_pairs
 from ssae_lens.pairs.schema import concept_names, fingerprint_of, signed_changes, validate
 from ssae_lens.pairs.splits import split_by_content
 

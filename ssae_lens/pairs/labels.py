@@ -28,7 +28,7 @@ def with_label_columns(rows: Sequence[Mapping[str, Any]], label_columns: Sequenc
     """
     names = list(dict.fromkeys(key for row in rows for key in row))
     for name in label_columns:
-        one_of("label_columns", name, [each for each in names if each not in OWN])
+        one_of("label_columns", name, [column for column in names if column not in OWN])
     if twice := {name for row in rows for name in (row.get("changes") or {})} & set(label_columns):
         raise ValueError(
             f"label_columns names {min(twice)!r}, of which there are signed changes already; leave one out."
@@ -104,5 +104,5 @@ def _holds_labels(dataset: "Dataset", name: str, *, texts: bool) -> bool:
     kinds = ("int", "float", "bool", *(("string", "large_string") if texts else ()))
     if not str(getattr(dataset.features[name], "dtype", "")).startswith(kinds):
         return False
-    changes = [_change(each) for each in dataset.unique(name) if each not in (None, "")]
+    changes = [_change(value) for value in dataset.unique(name) if value not in (None, "")]
     return bool(changes) and None not in changes

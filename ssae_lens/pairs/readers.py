@@ -16,14 +16,14 @@ TRUTHFULQA = ("question", "best_answer", "incorrect_answers")
 SENTENCE = ("sentence", "text")
 KINDS = ("pairs", "truthfulqa", "ab", "labelled")
 # A column of a labelled sentence with more values than this is an identifier or a note, not an attribute.
-MOST_VALUES = 20
+MAX_VALUES = 20
 # Pairs drawn at a time when pairs that differ in a given number of attributes are looked for.
 DRAW = 1 << 16
 
 
 def kind_of(columns: Iterable[str]) -> str:
-    """Say which of the `KINDS` a table with these columns is; pairs, where it is none of the others."""
-    names = {_plain(each) for each in columns}
+    """Return which of the `KINDS` a table with these columns is; pairs, where it is none of the others."""
+    names = {_plain(column) for column in columns}
     if names.issuperset(("source", "target")):
         return "pairs"
     if names.issuperset(TRUTHFULQA):
@@ -36,7 +36,7 @@ def kind_of(columns: Iterable[str]) -> str:
 
 
 def question_and_answer(question: str, answer: str) -> str:
-    """Give the text of a question with an answer."""
+    """Return the text of a question with an answer."""
     return f"Q: {question}\nA: {answer}"
 
 
@@ -57,8 +57,8 @@ def truthfulqa_rows(records: Rows) -> list[dict[str, Any]]:
     for row, record in enumerate(records):
         question, right = record["question"].strip(), record["best_answer"].strip()
         wrong = record["incorrect_answers"]
-        answers = [each.strip() for each in (wrong.split(";") if isinstance(wrong, str) else wrong or ())]
-        answers = [each for each in dict.fromkeys(answers) if each]
+        answers = [answer.strip() for answer in (wrong.split(";") if isinstance(wrong, str) else wrong or ())]
+        answers = [answer for answer in dict.fromkeys(answers) if answer]
         if not answers:
             raise ValueError(f"incorrect_answers is empty in row {row}; give one, or drop the row.")
         made.extend(
@@ -123,7 +123,7 @@ def labelled_rows(
     seed
         Which pairs.
     differing
-        In how many attributes the sentences of a pair differ; by default in any number, as chance has it.
+        In how many attributes the sentences of a pair differ; by default in any number, as drawn at random.
 
     Returns
     -------
@@ -157,9 +157,9 @@ def labelled_rows(
 
 
 def sentence_column(records: Rows) -> str:
-    """Give the name of the column that holds the sentences, which are checked."""
+    """Return the name of the column that holds the sentences, which are checked."""
     names = list(records[0])
-    text = next((each for each in SENTENCE if each in names), None)
+    text = next((name for name in SENTENCE if name in names), None)
     if text is None:
         require_column("sentence", names)
         raise AssertionError
@@ -168,18 +168,18 @@ def sentence_column(records: Rows) -> str:
 
 
 def _attributes(sentences: Rows, text: str) -> dict[str, list[str]]:
-    found = {}
-    for name in dict.fromkeys(key for each in sentences for key in each if key != text):
-        if missing := [row for row, each in enumerate(sentences) if each.get(name) in (None, "")]:
+    attributes = {}
+    for name in dict.fromkeys(key for sentence in sentences for key in sentence if key != text):
+        if missing := [row for row, sentence in enumerate(sentences) if sentence.get(name) in (None, "")]:
             raise ValueError(f"{name} is missing in row {missing[0]}; label every sentence, or drop the column.")
-        values = {str(each[name]) for each in sentences}
-        if 2 <= len(values) <= MOST_VALUES:
-            found[name] = sorted(values)
-    if not found:
+        values = {str(sentence[name]) for sentence in sentences}
+        if 2 <= len(values) <= MAX_VALUES:
+            attributes[name] = sorted(values)
+    if not attributes:
         raise ValueError(
-            f"No column of {listed(sentences[0])} is an attribute: each has one value, or more than {MOST_VALUES}."
+            f"No column of {listed(sentences[0])} is an attribute: each has one value, or more than {MAX_VALUES}."
         )
-    return found
+    return attributes
 
 
 def _draw(
@@ -188,22 +188,22 @@ def _draw(
     """Draw different ordered pairs of sentences until there are enough, or a whole draw finds no new one."""
     rng = np.random.default_rng(seed)
     wanted = len(codes) if n is None else n
-    found: dict[tuple[int, int], None] = {}
-    while len(found) < wanted:
-        before = len(found)
+    pairs: dict[tuple[int, int], None] = {}
+    while len(pairs) < wanted:
+        before = len(pairs)
         i, j = rng.integers(len(codes), size=(2, max(DRAW, 2 * wanted)))
         fits: Bool[np.ndarray, " draws"] = i != j
         if differing is not None:
             fits &= (codes[i] != codes[j]).sum(axis=1) == differing
-        found.update(dict.fromkeys(zip(i[fits].tolist(), j[fits].tolist(), strict=True)))
-        if len(found) == before:
+        pairs.update(dict.fromkeys(zip(i[fits].tolist(), j[fits].tolist(), strict=True)))
+        if len(pairs) == before:
             break
-    if not found or (n is not None and len(found) < n):
+    if not pairs or (n is not None and len(pairs) < n):
         which = "pairs" if differing is None else f"pairs that differ in {differing} attributes"
         raise ValueError(
-            f"n is {wanted}, but {len(codes)} sentences make {len(found)} {which}; ask for fewer, or give more sentences."
+            f"n is {wanted}, but {len(codes)} sentences make {len(pairs)} {which}; ask for fewer, or give more sentences."
         )
-    return list(found)[:wanted]
+    return list(pairs)[:wanted]
 
 
 def _require_columns(records: Rows, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a paired text data set is: its columns, how they are checked, and the arrays read from them.
+"""Schema of a paired text data set: its columns, their checks, and the arrays read from them.
 
 ======== ======================== ==============================================================
 column   type                     meaning
@@ -52,13 +52,13 @@ def validate(dataset: "Dataset") -> Columns:
     Raises
     ------
     ValueError
-        One line that says what is wrong, in which rows, and what to do.
+        If it is not; the line names what is wrong, in which rows, and what to do.
     """
     from datasets import Dataset
 
     if not isinstance(dataset, Dataset):
         raise ValueError(  # noqa: TRY004 - every unusable data set is a ValueError
-            f"pairs are {type(dataset).__name__}; a datasets.Dataset is wanted: load_pairs makes one."
+            f"pairs are {type(dataset).__name__}; a datasets.Dataset is expected: load_pairs makes one."
         )
     for name in TEXTS:
         require_column(name, dataset.column_names)
@@ -78,7 +78,7 @@ def validate(dataset: "Dataset") -> Columns:
 
 
 def concept_names(dataset: "Dataset") -> list[str]:
-    """Give the concepts that `dataset` names, in the order of the columns of `signed_changes`.
+    """Return the concepts that `dataset` names, in the order of the columns of `signed_changes`.
 
     Without signed changes they are the names that stand in `changed`, sorted; without that column, none.
     """
@@ -90,7 +90,7 @@ def concept_names(dataset: "Dataset") -> list[str]:
 
 
 def signed_changes(dataset: "Dataset") -> Int8[np.ndarray, "n concepts"]:
-    """Give each pair's signed change of each concept, from source to target: −1, 0 or 1.
+    """Return each pair's signed change of each concept, from source to target: −1, 0 or 1.
 
     See Also
     --------
@@ -118,7 +118,7 @@ def fingerprint_of(dataset: "Dataset") -> str:
 
 
 def fingerprint_of_texts(source: Iterable[str], target: Iterable[str]) -> str:
-    """Return what `fingerprint_of` does, for texts that were read already."""
+    """Return `fingerprint_of` of texts that were read already."""
     return fingerprint(zip(source, target, strict=True))
 
 
@@ -157,7 +157,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], concepts: str | Iterable[str] =
 
 
 def completed(dataset: "Dataset") -> "Dataset":
-    """Check `dataset`, store its changes as int8 and, where only they are given, say in `changed` which differ."""
+    """Check `dataset`, store its changes as int8 and, where only they are given, list in `changed` which differ."""
     validate(dataset)
     if "changes" not in dataset.column_names:
         return dataset
@@ -200,14 +200,16 @@ def _require(name: str, good: Iterable[Any], wrong: str) -> None:
     bad = np.flatnonzero(~(good if isinstance(good, np.ndarray) else np.fromiter(good, dtype=bool)))
     if len(bad):
         shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-        raise ValueError(f"{name} is {wrong} in {len(bad)} row{'s' * (len(bad) > 1)} ({shown}); mend or drop them.")
+        raise ValueError(
+            f"{name} is {wrong} in {len(bad)} row{'s' * (len(bad) > 1)} ({shown}); fix or remove these rows."
+        )
 
 
 def _require_agreement(changed: Iterable[list[str]], signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> None:
-    for row, (said, found) in enumerate(zip(changed, _differing(signs, names), strict=True)):
-        if set(said) != set(found):
+    for row, (stated, differing) in enumerate(zip(changed, _differing(signs, names), strict=True)):
+        if set(stated) != set(differing):
             raise ValueError(
-                f"changed is {sorted(said)} in row {row}, where changes differ from zero in {sorted(found)}; "
+                f"changed is {sorted(stated)} in row {row}, where changes differ from zero in {sorted(differing)}; "
                 "make them agree, or leave `changed` out."
             )
 
@@ -234,11 +236,11 @@ def _pack(changes: Sequence[Any], concepts: Iterable[str]) -> tuple[Any, list[li
 
 
 def _differing(signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> list[list[str]]:
-    """Give the names of what differs in each row."""
-    found: list[list[str]] = [[] for _ in range(len(signs))]
+    """Return the names of what differs in each row."""
+    differing: list[list[str]] = [[] for _ in range(len(signs))]
     for row, column in np.argwhere(signs).tolist():
-        found[row].append(names[column])
-    return found
+        differing[row].append(names[column])
+    return differing
 
 
 def _fields(dataset: "Dataset") -> list[str]:
@@ -248,7 +250,7 @@ def _fields(dataset: "Dataset") -> list[str]:
     for name, kind in fields.items():
         if "int" not in getattr(kind, "dtype", ""):
             raise ValueError(
-                f"changes[{name!r}] holds {getattr(kind, 'dtype', kind)}; whole numbers -1, 0 or 1 are wanted."
+                f"changes[{name!r}] holds {getattr(kind, 'dtype', kind)}; whole numbers -1, 0 or 1 are expected."
             )
     return list(fields)
 

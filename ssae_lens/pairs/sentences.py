@@ -7,23 +7,59 @@
     [('is', 'was'), ('headmasters', 'headmistresses'), ('summer', 'winter')]
 
 A *content* is what a pair holds fixed: the order of the phrases and a filler for every slot, written as one string.
-`render(content, values)` says any content with any values of the attributes, so a pair is one content rendered twice.
+`render(content, values)` writes any content with any values of the attributes, so a pair is one content rendered twice.
+The words are in ``data/sentences.yaml``.
 """
 
 import random
+import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ssae_lens.base.checks import one_of, whole
-from ssae_lens.pairs._sentences_grammar import realise
-from ssae_lens.pairs._sentences_words import ATTRIBUTES, SLOTS
+from ssae_lens.base.reading import read_package_yaml
 
-__all__ = ["ATTRIBUTES", "MOST_CHANGED", "render", "rows", "sample_content"]
+__all__ = ["ATTRIBUTES", "MAX_CHANGED", "render", "rows", "sample_content"]
 
-MOST_CHANGED = 3
+_WORDS = read_package_yaml("ssae_lens.pairs", "data/sentences.yaml")
+
+ATTRIBUTES: dict[str, tuple[str, str]] = {name: (zero, one) for name, (zero, one) in _WORDS["attributes"].items()}
+"""Each attribute with the names of its values 0 and 1."""
+
+SLOTS: dict[str, list[str]] = _WORDS["slots"] | {
+    "event": [f"{verb} {noun}" for verb, nouns in _WORDS["slots"]["event"].items() for noun in nouns]
+}
+"""The choices of a content: one word or phrase of each slot; those of an attribute are contrasts "value 0/value 1"."""
+
+MAX_CHANGED = 3
 """The largest number of attributes that change in one pair."""
 
 _BETWEEN = " | "
+
+Rules = tuple[tuple[str, str], ...]
+
+# The first rule whose pattern is found in a word makes its inflected form.
+_S: Rules = ((r"([^aeiou])y$", r"\1ies"), (r"(s|x|ch|sh)$", r"\1es"), (r"$", "s"))
+_PLURAL: Rules = ((r"man$", "men"), *_S)
+_PAST: Rules = ((r"e$", "ed"), (r"([^aeiou])y$", r"\1ied"), (r"$", "ed"))
+
+_IRREGULAR: dict[str, tuple[str, str]] = {  # verb: past, participle
+    "draw": ("drew", "drawn"),
+    "hide": ("hid", "hidden"),
+    "sell": ("sold", "sold"),
+    "show": ("showed", "shown"),
+    "sing": ("sang", "sung"),
+    "tell": ("told", "told"),
+    "write": ("wrote", "written"),
+}
+
+# Auxiliaries by tense, then by number.
+_BE = (("is", "are"), ("was", "were"))
+_DO = (("does", "do"), ("did", "did"))
+
+_SPEAKERS = (("we", "our"), ("they", "their"))  # by person
+_POSSESSIVES = (("his", "her"), ("their", "their"))  # by number, then by gender
 
 
 def rows(n: int, seed: int) -> list[dict[str, Any]]:
@@ -45,26 +81,26 @@ def rows(n: int, seed: int) -> list[dict[str, Any]]:
     whole("n", n)
     whole("seed", seed, least=0)
     rng = random.Random(seed)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    made: dict[tuple[str, str], dict[str, Any]] = {}
     # Some 10⁸ contents with 2¹⁵ values each: a pair is hardly ever drawn twice.
-    while len(found) < n:
+    while len(made) < n:
         row = _pair(rng)
-        found.setdefault((row["source"], row["target"]), row)
-    return list(found.values())
+        made.setdefault((row["source"], row["target"]), row)
+    return list(made.values())
 
 
 def sample_content(rng: random.Random) -> str:
     """Draw one content: a filler for every slot, each as likely as the others of its slot."""
-    return _content(_draw(rng))
+    return _BETWEEN.join(_draw(rng).values())
 
 
 def render(content: str, values: Mapping[str, int]) -> str:
-    """Say a content with the given values of the attributes.
+    """Return the sentence of a content with the given values of the attributes.
 
     Parameters
     ----------
     content
-        What `sample_content` gives, or the `content` of a row.
+        What `sample_content` returns, or the `content` of a row.
     values
         0 or 1 for every attribute in `ATTRIBUTES`, which names what they mean.
     """
@@ -74,20 +110,25 @@ def render(content: str, values: Mapping[str, int]) -> str:
         )
     for name, value in values.items():
         one_of(f"values[{name!r}]", value, (0, 1))
-    return realise(_choices(content), values)
+    fillers = content.split(_BETWEEN)
+    if len(fillers) != len(SLOTS) or any(
+        filler not in SLOTS[slot] for slot, filler in zip(SLOTS, fillers, strict=True)
+    ):
+        raise ValueError(f"content is {content!r}, which is not a content; take one from sample_content or from a row.")
+    return _realise(dict(zip(SLOTS, fillers, strict=True)), values)
 
 
 def _pair(rng: random.Random) -> dict[str, Any]:
     choices = _draw(rng)
     source = {name: rng.randrange(2) for name in ATTRIBUTES}
-    drawn = rng.sample(list(ATTRIBUTES), rng.randint(1, MOST_CHANGED))
+    drawn = rng.sample(list(ATTRIBUTES), rng.randint(1, MAX_CHANGED))
     target = {name: 1 - value if name in drawn else value for name, value in source.items()}
     return {
-        "source": realise(choices, source),
-        "target": realise(choices, target),
+        "source": _realise(choices, source),
+        "target": _realise(choices, target),
         "changed": [name for name in ATTRIBUTES if name in drawn],
         "changes": {name: target[name] - source[name] for name in ATTRIBUTES},
-        "content": _content(choices),
+        "content": _BETWEEN.join(choices.values()),
     }
 
 
@@ -95,17 +136,50 @@ def _draw(rng: random.Random) -> dict[str, str]:
     return {slot: rng.choice(fillers) for slot, fillers in SLOTS.items()}
 
 
-def _content(choices: Mapping[str, str]) -> str:
-    return _BETWEEN.join(choices.values())
+def _realise(choices: Mapping[str, str], values: Mapping[str, int]) -> str:
+    """Return the sentence of one choice for each slot and a value for each attribute."""
+    word = {slot: choices[slot].split("/")[values[slot]] for slot in SLOTS if slot in values}
+    number, several = values["number"], int(choices["objects"] == "several")
+    verb, thing = choices["event"].split()
+    speakers, owners = _SPEAKERS[values["person"]]
+
+    agent = f"{owners} {word['age']} {_inflect(word['gender'], _PLURAL) if number else word['gender']}"
+    patient = f"the {word['sentiment']} {_inflect(thing, _PLURAL) if several else thing} about {word['domain']}"
+    predicate = _verb_group(
+        verb,
+        tense=values["tense"],
+        number=several if values["voice"] else number,
+        negated=values["polarity"],
+        passive=values["voice"],
+    )
+    first, second = (patient, f"by {agent}") if values["voice"] else (agent, patient)
+    at, room = choices["place"].split()
+    place = f"{at} {_POSSESSIVES[number][values['gender']]} {word['setting']} {room}"
+    phrases = {
+        "time": f"on {word['weather']} {word['season']} {word['time_of_day']}",
+        "clause": f"{first} {predicate} {second} {place}",
+    }
+    ordered = " ".join(phrases[name] for name in choices["order"].split())
+    return f"{word['politeness']} {speakers} {word['certainty']} that {ordered}."
 
 
-def _choices(content: str) -> dict[str, str]:
-    """Read a content back into its choices."""
-    fillers = content.split(_BETWEEN)
-    if len(fillers) != len(SLOTS) or any(
-        filler not in SLOTS[slot] for slot, filler in zip(SLOTS, fillers, strict=True)
-    ):
-        raise ValueError(
-            f"content is {content!r}, which no sentence is made of; take one from sample_content or from a row."
-        )
-    return dict(zip(SLOTS, fillers, strict=True))
+def _verb_group(verb: str, *, tense: int, number: int, negated: int, passive: int) -> str:
+    """Return the verb with its auxiliaries, agreeing with a subject of `number`."""
+    past, participle = _IRREGULAR.get(verb) or (_inflect(verb, _PAST),) * 2
+    if passive:
+        words = [_BE[tense][number], participle]
+    elif negated:
+        words = [_DO[tense][number], verb]
+    elif tense:
+        words = [past]
+    else:
+        words = [verb if number else _inflect(verb, _S)]
+    if negated:
+        words.insert(1, "not")
+    return " ".join(words)
+
+
+@cache
+def _inflect(word: str, rules: Rules) -> str:
+    pattern, ending = next(rule for rule in rules if re.search(rule[0], word))
+    return re.sub(pattern, ending, word, count=1)

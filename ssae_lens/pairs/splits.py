@@ -23,7 +23,7 @@ TRAIN, TEST, DROPPED = 0, 1, -1
 
 
 def split_by_content(dataset: "Dataset", split: str, test_fraction: float = 0.1, *, stacklevel: int = 2) -> "Dataset":
-    """Give the part of `dataset` for training or testing; no text or `content` stands in both.
+    """Return the part of `dataset` for training or testing; no text or `content` stands in both.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def taken(dataset: "Dataset", n: int | None, seed: int, title: str) -> "Dataset"
 
 
 def keys_of(dataset: "Dataset") -> list[tuple[str, ...]]:
-    """Give for each row what must not stand in two splits: its content, where it has one, and its texts."""
+    """Return for each row what must not stand in two splits: its content, where it has one, and its texts."""
     texts = [dataset["source"][:], dataset["target"][:]]
     if "content" not in dataset.column_names:
         return list(zip(*texts, strict=True))
@@ -81,7 +81,7 @@ def keys_of(dataset: "Dataset") -> list[tuple[str, ...]]:
 def sides_of(
     keys: Sequence[tuple[str, ...]], test_fraction: float = 0.1, *, lasting: bool = False
 ) -> Int8[np.ndarray, " n"]:
-    """Give each row's side: 0 for training, 1 for testing, −1 where its keys fall on both sides.
+    """Return each row's side: 0 for training, 1 for testing, −1 where its keys fall on both sides.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def sides_of(
         for key in row:
             numbers.setdefault(key, len(numbers))
     together = _components(keys, numbers)
-    # A component goes by the least of its rows' first keys, which another row of the same content does not change.
+    # A component is named by the smallest of its rows' first keys, which another row of the same content does not change.
     names: dict[int, str] = {}
     for row, component in zip(keys, together.tolist(), strict=True):
         names[component] = min(row[0], names.get(component, row[0]))
@@ -114,7 +114,7 @@ def sides_of(
 
 
 def _components(keys: Sequence[tuple[str, ...]], numbers: dict[str, int]) -> np.ndarray:
-    """Give each row the number of its connected component; rows with a key in common are connected."""
+    """Return each row the number of its connected component; rows with a key in common are connected."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -142,8 +142,8 @@ def _divide(keys: Sequence[tuple[str, ...]], numbers: dict[str, int], test_fract
     """
     odds = (test_fraction / (1 - test_fraction)) ** (1 / max(len(set(row)) for row in keys))
     tested = {key: _unit(key) < odds / (1 + odds) for key in numbers}
-    found = [{tested[key] for key in row} for row in keys]
-    return np.array([DROPPED if len(each) > 1 else TEST if True in each else TRAIN for each in found], np.int8)
+    sides = [{tested[key] for key in row} for row in keys]
+    return np.array([DROPPED if len(side) > 1 else TEST if True in side else TRAIN for side in sides], np.int8)
 
 
 def _unit(key: str) -> float:

@@ -45,7 +45,7 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
 
 
 def renamed(names: list[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Give each column's new name, from `columns` (our name to the file's); what a new name displaces is left out."""
+    """Return each column's new name, from `columns` (our name to the file's); what a new name displaces is left out."""
     for ours, theirs in columns.items():
         one_of(f"columns[{ours!r}]", theirs, names)
     ours_of = {theirs: ours for ours, theirs in columns.items()}
@@ -56,10 +56,10 @@ def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
     reader = csv.reader(StringIO(text), strict=True)
     try:
         header = next(reader, [])
-        if len(header) == 1 and (found := next((mark for mark in SEPARATORS if mark in header[0]), None)):
+        if len(header) == 1 and (separator := next((mark for mark in SEPARATORS if mark in header[0]), None)):
             raise ValueError(
-                f"{path} looks separated by {SEPARATORS[found]}: its header is the one column {header[0][:80]!r}. Save it "
-                "separated by commas."
+                f"{path} looks separated by {SEPARATORS[separator]}: its header is the one column {header[0][:80]!r}. "
+                "Save it separated by commas."
             )
         if twice := sorted(name for name, count in Counter(header).items() if count > 1):
             raise ValueError(f"{path} has two columns called {twice[0][:80]!r}; rename one.")
@@ -109,6 +109,6 @@ def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
         rows.extend(value if isinstance(value, list) else [value])
     for row, value in enumerate(rows):
         if not isinstance(value, dict):
-            found = type(value).__name__
-            raise ValueError(f"{path} holds {found} in row {row}; each row must be an object.")  # noqa: TRY004 - a file's fault
+            kind = type(value).__name__
+            raise ValueError(f"{path} holds {kind} in row {row}; each row must be an object.")  # noqa: TRY004 - a file's fault
     return rows

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from ssae_lens.metrics import control_rotated, mcc_decoders
-from ssae_lens.metrics.udr import UDR
+from ssae_lens.metrics import UDR, control_rotated, mcc_decoders
 from ssae_lens.sae import SSAE
 from ssae_lens.training.fit import Group
 from ssae_lens.training.outcome import Outcome

@@ -16,7 +16,7 @@ from ssae_lens.hooks.sites import reading
 from ssae_lens.methods.sae_ts import Approximator, Effects
 from ssae_lens.methods.sae_ts.effects import ENORMOUS
 from ssae_lens.methods.sae_ts.rollouts import Rollouts, feature_means, rollouts
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 from studies.findings.settings import Settings
 
 if TYPE_CHECKING:

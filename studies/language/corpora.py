@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ssae_lens.pairs import load_pairs
-from ssae_lens.pairs.corpora import CORPORA
+from ssae_lens.pairs.built_in import CORPORA
 from ssae_lens.pairs.splits import keys_of
 
 if TYPE_CHECKING:

@@ -150,5 +150,5 @@ def test_numbers_that_are_written_otherwise(path, name):
 
 def test_a_direction_without_numbers(path):
     write(path, {"direction.1": np.zeros(0)})
-    with pytest.raises(ValueError, match=r"'direction.1' as F32 of shape \(0,\); a row of F32 is wanted"):
+    with pytest.raises(ValueError, match=r"'direction.1' as F32 of shape \(0,\); a row of F32 is expected"):
         read(path)

@@ -7,7 +7,7 @@ import torch
 
 from ssae_lens.dashboard import write_neuronpedia, write_vector_set
 from ssae_lens.latents.describe import LatentDescription, ShownPair, describe_latents
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 # What `NeuronpediaDashboardFeature.to_dict` and `NeuronpediaDashboardActivation.to_dict` of SAEDashboard 0.8.0 give.
 FEATURE = """

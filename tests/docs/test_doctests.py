@@ -19,13 +19,13 @@ MODULES = sorted(name_of(each) for each in PACKAGE.rglob("*.py") if ">>> " in ea
 
 def test_there_are_examples_where_one_begins():
     begun = {
-        "ssae_lens.models.loading",
-        "ssae_lens.pairs.loading",
+        "ssae_lens.models.load",
+        "ssae_lens.pairs.load",
         "ssae_lens.hooks.capture",
         "ssae_lens.training.train",
     }
     begun |= {"ssae_lens.latents.match", "ssae_lens.hooks.steer", "ssae_lens.dashboard.notebook"}
-    begun |= {"ssae_lens.vector.vector", "ssae_lens.vector.cosines"}
+    begun |= {"ssae_lens.steering_vector", "ssae_lens.methods.cosine_table"}
     assert begun <= set(MODULES)
 
 

@@ -211,21 +211,21 @@ def _vector():
     import torch
 
     from ssae_lens.base.origin import Origin
-    from ssae_lens.vector import SteeringVector
+    from ssae_lens.steering_vector import SteeringVector
 
     directions = {HOOK: torch.ones(D), "blocks.2.hook_resid_post": torch.arange(1.0, D + 1)}
     return SteeringVector(directions, origin=Origin(HOOK, D, "m"), method="ssae", concept="tense", norms={HOOK: 2.0})
 
 
 def _load_vector(folder):
-    from ssae_lens.vector import SteeringVector
+    from ssae_lens.steering_vector import SteeringVector
 
     vector = SteeringVector.load(folder / "v.safetensors")
     _ = [(vector.at(hook).direction.sum(), vector.at(hook).norms) for hook in vector.hook_names]
 
 
 def _load_gguf(folder):
-    from ssae_lens.vector import SteeringVector
+    from ssae_lens.steering_vector import SteeringVector
 
     vector = SteeringVector.from_gguf(folder / "v.gguf")
     _ = [vector.at(hook).direction.sum() for hook in vector.hook_names]

@@ -12,7 +12,7 @@ from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.trace import Recorder
 from ssae_lens.models.tiny import tiny_model
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 PROMPTS = ["The man", "The king and the queen were sad.", "I like"]
 D = 32

@@ -5,7 +5,7 @@ import torch
 from ssae_lens.hooks.likelihood import Likelihood, log_probabilities
 from ssae_lens.hooks.steer import steer
 from ssae_lens.models import tiny_model
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 TEXTS = [
     "The man was happy.",

@@ -15,7 +15,7 @@ from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.token_positions import After
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.sae import SSAE
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 PROMPTS = ["The man", "The king and the queen were sad.", "I like"]
 HOOK = "blocks.1.hook_resid_post"

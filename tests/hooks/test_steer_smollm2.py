@@ -8,7 +8,7 @@ from ssae_lens.hooks.sites import origin_of
 from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.token_positions import After
 from ssae_lens.models import load_model
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smollm2")]
 

@@ -12,7 +12,7 @@ from ssae_lens.latents.describe import PROMPTS, describe_latents, differing_span
 from ssae_lens.metrics import density
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from ssae_lens.latents.judges import Answer, LexicalJudge
 from ssae_lens.latents.match import match_concepts
 from ssae_lens.latents.name import common_concepts
 from ssae_lens.methods import ssae as ssae_vector
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from ssae_lens.methods import caa, equalise_norms, mean_shift
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs.readers import behaviour_rows
 from ssae_lens.pairs.schema import from_rows
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOKS = ["blocks.0.hook_resid_post", "blocks.2.hook_resid_pre"]
 QUESTIONS = [

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ssae_lens.methods import mean_shift, random
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 
 def test_it_is_as_long_and_at_the_same_place(store):

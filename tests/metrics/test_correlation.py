@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 
 from ssae_lens.metrics import correlations
-from ssae_lens.metrics.correlation import unit_columns
+from ssae_lens.metrics.matching import unit_columns
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from scipy import linalg, stats
 
 from ssae_lens.metrics import correlations
-from ssae_lens.metrics.rdc import FEATURES, NEGLIGIBLE, SCALE, rdc_matrix
+from ssae_lens.metrics.matching import FEATURES, NEGLIGIBLE, SCALE, rdc_matrix
 
 
 def canonical(x, y):

@@ -5,12 +5,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from ssae_lens.base.reading import read_package_yaml
 from ssae_lens.pairs import concept_names, corpora, load_pairs, signed_changes, validate
-from ssae_lens.pairs.corpora import binary, cat
-from ssae_lens.pairs.corpora.words import WORDS
+from ssae_lens.pairs.built_in import CAT_PARTS, CORPORA
 
+WORDS = read_package_yaml("ssae_lens.pairs", "data/nouns.yaml")
 FINITE = {name: each.size for name, each in corpora().items() if not each.generated}
-LEAST = {"lang": 200, "gender": 100, "binary": 600, "corr": 200, "truth": 300}
+MIN_SIZES = {"lang": 200, "gender": 100, "binary": 600, "corr": 200, "truth": 300}
 
 
 def texts(dataset):
@@ -21,7 +22,7 @@ def texts(dataset):
 def test_sizes_are_as_said_and_nothing_stands_twice(name):
     dataset = load_pairs(name)
     validate(dataset)
-    assert len(dataset) == FINITE[name] >= LEAST[name]
+    assert len(dataset) == FINITE[name] >= MIN_SIZES[name]
     assert len(set(texts(dataset))) == len(dataset)
     for source, target in texts(dataset):
         assert source.casefold() != target.casefold()
@@ -86,7 +87,7 @@ def test_binary_has_every_ordered_pair_of_the_four_forms():
     nouns = len(found) // 12
     assert nouns >= 50
     assert Counter((abs(a), abs(b)) for a, b in found.values()) == dict.fromkeys([(1, 0), (0, 1), (1, 1)], 4 * nouns)
-    forms = [form for row in binary.rows() for form in (row["source"], row["target"])]
+    forms = [form for row in CORPORA["binary"].rows() for form in (row["source"], row["target"])]
     assert set(Counter(forms).values()) == {6}
 
 
@@ -107,7 +108,7 @@ def test_cat_has_one_contrast_for_each_changed_part():
     for (source, target), signs in zip(texts(dataset), signed_changes(dataset), strict=True):
         found = {(contrasts[column], int(signs[column])) for column in np.flatnonzero(signs)}
         expected = set()
-        for part, old, new in zip(cat.PARTS, source.split(), target.split(), strict=True):
+        for part, old, new in zip(CAT_PARTS, source.split(), target.split(), strict=True):
             if old != new:
                 expected |= {
                     (contrast, sign)
@@ -129,8 +130,8 @@ def test_cat_changes_one_two_and_three_parts_equally_often():
 
 
 def test_cat_can_name_every_pair_there_is():
-    objects = np.prod([len(values) for values in cat.PARTS.values()])
-    assert corpora()["cat"].most == objects * (objects - 1)
+    objects = np.prod([len(values) for values in CAT_PARTS.values()])
+    assert corpora()["cat"].max_pairs == objects * (objects - 1)
 
 
 def test_truth_keeps_the_parts_of_its_texts():

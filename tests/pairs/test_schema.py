@@ -30,7 +30,7 @@ def test_a_good_data_set_passes():
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        ([{"source": "a", "target": "b"}], "pairs are list; a datasets.Dataset is wanted"),
+        ([{"source": "a", "target": "b"}], "pairs are list; a datasets.Dataset is expected"),
         (Dataset.from_dict({"source": ["a"], "targets": ["b"]}), "no column 'target' among source, targets.*'targets'"),
         (Dataset.from_dict({"source": [], "target": []}), "holds no pairs"),
         (made(source=["a", "", "  "]), r"source is empty in 2 rows \(1, 2\)"),

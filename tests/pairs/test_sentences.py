@@ -9,9 +9,11 @@ from collections import Counter
 
 import pytest
 
+from ssae_lens.base.reading import read_package_yaml
 from ssae_lens.pairs import sentences
-from ssae_lens.pairs._sentences_words import EVENTS, SLOTS
-from ssae_lens.pairs.sentences import ATTRIBUTES, render, rows, sample_content
+from ssae_lens.pairs.sentences import ATTRIBUTES, SLOTS, render, rows, sample_content
+
+EVENTS = read_package_yaml("ssae_lens.pairs", "data/sentences.yaml")["slots"]["event"]
 
 
 def groups(size: int, text: str) -> list[list[str]]:
@@ -321,8 +323,8 @@ def test_pairs_are_many_and_all_different():
 def test_every_word_of_the_corpus_is_in_the_reader():
     """The tables above hold every verb, thing and person, so nothing goes unread."""
     assert sorted(verb[0] for verb in VERBS) == sorted(EVENTS)
-    assert sorted(thing for thing, _ in THINGS) == sorted(set(" ".join(EVENTS.values()).split()))
-    assert ["/".join(people[:2]) for people in PEOPLE] == list(SLOTS["gender"])
+    assert sorted(thing for thing, _ in THINGS) == sorted({thing for things in EVENTS.values() for thing in things})
+    assert ["/".join(people[:2]) for people in PEOPLE] == SLOTS["gender"]
     assert len(ATTRIBUTES) >= 12
 
 

@@ -20,8 +20,8 @@ from ssae_lens.latents.match import match_concepts
 from ssae_lens.methods.codes import codes_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
+from ssae_lens.steering_vector import SteeringVector
 from ssae_lens.training.sweep import sweep
-from ssae_lens.vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

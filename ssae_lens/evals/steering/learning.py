@@ -16,7 +16,7 @@ from ssae_lens.evals.steering.methods import Method, caa
 from ssae_lens.evals.steering.saes import Features
 from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Task
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

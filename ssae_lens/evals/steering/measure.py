@@ -26,7 +26,7 @@ from ssae_lens.hooks.sites import layer_of
 from ssae_lens.hooks.steer import steer
 from ssae_lens.metrics import Interval, p_match, wilson_interval
 from ssae_lens.pairs.sentences import ATTRIBUTES, render
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

@@ -15,7 +15,7 @@ from ssae_lens.evals.steering.saes import Features
 from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.methods import sae_ts
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 LABELS = "labelled contrasts of the task"
 UNLABELLED = "pairs in which several concepts change, unlabelled; labels only to say which latent is which"

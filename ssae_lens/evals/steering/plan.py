@@ -19,7 +19,7 @@ from ssae_lens.evals.steering.measure import PARTS, USES, Bench, Way
 from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
-from ssae_lens.vector import cosine_table
+from ssae_lens.methods import cosine_table
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

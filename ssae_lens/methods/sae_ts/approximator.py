@@ -62,7 +62,7 @@ class Approximator:
     fitted: dict[str, Any]
 
     def predict(self, vectors: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_sae"]:
-        """Give the effects of vectors; their lengths do not matter."""
+        """Return the effects of vectors; their lengths do not matter."""
         return unit_rows(vectors, len(self.M)) @ self.M + self.b
 
     @cached_property
@@ -176,7 +176,7 @@ def _ridge(
 
 
 def _left_out(u: Tensor, s: Tensor, y: Tensor, seen: Tensor, penalty: float) -> float:
-    """Give the squared error of each row's effects by the map fitted to all other rows."""
+    """Return the squared error of each row's effects by the map fitted to all other rows."""
     shares = s**2 / (s**2 + penalty)
     leverage = (u.square() @ shares + 1 / len(u))[:, None]
     return ((y - (u * shares) @ seen) / (1 - leverage)).square().sum().item()

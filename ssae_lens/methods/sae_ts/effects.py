@@ -22,7 +22,7 @@ from ssae_lens.methods.sae_ts.places import fingerprint_of, place_of, unit_rows
 from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
 from ssae_lens.methods.sae_ts.scales import TOLERANCE, Losses, search
 from ssae_lens.methods.sae_ts.settings import Settings
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

@@ -38,12 +38,12 @@ def place_of(model: "Model", sae: Any) -> Origin:
 
 
 def fingerprint_of(sae: Any) -> str:
-    """Give a short hash of an SAE's weights."""
+    """Return a short hash of an SAE's weights."""
     return weights_fingerprint(sae)
 
 
 def unit_rows(vectors: Float[Tensor, "n d"], d_model: int) -> Float[Tensor, "n d"]:
-    """Give rows of length 1, float32 on the CPU, or say what is wrong with the vectors."""
+    """Return rows of length 1, float32 on the CPU, or say what is wrong with the vectors."""
     rows = torch.as_tensor(vectors).detach().to("cpu", torch.float32)
     if rows.ndim != 2 or not len(rows) or rows.shape[1] != d_model:
         raise ValueError(f"vectors has shape {tuple(rows.shape)}; give at least one row of d_model={d_model} numbers.")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssae_lens.hooks.decoding import Sampler, generate_rows, rows_for
 from ssae_lens.hooks.sites import reading
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model

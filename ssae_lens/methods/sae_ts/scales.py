@@ -17,7 +17,7 @@ from ssae_lens.hooks.sites import reading, resolve_hook
 from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts.places import unit_rows
 from ssae_lens.methods.sae_ts.texts import TEXTS
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
@@ -137,7 +137,7 @@ def search(
 
 
 def _next(low: Tensor, low_rise: Tensor, high: Tensor, high_rise: Tensor, target: float, *, middle: bool) -> Tensor:
-    """Give the scale to try next: where the rise would be the target if it were linear in the scale's power."""
+    """Return the scale to try next: where the rise would be the target if it were linear in the scale's power."""
     share = (target - low_rise) / (high_rise - low_rise)
     between = (low + high) / 2 if middle else (low**POWER + (high**POWER - low**POWER) * share) ** (1 / POWER)
     # Nothing was too much yet: on, but not more than twice as far. The first scale tried is above 0.
@@ -175,7 +175,7 @@ class Losses:
         self.real: Bool[Tensor, "texts pos"] = torch.arange(self.tokens.shape[1]) < lengths[:, None]
 
     def __call__(self, units: Float[Tensor, "n d"], scales: Float[Tensor, "n"], max_rows: int) -> Float[Tensor, "n"]:
-        """Give the mean loss under each of some directions, each at its own scale."""
+        """Return the mean loss under each of some directions, each at its own scale."""
         at_once, found = max(1, max_rows // len(self.tokens)), []
         for start in range(0, len(units), at_once):
             vectors = [SteeringVector(each, self.hook_name) for each in units[start : start + at_once]]

@@ -57,7 +57,7 @@ class Settings:
         self.sampler()
 
     def sampler(self) -> Sampler:
-        """Give what picks the tokens."""
+        """Return what picks the tokens."""
         return Sampler(self.temperature, self.top_k, self.top_p)
 
     @classmethod

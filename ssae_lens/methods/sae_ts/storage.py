@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def half(name: str, values: Tensor) -> Tensor:
-    """Give values as half precision has them, in float32, or say that it cannot hold them."""
+    """Return values as half precision has them, in float32, or say that it cannot hold them."""
     rounded = values.half()
     if not rounded.isfinite().all():
         raise ValueError(

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ssae_lens.methods.sae_ts.approximator import Approximator
 from ssae_lens.methods.sae_ts.places import fingerprint_of
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 Target = int | Iterable[int] | Mapping[int, float]
 
 
 def targeted(approximator: Approximator, features: Target, *, bias: float = 1.0, concept: str = "") -> SteeringVector:
-    """Give SAE-TS's vector: s = Mt/‖Mt‖ − λ·Mb/‖Mb‖, made unit length.
+    """Return SAE-TS's vector: s = Mt/‖Mt‖ − λ·Mb/‖Mb‖, made unit length.
 
     Mt is the direction in which the predicted effects turn towards the target the fastest. Mb is that in which they turn
     towards b, what any vector does; it is taken out.
@@ -50,7 +50,7 @@ def targeted(approximator: Approximator, features: Target, *, bias: float = 1.0,
 def pseudo_inverse(
     approximator: Approximator, features: Target, *, size: float = 1.0, concept: str = ""
 ) -> SteeringVector:
-    """Give the vector whose predicted effect is nearest to a target: (t/‖t‖ − b) pinv(M), made unit length.
+    """Return the vector whose predicted effect is nearest to a target: (t/‖t‖ − b) pinv(M), made unit length.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def pseudo_inverse(
 def rotated(
     approximator: Approximator, sae: Any, features: Target, *, bias: float = 1.0, concept: str = ""
 ) -> SteeringVector:
-    """Give the features' decoder rows, turned as all decoder rows have to be turned to lie nearest to the columns of M.
+    """Return the features' decoder rows, turned as all decoder rows have to be turned to lie nearest to the columns of M.
 
     With the columns of M and the rows of W_dec made unit length, MW_dec = UΣVᵀ; R = UVᵀ is the rotation that makes
     Σ‖Mⱼ − R dⱼ‖² least, and s = Rd/‖Rd‖ − λ·Mb/‖Mb‖, made unit length, with d the sum of the unit rows, weighted by t.
@@ -87,7 +87,7 @@ def rotated(
 def rotation_of(
     approximator: Approximator, sae: Any
 ) -> tuple[Float[Tensor, "d_model d_model"], Float[Tensor, "d_sae d_model"]]:
-    """Give R, as `rotated` says, and the unit decoder rows that it turns."""
+    """Return R, as `rotated` says, and the unit decoder rows that it turns."""
     if fingerprint_of(sae) != approximator.sae:
         raise ValueError(
             f"The approximator was made with another SAE ({approximator.sae} against {fingerprint_of(sae)}) at "
@@ -102,7 +102,7 @@ def rotation_of(
 
 
 def _less_bias(approximator: Approximator, direction: Tensor, bias: float) -> Tensor:
-    """Give a direction, made unit length, less so much of the unit direction of Mb."""
+    """Return a direction, made unit length, less so much of the unit direction of Mb."""
     away = approximator.M @ approximator.b
     if bias and (length := away.norm()) > 0:
         return direction / direction.norm() - bias * away / length
@@ -110,7 +110,7 @@ def _less_bias(approximator: Approximator, direction: Tensor, bias: float) -> Te
 
 
 def _target(approximator: Approximator, features: Target) -> tuple[Float[Tensor, "d_sae"], str]:
-    """Give t, and a name for it."""
+    """Return t, and a name for it."""
     if isinstance(features, int):
         features = [features]
     weights = dict(features) if isinstance(features, Mapping) else dict.fromkeys(features, 1.0)

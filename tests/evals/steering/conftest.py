@@ -7,7 +7,7 @@ import torch
 from ssae_lens.evals.steering import Settings, Task, Way
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs.schema import from_rows
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.2.hook_resid_post"
 WORD = " happy"

@@ -12,7 +12,7 @@ from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts import Effects, Scales, Settings, measure_effects
 from ssae_lens.methods.sae_ts import effects as module
 from ssae_lens.models import tiny_model
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"
 

@@ -5,7 +5,7 @@ import torch
 from ssae_lens.hooks.decoding import Sampler
 from ssae_lens.hooks.generation import generate_sweep
 from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"
 PROMPTS = ("The man", "I like the big city. She", "He")

@@ -8,7 +8,7 @@ import torch
 from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts import find_scales
 from ssae_lens.methods.sae_ts.scales import LARGEST, TOLERANCE, search
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"
 TEXTS = ("The man said that he was happy.", "I think", "She opened the door, and saw the sea.")

@@ -1,21 +1,22 @@
-"""From a Hugging Face model in memory to a TransformerLens one, of either kind, without asking the Hub.
+"""Conversion of a Hugging Face model in memory to a TransformerLens one, of either kind, without asking the Hub.
 
-`to_hooked` runs TransformerLens's own weight converters and processing, then holds the result against the
-Hugging Face model; `to_bridge` wraps the Hugging Face model as it is.
+`to_hooked` runs TransformerLens's own weight converters and processing, then compares the result's predictions with the
+Hugging Face model's; `to_bridge` wraps the Hugging Face model as it is. `hooked_config` makes the HookedTransformerConfig:
+TransformerLens reads most architectures from a config.json, but knows Gemma only by the names of its releases.
 """
 
+import tempfile
 import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ssae_lens.models.configs import hooked_config
-
 if TYPE_CHECKING:
-    from transformer_lens import HookedTransformer
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -28,6 +29,7 @@ HOOKED_OPTIONS = (
     "default_prepend_bos",
 )
 BRIDGE_OPTIONS = ("default_prepend_bos",)
+GEMMAS = ("GemmaForCausalLM", "Gemma2ForCausalLM")
 
 
 class NotConvertibleError(ValueError):
@@ -52,7 +54,7 @@ def to_hooked(
     refactor_factored_attn_matrices: bool = False,
     default_prepend_bos: bool | None = None,
 ) -> "HookedTransformer":
-    """Give the HookedTransformer of a Hugging Face model, processed as `HookedTransformer.from_pretrained` does.
+    """Return the HookedTransformer of a Hugging Face model, processed as `HookedTransformer.from_pretrained` does.
 
     Processing that would change what an architecture computes is left out, as TransformerLens leaves it out:
     `fold_ln` and `center_writing_weights` where norms follow the sublayers, `center_unembed` under a logit softcap.
@@ -114,7 +116,7 @@ def to_bridge(
     device: str | torch.device | None = None,
     default_prepend_bos: bool | None = None,
 ) -> "TransformerBridge":
-    """Give the TransformerBridge around a Hugging Face model: raw weights, Hugging Face's own logits."""
+    """Return the TransformerBridge around a Hugging Face model: raw weights, Hugging Face's own logits."""
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.utilities import get_device
 
@@ -135,6 +137,85 @@ def to_bridge(
     if default_prepend_bos is not None:
         model.cfg.default_prepend_bos = default_prepend_bos
     return model.eval()
+
+
+def hooked_config(
+    hf_model: "PreTrainedModel",
+    name: str,
+    device: str | torch.device | None = None,
+    *,
+    default_prepend_bos: bool | None = None,
+) -> "HookedTransformerConfig":
+    """Return the configuration of `hf_model` as a HookedTransformer, before any processing.
+
+    An architecture that TransformerLens does not know raises whatever TransformerLens raises.
+    """
+    from transformer_lens import HookedTransformerConfig
+
+    architecture = type(hf_model).__name__
+    settings = _gemma(hf_model) if architecture in GEMMAS else _as_transformer_lens_reads_it(hf_model)
+    settings |= {
+        "model_name": name,
+        "original_architecture": architecture,
+        "tokenizer_name": None,
+        "init_weights": False,
+        "device": device,
+        "dtype": hf_model.dtype,
+    }
+    if default_prepend_bos is not None:
+        settings["default_prepend_bos"] = default_prepend_bos
+    return HookedTransformerConfig.from_dict(settings)
+
+
+def _as_transformer_lens_reads_it(hf_model: "PreTrainedModel") -> dict[str, Any]:
+    from transformer_lens import loading_from_pretrained as loading
+
+    config = hf_model.config
+    values = config.to_dict() | {"architectures": [type(hf_model).__name__]}
+    # GPT-2's configuration carries two names for one number; TransformerLens reads the older.
+    values.setdefault("n_ctx", values.get("n_positions"))
+    # TransformerLens takes "llama" or "gemma" anywhere in a path for the model's name: a folder of a neutral one.
+    with tempfile.TemporaryDirectory(prefix="config-") as folder:
+        type(config).from_dict(values).to_json_file(Path(folder) / "config.json", use_diff=False)
+        settings = loading.convert_hf_model_config(folder)
+    # What a converter for released models leaves at the release's value.
+    rope = getattr(config, "rope_parameters", None) or {}
+    if "rope_theta" in rope:
+        settings["rotary_base"] = rope["rope_theta"]
+    return settings
+
+
+def _gemma(hf_model: "PreTrainedModel") -> dict[str, Any]:
+    config: Any = hf_model.config
+    settings = {
+        "d_model": config.hidden_size,
+        "d_head": config.head_dim,
+        "n_heads": config.num_attention_heads,
+        "n_key_value_heads": config.num_key_value_heads,
+        "d_mlp": config.intermediate_size,
+        "n_layers": config.num_hidden_layers,
+        "n_ctx": config.max_position_embeddings,
+        "eps": config.rms_norm_eps,
+        "d_vocab": config.vocab_size,
+        "act_fn": getattr(config, "hidden_activation", None) or config.hidden_act,
+        "normalization_type": "RMS",
+        "positional_embedding_type": "rotary",
+        "rotary_base": config.rope_parameters["rope_theta"],
+        "rotary_dim": config.head_dim,
+        "gated_mlp": True,
+        "final_rms": True,
+    }
+    if config.model_type == "gemma2":
+        settings |= {
+            "attn_scale": config.query_pre_attn_scalar**0.5,
+            "attn_scores_soft_cap": config.attn_logit_softcapping or -1.0,
+            "output_logits_soft_cap": config.final_logit_softcapping or -1.0,
+            "use_normalization_before_and_after": True,
+            "use_local_attn": True,
+            "window_size": config.sliding_window,
+            "attn_types": ["local" if "sliding" in each else "global" for each in config.layer_types],
+        }
+    return settings
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from gguf import GGUFReader, GGUFWriter
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.3.hook_resid_post"
 ORIGIN = Origin(HOOK, 4, "gpt2", "HookedTransformer", {"fold_ln": True}, "last", "abc")
@@ -134,7 +134,7 @@ class TestGGUF:
             with pytest.raises(ValueError, match=r"'direction.1' and up"):
                 SteeringVector.from_gguf(path)
         write_gguf(path, "controlvector", {"direction.1": [[1.0, 2.0], [3.0, 4.0]]})
-        with pytest.raises(ValueError, match="a row of F32 is wanted"):
+        with pytest.raises(ValueError, match="a row of F32 is expected"):
             SteeringVector.from_gguf(path)
         write_gguf(path, "controlvector", {})
         with pytest.raises(ValueError, match="holds no direction"):

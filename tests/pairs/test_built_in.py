@@ -1,7 +1,7 @@
 import pytest
 
 from ssae_lens.pairs import load_pairs
-from ssae_lens.pairs.builtin import built_in
+from ssae_lens.pairs.built_in import load_built_in
 
 
 def texts(dataset):
@@ -41,8 +41,8 @@ def test_more_than_there_are():
 def test_a_split_of_a_made_corpus_can_run_out(monkeypatch):
     from dataclasses import replace
 
-    from ssae_lens.pairs import builtin
+    from ssae_lens.pairs import built_in
 
-    monkeypatch.setitem(builtin.CORPORA, "cat", replace(builtin.CORPORA["cat"], most=40_000))
+    monkeypatch.setitem(built_in.CORPORA, "cat", replace(built_in.CORPORA["cat"], max_pairs=40_000))
     with pytest.raises(ValueError, match=r"'cat' has \d+ pairs in split 'test'; n is 39000"):
-        built_in("cat", "test", 39_000, 0, 0.1)
+        load_built_in("cat", "test", 39_000, 0, 0.1)

@@ -1,4 +1,4 @@
-"""`load_pairs`: a paired text data set from a built-in corpus, a file, a Dataset or the Hub."""
+"""Loading of paired text data sets: from a built-in corpus, a file, a Dataset or the Hub."""
 
 import re
 import warnings
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 from ssae_lens.base.checks import did_you_mean, existing_file, one_of, whole
 from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
-from ssae_lens.pairs.builtin import built_in
-from ssae_lens.pairs.corpora import CORPORA
+from ssae_lens.pairs.built_in import CORPORA, load_built_in
 from ssae_lens.pairs.labels import warn_of_unchanged, warn_of_unused, with_label_columns
 from ssae_lens.pairs.schema import completed, from_rows
 from ssae_lens.pairs.splits import SPLITS, keys_of, sides_of, split_by_content, taken
@@ -61,7 +60,7 @@ def load_pairs(
     test_fraction
         The share of the pairs (of labelled sentences: the sentences) that is held out.
     kind
-        ``"pairs"``, ``"truthfulqa"``, ``"ab"`` or ``"labelled"``; by default the columns tell.
+        ``"pairs"``, ``"truthfulqa"``, ``"ab"`` or ``"labelled"``; by default recognised by the columns.
     differing
         Of labelled sentences: in how many attributes the two of a pair differ; by default in any number.
 
@@ -83,14 +82,14 @@ def load_pairs(
             raise ValueError(
                 f"{name_or_path!r} is a built-in corpus; it takes no columns, label_columns, kind or differing."
             )
-        return built_in(name_or_path, split, n, seed, test_fraction)
+        return load_built_in(name_or_path, split, n, seed, test_fraction)
 
     table = _opened(name_or_path)
     title = "The data set" if _is_dataset(name_or_path) else str(name_or_path)
     if isinstance(table, Mapping):
         if split is not None and table.keys() >= set(SPLITS):
             given = {"columns": columns, "label_columns": label_columns, "kind": kind, "differing": differing}
-            own = {each: load_pairs(table[each], **given) for each in SPLITS}
+            own = {name: load_pairs(table[name], **given) for name in SPLITS}
             part = own["test"] if split == "test" else _unseen(own["train"], own["test"])
             return taken(part, n, seed, title)
         table = _joined(table)
@@ -156,19 +155,19 @@ def _labelled(
     text = readers.sentence_column(records)
     if split is not None:
         sides = sides_of([(record[text],) for record in records], test_fraction)
-        records = [each for each, side in zip(records, sides, strict=True) if side == SPLITS.index(split)]
+        records = [record for record, side in zip(records, sides, strict=True) if side == SPLITS.index(split)]
         if not records:
             raise ValueError(f"No sentence is left for split {split!r}; give more sentences, or another test_fraction.")
     return from_rows(readers.labelled_rows(records, n, seed, differing))
 
 
 def _opened(name_or_path: Any) -> Table:
-    """Give what stands behind a name: rows of a file, a Dataset, or the splits of one."""
+    """Return the rows of a file, a Dataset, or the splits of one."""
     if _is_dataset(name_or_path):
         return name_or_path
     if not isinstance(name_or_path, str | Path):
         raise ValueError(  # noqa: TRY004 - every unusable data set is a ValueError
-            f"pairs are {type(name_or_path).__name__}; a name, a path or a datasets.Dataset is wanted."
+            f"pairs are {type(name_or_path).__name__}; a name, a path or a datasets.Dataset is expected."
         )
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix.lower() in SUFFIXES or path.exists():

@@ -1,4 +1,4 @@
-"""`SteeringVector`: a direction in the residual stream, or one at each of several hooks, and what may be done with it."""
+"""Steering vectors: a direction in the residual stream, or at several hooks; its arithmetic and its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.base import checks
+from ssae_lens.base import checks, control_vectors, tensor_files
 from ssae_lens.base.origin import Origin
-from ssae_lens.vector import _files
+
+FORMAT = "ssae_lens.steering_vector"
 
 
 class SteeringVector:
@@ -26,7 +27,7 @@ class SteeringVector:
     hook_name
         The hook it belongs to; taken from `origin` where that is given.
     origin
-        The model it belongs to. What `steer` is given is held against it; what it leaves empty is not.
+        The model it belongs to, which `steer` checks; what it leaves empty is not checked.
     method
         How it was made.
     concept
@@ -50,7 +51,7 @@ class SteeringVector:
     tensor([0.6000, 0.8000])
     """
 
-    __array_ufunc__ = None  # a NumPy number times a vector is this class's to answer
+    __array_ufunc__ = None  # so that a NumPy number times a vector calls __rmul__ here
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class SteeringVector:
         return dict(self._norms[self.hook_name])
 
     def at(self, hook_name: str) -> "SteeringVector":
-        """Give the part of it at one hook."""
+        """Return the part of it at one hook."""
         checks.one_of("hook_name", hook_name, self.hook_names)
         return self._with({hook_name: self.directions[hook_name]}, {hook_name: self._norms[hook_name]})
 
@@ -129,14 +130,14 @@ class SteeringVector:
         concept: str = "",
         norms: Mapping[str, float] | None = None,
     ) -> "SteeringVector":
-        """Give a row of an SSAE's decoder, which has the length of one unit of its code.
+        """Return a row of an SSAE's decoder, which has the length of one unit of its code.
 
         Parameters
         ----------
         ssae
             An `SSAE`; its origin becomes the vector's.
         latent
-            The row's number, of Python, NumPy or PyTorch, or what `match_concepts` gives for a concept: an object with
+            The row's number, of Python, NumPy or PyTorch, or what `match_concepts` returns for a concept: an object with
             `latent`, and perhaps `sign`, `scale` and `concept`.
         sign, scale
             What the row is multiplied by. By default those of `latent`, or 1.
@@ -178,7 +179,7 @@ class SteeringVector:
         norms = {**self._norms, **other._norms}
         for hook in self.directions.keys() & other.directions.keys():
             directions[hook] = self.directions[hook] + other.directions[hook]
-            # A norm on which the two do not agree is the norm of neither's sum.
+            # Norms on which the two do not agree are dropped.
             norms[hook] = dict(self._norms[hook].items() & other._norms[hook].items())
         method = self.method if self.method == other.method else " + ".join(filter(None, (self.method, other.method)))
         concept = " + ".join(filter(None, (self.concept, other.concept)))
@@ -214,17 +215,18 @@ class SteeringVector:
         return difference
 
     def normalize(self) -> "SteeringVector":
-        """Give the same vector with a direction of length 1 at each hook."""
+        """Return the same vector with a direction of length 1 at each hook."""
         return self._with({hook: values / values.norm() for hook, values in self.directions.items()}, self._norms)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Save as safetensors: a tensor for each hook, and a header in JSON; another file at `path` needs `overwrite`."""
-        _files.save(self, path, overwrite=overwrite)
+        tensor_files.save(path, FORMAT, self.directions, self._about(), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "SteeringVector":
-        """Read what `save` wrote."""
-        return _files.load(cls, path)
+        """Load what `save` wrote."""
+        hint = "give a file that SteeringVector.save wrote, whole"
+        return tensor_files.load(path, FORMAT, cls._from_about, hint, "Give a file that SteeringVector.save wrote.")
 
     def to_gguf(self, path: str | Path, *, model_hint: str = "", overwrite: bool = False) -> None:
         """Write it as a control vector for llama.cpp (``--control-vector FILE``).
@@ -241,17 +243,39 @@ class SteeringVector:
         overwrite
             Whether a file of other contents may be replaced.
         """
-        _files.to_gguf(self, path, model_hint, overwrite=overwrite)
+        control_vectors.save(
+            path, self.directions, model_hint or self.origin.model_name, self._about(), overwrite=overwrite
+        )
 
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":
-        """Read a control vector of llama.cpp's, repeng's or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
-        return _files.from_gguf(cls, path)
+        """Load a control vector of llama.cpp's, repeng's or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
+        return control_vectors.load(
+            path,
+            cls._from_about,
+            lambda directions, hint: cls(directions, method=f"control vector ({hint})" if hint else "control vector"),
+        )
 
     def __repr__(self) -> str:
         lengths = ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
         what = " ".join(filter(None, (self.method, repr(self.concept) if self.concept else "")))
         return f"SteeringVector({what + ': ' if what else ''}length {lengths}, d_model {self.d_model})"
+
+    def _about(self) -> dict[str, Any]:
+        """Return what the header of a file holds beside the directions."""
+        return {
+            "hook_names": self.hook_names,
+            "origin": self.origin.to_dict(),
+            "method": self.method,
+            "concept": self.concept,
+            "norms": self._norms,
+        }
+
+    @classmethod
+    def _from_about(cls, directions: Mapping[str, Tensor], about: dict[str, Any]) -> "SteeringVector":
+        ordered = {hook: directions[hook] for hook in about["hook_names"]}
+        texts = {key: str(about[key]) for key in ("method", "concept")}
+        return cls(ordered, origin=Origin.from_dict(about["origin"]), norms=about["norms"], **texts)
 
     def _with(self, directions: Mapping[str, Tensor], norms: Mapping[str, Any]) -> "SteeringVector":
         return SteeringVector(directions, origin=self.origin, method=self.method, concept=self.concept, norms=norms)
@@ -265,7 +289,7 @@ class SteeringVector:
 
 
 def _checked(hook: str, values: Any) -> Tensor:
-    """Give a direction as float32 on the CPU, or say what is wrong with it."""
+    """Return a direction as float32 on the CPU, or raise if it cannot be one."""
     if not hook:
         raise ValueError(
             "hook_name is empty; give the hook that the direction belongs to, as in 'blocks.3.hook_resid_post'."
@@ -286,7 +310,7 @@ def _checked(hook: str, values: Any) -> Tensor:
 
 
 def _unmatched(concept: Any) -> str:
-    """Say that `match_concepts` found no latent for a concept, and what can be done."""
+    """Return an error: `match_concepts` matched no latent to a concept."""
     nearest, fit = (getattr(concept, name, None) for name in ("runner_up", "runner_up_fit"))
     found = "" if nearest is None or fit is None else f" (the nearest, latent {nearest}, has a fit of {fit:.2f})"
     return (

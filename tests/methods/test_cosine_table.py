@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ssae_lens.vector import SteeringVector, cosine_table
+from ssae_lens.methods import cosine_table
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.3.hook_resid_post"
 

@@ -7,7 +7,7 @@ from sae_lens.saes.sae import SAEMetadata
 
 from ssae_lens.base.origin import Origin
 from ssae_lens.sae import SSAE
-from ssae_lens.vector import SteeringVector
+from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.3.hook_resid_post"
 ORIGIN = Origin(HOOK, 4, "gpt2", "HookedTransformer", {"fold_ln": True}, "last", "abc")
