@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
+from ssae_lens.base.reading import well_formed
 from ssae_lens.vector import _files
 
 
@@ -246,7 +247,8 @@ class SteeringVector:
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":
         """Read a control vector of llama.cpp's, repeng's or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
-        return _files.from_gguf(cls, path)
+        with well_formed(path, "write or fetch it again"):
+            return _files.from_gguf(cls, path)
 
     def __repr__(self) -> str:
         lengths = ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
