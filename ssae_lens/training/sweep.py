@@ -4,7 +4,6 @@ Members of one width share their input map and run side by side; all share every
 which most is found again: each is also fitted to either half of the shifts, and a latent that both halves give is there.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +114,7 @@ def sweep(
         if out is not None:
             run.save(result.best, sweep=result.table().to_dict(orient="records"))
     if result.chosen.reproducible is False:
-        warnings.warn(f"{result.chosen.stability} Capture more pairs, or another hook or position.", stacklevel=2)
+        checks.warn(f"{result.chosen.stability} Capture more pairs, or another hook or position.")
     return result
 
 

@@ -60,3 +60,12 @@ def test_python_numbers():
 def test_an_ssae_of_numpys_numbers_is_saved(tmp_path):
     SSAE.from_weights(torch.eye(3), torch.eye(3), k=np.int64(2)).save_model(tmp_path)
     assert SSAE.load_from_disk(tmp_path).cfg.k == 2
+
+
+def test_a_warning_stands_at_the_line_that_led_here():
+    """Whatever lies between in the package, a user is shown their own line."""
+    from ssae_lens.base import tensor_files
+
+    with pytest.warns(UserWarning, match="carries no checksum") as caught:
+        tensor_files.warn_of_no_checksum("v.safetensors")
+    assert caught[0].filename == __file__

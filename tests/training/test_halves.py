@@ -94,6 +94,7 @@ def test_balanced_halves_of_any_groups():
         assert sorted([*first, *second]) == list(range(60))
 
 
+@pytest.mark.filterwarnings("ignore:There are")
 def test_a_single_pair_has_no_halves():
     assert open_data(store_of(numbered(20), row_ids=np.zeros(20, dtype=int)), 8).halves() == []
     swept = sweep(store_of(numbered(23), row_ids=[0] * 16 + list(range(1, 8))), **QUICK)

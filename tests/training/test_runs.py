@@ -138,7 +138,7 @@ def test_interrupted_without_a_folder(world, monkeypatch):
 
 
 def test_patience_is_remembered(world, tmp_path, monkeypatch):
-    given = {**GIVEN, "steps": 2000, "patience": 40, "decay": 0, "lr": 0.05}
+    given = {**GIVEN, "steps": 2000, "patience": 40, "warmup": 0, "decay": 0, "lr": 0.05}
     whole = train(world.shifts, **given)
     last = whole.outcome.history[-1]["step"]
     assert last < 2000

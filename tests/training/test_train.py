@@ -157,7 +157,7 @@ def test_divergence_is_an_error(world):
 
 
 def test_patience_stops_early(world, tmp_path):
-    train(world.shifts, out=tmp_path, **{**QUICK, "steps": 4000}, patience=40, decay=0, lr=0.05)
+    train(world.shifts, out=tmp_path, **{**QUICK, "steps": 4000}, patience=40, warmup=0, decay=0, lr=0.05)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["step"] < 4000
 
