@@ -17,9 +17,16 @@ from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.sites import final_norm, reading
 from ssae_lens.hooks.steer import steer
-from ssae_lens.methods.codes import codes_of, latent_number, origin_of_sae, require_fit, require_usable, rows_of
+from ssae_lens.methods.codes import (
+    codes_of,
+    latent_number,
+    origin_of_sae,
+    place_of,
+    require_fit,
+    require_usable,
+    rows_of,
+)
 from ssae_lens.methods.contrast import Contrast
-from ssae_lens.methods.sae_ts.places import place_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector

@@ -1,19 +1,32 @@
-"""Vectors made from an approximator ŷ = xM + b: targeted, by pseudo-inverse, and by rotation.
+"""Vectors made from an approximator ŷ = xM + b (targeted, by pseudo-inverse, by rotation), and their comparison.
 
 A target t says which features are wanted, and how much of each: a feature's number, several numbers, or weights by number.
-Every vector has length 1; `measure_effects` and `find_scales` say how much of it to add.
+Every vector has length 1; `measure_effects` and `find_scales` measure how much of it to add. In our measurements the column
+of M alone, ``targeted(…, bias=0)``, did best: what the paper subtracts for the bias cost most of the effect.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from ssae_lens.methods.codes import place_of
 from ssae_lens.methods.sae_ts.approximator import Approximator
-from ssae_lens.methods.sae_ts.places import fingerprint_of
+from ssae_lens.methods.sae_ts.effects import measure_effects
+from ssae_lens.methods.sae_ts.settings import Settings
+from ssae_lens.models.identity import weights_fingerprint
 from ssae_lens.steering_vector import SteeringVector
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ssae_lens.hooks.sites import Model
+
+KINDS = ("decoder row", "targeted", "pseudo-inverse", "rotation", "random")
 
 Target = int | Iterable[int] | Mapping[int, float]
 
@@ -31,7 +44,8 @@ def targeted(approximator: Approximator, features: Target, *, bias: float = 1.0,
     features
         One feature or several, perhaps with weights.
     bias
-        λ; the paper's is 1.
+        λ; the paper's is 1. With 0 the vector is the column of M alone, which did best in our measurements
+        (docs/findings.md).
     concept
         What the vector should do; by default the features' numbers.
 
@@ -88,9 +102,9 @@ def rotation_of(
     approximator: Approximator, sae: Any
 ) -> tuple[Float[Tensor, "d_model d_model"], Float[Tensor, "d_sae d_model"]]:
     """Return R, as `rotated` says, and the unit decoder rows that it turns."""
-    if fingerprint_of(sae) != approximator.sae:
+    if weights_fingerprint(sae) != approximator.sae:
         raise ValueError(
-            f"The approximator was made with another SAE ({approximator.sae} against {fingerprint_of(sae)}) at "
+            f"The approximator was made with another SAE ({approximator.sae} against {weights_fingerprint(sae)}) at "
             f"{approximator.origin.hook_name!r}; give that one."
         )
     rows = sae.W_dec.detach().to("cpu", torch.float32)
@@ -99,6 +113,63 @@ def rotation_of(
     columns = approximator.M / approximator.M.norm(dim=0).clamp_min(torch.finfo(rows.dtype).tiny)
     u, _, vt = torch.linalg.svd((columns @ rows).double())
     return (u @ vt).float(), rows
+
+
+def compare(
+    model: "Model",
+    sae: Any,
+    approximator: Approximator,
+    features: Sequence[int],
+    settings: Settings | None = None,
+    *,
+    seed: int = 0,
+    path: str | Path | None = None,
+    max_rows: int = 128,
+    quiet: bool = False,
+) -> "pd.DataFrame":
+    """Measure how much each kind of vector for a feature raises it, each at the scale that raises the loss equally.
+
+    Equally means to a twentieth: as near as `find_scales` comes.
+
+    Parameters
+    ----------
+    model, sae
+        As in `measure_effects`.
+    approximator
+        Made with this SAE.
+    features
+        Which features.
+    settings
+        How effects are measured: best with another seed than the approximator was made with.
+    seed
+        Of the random directions.
+    path, max_rows, quiet
+        As in `measure_effects`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each feature: its effect under each kind of vector.
+    """
+    import pandas as pd
+
+    approximator.origin.require_same(place_of(model, sae), "The approximator is not of this model and hook")
+    random = torch.randn(len(features), sae.cfg.d_in, generator=torch.Generator().manual_seed(seed))
+    rows = [
+        row
+        for number, feature in enumerate(features)
+        for row in (
+            sae.W_dec[feature].detach().cpu().float(),
+            targeted(approximator, feature).direction,
+            pseudo_inverse(approximator, feature).direction,
+            rotated(approximator, sae, feature).direction,
+            random[number],
+        )
+    ]
+    measured = measure_effects(model, sae, torch.stack(rows), settings, path=path, max_rows=max_rows, quiet=quiet)
+    by_feature = rearrange(measured.effects, "(feature kind) d_sae -> feature kind d_sae", kind=len(KINDS))
+    own = torch.stack([each[:, feature] for each, feature in zip(by_feature, features, strict=True)])
+    return pd.DataFrame(own.numpy(), index=pd.Index(list(features), name="feature"), columns=list(KINDS))
 
 
 def _less_bias(approximator: Approximator, direction: Tensor, bias: float) -> Tensor:
