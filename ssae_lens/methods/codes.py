@@ -92,7 +92,7 @@ def latent_number(sae: Any, latent: Any) -> int:
 
 @torch.no_grad()
 def rows_of(sae: Any, latents: slice | list[int] = slice(None)) -> Float[Tensor, "n d_in"]:
-    """Return what one unit of each latent's code adds to what the SAE gives back, run-time normalisation apart."""
+    """Return what one unit of each latent's code adds to the reconstruction, run-time normalisation apart."""
     rows = sae.W_dec[latents].detach().cpu().float()
     if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False):
         rows = rows / rows.norm(dim=1, keepdim=True)
@@ -101,7 +101,7 @@ def rows_of(sae: Any, latents: slice | list[int] = slice(None)) -> Float[Tensor,
 
 @torch.no_grad()
 def codes_of(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.ndarray, "b d_sae"]:
-    """Return an SAE's codes, float64, in units of the rows that `rows_of` gives."""
+    """Return an SAE's codes, float64, in units of the rows that `rows_of` returns."""
     values = torch.from_numpy(activations).to(sae.device, sae.dtype)
     codes = sae.encode(values).double().cpu().numpy()
     return codes * _scales(sae, activations.astype(np.float64))

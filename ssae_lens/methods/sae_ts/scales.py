@@ -97,8 +97,8 @@ def find_scales(
     Examples
     --------
     >>> from ssae_lens.models import tiny_model
-    >>> found = find_scales(tiny_model("gpt2"), torch.eye(32)[:2], "blocks.1.hook_resid_post", target=0.1)
-    >>> found.reached  # a random model predicts badly, and not every direction makes that worse
+    >>> result = find_scales(tiny_model("gpt2"), torch.eye(32)[:2], "blocks.1.hook_resid_post", target=0.1)
+    >>> result.reached  # a random model predicts badly, and not every direction makes that worse
     tensor([ True, False])
     """
     checks.above("target", target, 0)

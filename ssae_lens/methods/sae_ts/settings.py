@@ -20,7 +20,7 @@ FORMAT = "ssae_lens.sae_ts."
 
 T = TypeVar("T")
 
-# Openings that say little, so that what follows shows what steering does.
+# Openings with little content, so that the continuations show what steering does.
 PROMPTS = (
     "The other day",
     "My neighbour says",
@@ -106,7 +106,7 @@ class Settings:
 
 
 def unit_rows(vectors: Float[Tensor, "n d"], d_model: int) -> Float[Tensor, "n d"]:
-    """Return rows of length 1, float32 on the CPU, or say what is wrong with the vectors."""
+    """Return rows of length 1, float32 on the CPU, or raise if the vectors cannot be normalised."""
     rows = torch.as_tensor(vectors).detach().to("cpu", torch.float32)
     if rows.ndim != 2 or not len(rows) or rows.shape[1] != d_model:
         raise ValueError(f"vectors has shape {tuple(rows.shape)}; give at least one row of d_model={d_model} numbers.")
@@ -120,7 +120,7 @@ def unit_rows(vectors: Float[Tensor, "n d"], d_model: int) -> Float[Tensor, "n d
 
 
 def half(name: str, values: Tensor) -> Tensor:
-    """Return values as half precision has them, in float32, or say that it cannot hold them."""
+    """Return values as half precision has them, in float32, or raise if it cannot hold them."""
     rounded = values.half()
     if not rounded.isfinite().all():
         raise ValueError(
