@@ -72,9 +72,10 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     print(f"3. SSAEs learn from their shifts at {HOOK}; the width of which most recurs in both halves is kept.")
     swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
     ssae = swept.best
-    table = swept.table()[["d_sae", "udr_decoders", "recurring", "loss", "sparsity"]]
+    table = swept.table()[["d_sae", "udr_decoders", "recurring", "fvu", "active"]]
     for line in table.to_string(index=False).splitlines():
         print(f"     {line}")
+    print(f"   {ssae.outcome.message}")
     concepts = match_concepts(ssae, shifts)
     print("4. Labels, looked at only now, say which latent is which concept:")
     for line in repr(concepts).splitlines()[1:]:
@@ -125,9 +126,9 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
 
 
 def _stability(swept: Sweep) -> Any:
-    """Say of each latent of the best SSAE how near the other seeds come to it."""
+    """Return how near the other seeds, merged as the best is, come to each of its latents."""
     chosen = swept.chosen
-    decoders = [swept.ssae(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
+    decoders = [swept.joined(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
     return latent_stability(decoders, run=best_of(chosen.outcomes))
 
 

@@ -4,9 +4,11 @@ import json
 import re
 
 import pytest
+from split_features import split_shifts
 from stand_ins import stand_ins
 
 from ssae_lens import demo
+from ssae_lens.training import sweep
 
 
 @pytest.fixture
@@ -19,6 +21,17 @@ def shown(path):
     """The report's numbers."""
     (held,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', path.read_text(), re.DOTALL)
     return json.loads(held)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_stability_is_of_the_latents_of_the_best_merged_ones_too():
+    """One that has fewer latents than it was trained with."""
+    given = {"d_sae": 10, "seeds": 2, "halves": False, "steps": 600, "device": "cpu", "quiet": True}
+    swept = sweep(split_shifts(), **given)
+    assert swept.best.cfg.d_sae == 8
+    stability = demo._stability(swept)
+    assert stability.shape == (8,)
+    assert stability.min() > 0.9
 
 
 @pytest.mark.slow

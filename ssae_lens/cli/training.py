@@ -32,6 +32,7 @@ def train(
     device: Device = None,
     config: Config = None,
     json_out: Json = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train one SSAE. A run that was interrupted goes on when called again.
@@ -45,11 +46,11 @@ def train(
 
     given = {"level": level, "preset": preset, **further_settings(context, takes=True)}
     given = {name: value for name, value in given.items() if value is not None}
-    ssae = fit(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, device=device, quiet=quiet, **given)
+    given |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    ssae = fit(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, **given)
     keep_run(context, out)
     print(f"{out}: {ssae.cfg.d_sae} latents. {ssae.outcome.message}")
-    shown = ("status", "message", "loss", "sparsity", "mean_abs", "active", "multiplier")
-    write_numbers(context, json_out, {name: getattr(ssae.outcome, name) for name in shown})
+    write_numbers(context, json_out, ssae.outcome.to_metadata())
 
 
 def sweep(
@@ -62,6 +63,7 @@ def sweep(
     device: Device = None,
     config: Config = None,
     json_out: Json = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train SSAEs for widths, levels and seeds, and keep the one of which most is found again in either half of the shifts.
@@ -76,9 +78,13 @@ def sweep(
     given = further_settings(context, takes=True)
     if level:
         given["level"] = level
-    result = fit(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, device=device, quiet=quiet, **given)
+    given |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    result = fit(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, **given)
     keep_run(context, out)
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
-    print(f"{out}: the SSAE of d_sae={result.chosen.d_sae}, of which most is found again in either half of the shifts.")
-    write_numbers(context, json_out, {"settings": json.loads(str(table.to_json(orient="records")))})
+    best, trained = result.best, result.chosen.d_sae
+    merged = "" if best.cfg.d_sae == trained else f", merged from {trained}"
+    print(f"{out}: {best.cfg.d_sae} latents{merged}. {best.outcome.message}")
+    settings = json.loads(str(table.to_json(orient="records")))
+    write_numbers(context, json_out, {"settings": settings, "best": best.cfg.metadata.training})

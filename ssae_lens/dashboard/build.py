@@ -75,7 +75,7 @@ def build_report(
         if opened and store is not None:
             store.close()
     if folder is not None:
-        _add_run(report, folder, ssae.cfg.d_sae)
+        _add_run(report, folder, _trained_width(ssae))
     if comparison is not None:
         with _well_formed(comparison):
             found = _mapping("comparison", comparison)
@@ -109,8 +109,15 @@ def _about(ssae: SSAE, store: ShiftStore | None) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value not in (None, "")}
 
 
+def _trained_width(ssae: SSAE) -> int:
+    """Return the width that an SSAE was trained at, before split features were merged."""
+    training = getattr(ssae.cfg.metadata, "training", None) or {}
+    # Version 0.1.0 wrote the trained width as d_sae, whatever was merged after.
+    return training.get("d_sae_trained", training.get("d_sae", ssae.cfg.d_sae))
+
+
 def _add_run(report: Report, folder: Path, d_sae: int) -> None:
-    """Add what a run left in its folder: the log of the members of this SSAE's width, and the table of a sweep."""
+    """Add what a run left in its folder: the log of the members of this width, and the table of a sweep."""
     members: list[str] = []
     if (folder / "run.json").is_file():
         with well_formed(folder / "run.json", REMAKE):

@@ -66,6 +66,11 @@ class SSAEConfig(SAEConfig):
         super().__post_init__()
         checks.python_numbers(self)
         check_widths(self.d_in, self.d_sae, self.k)
+        if not isinstance(self.apply_b_dec_to_input, bool):
+            # It is multiplied by: another number would scale b_dec without a word.
+            raise ValueError(  # noqa: TRY004 - every unusable setting is a ValueError
+                f"apply_b_dec_to_input is {str(self.apply_b_dec_to_input)[:80]}; it must be True or False."
+            )
         checks.one_of("input_norm", self.input_norm, ["none", "layer", "whitened_layer"])
         checks.one_of("code_norm", self.code_norm, ["none", "layer", "group"])
         checks.whole("code_groups", self.code_groups)

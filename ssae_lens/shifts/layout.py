@@ -152,7 +152,7 @@ def write(path: str | Path, data: Mapping[str, Any], about: About, *, overwrite:
     size = sum(_size(values) for values in data.values())
     require_room(path, size)
     digests = dict(about.digests)
-    with files.writing(path, overwrite=overwrite) as temporary:
+    with files.writing(path) as temporary:
         # Without a cache of chunks each is written, or fails, in its turn.
         with h5py.File(temporary, "w", libver=CHECKSUMMED_FORMAT, rdcc_nbytes=0) as file:
             allocate(temporary, size)
@@ -168,6 +168,9 @@ def write(path: str | Path, data: Mapping[str, Any], about: About, *, overwrite:
             file.flush()
             file.attrs["complete"] = True
         _read_back(temporary, digests)
+        # Not by their bytes: HDF5 does not write the same data to the same bytes every time.
+        if not overwrite and not _same(path, replace(about, digests=digests)):
+            files.require_free(path, overwrite=False, what="a store of other contents, or no store")
 
 
 def open_file(path: str | Path) -> tuple[Any, About]:
@@ -178,6 +181,18 @@ def open_file(path: str | Path) -> tuple[Any, About]:
 def datasets(file: Any) -> dict[str, Any]:
     """Return the data sets of a file that `open_file` opened, by name."""
     return {name: file[name] for name in KINDS if name in file}
+
+
+def _same(path: Path, about: About) -> bool:
+    """Whether there is a store that states the same of itself and of its rows, whichever versions wrote it."""
+    if not path.exists():
+        return False
+    try:
+        file, found = open_file(path)
+    except (ValueError, OSError):
+        return False
+    file.close()
+    return replace(found, versions={}).to_json() == replace(about, versions={}).to_json()
 
 
 def _read_back(path: Path, digests: dict[str, str]) -> None:

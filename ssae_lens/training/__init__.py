@@ -1,7 +1,7 @@
 """Training: the constrained problem, Cooper's solvers, one SSAE (`train`) or many (`sweep`)."""
 
 from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig
-from ssae_lens.training.fit import Outcome
+from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.sweep import sweep
 from ssae_lens.training.swept import Setting, Sweep
 from ssae_lens.training.train import train

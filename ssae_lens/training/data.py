@@ -27,7 +27,7 @@ from ssae_lens.training.inputs import root_mean_square
 # A map is fitted to at most so many shifts, and a store's shifts are held in memory up to so many bytes.
 FIT_ROWS = 100_000
 HOLD_BYTES = 2 << 30
-BLOCK = 65_536
+BLOCK, MEASURED_BLOCK = 65_536, 8192
 # Root mean squares between which shifts, and what is folded from them, are in float32's range.
 SIZES = (1e-34, 1e34)
 
@@ -76,6 +76,10 @@ class Rows:
         """Return all shifts in order, `size` at a time."""
         for begin in range(0, self.n, size):
             yield self._read(slice(begin, begin + size))
+
+    def measured(self) -> Iterator[Float[Tensor, "b d"]]:
+        """Return the shifts that results are measured on, in blocks: all that memory holds, else the sample."""
+        return iter(self.sample().split(MEASURED_BLOCK)) if self.path_backed else self.blocks(MEASURED_BLOCK)
 
     def pick(self, step: int, batch_size: int, seed: int) -> Tensor:
         """Return the row numbers of a step's batch."""
@@ -175,6 +179,10 @@ class Stream:
         """Return the shifts that came first."""
         return self._sample
 
+    def measured(self) -> Iterator[Float[Tensor, "b d"]]:
+        """Return the shifts that results are measured on: those that came first."""
+        return iter(self._sample.split(MEASURED_BLOCK))
+
     def batch(self, step: int, batch_size: int, seed: int) -> Float[Tensor, "b d"]:  # noqa: ARG002
         """Return the next batch, of the size that the iterator has."""
         batch = next(self._batches, None)
@@ -194,6 +202,8 @@ def opened(shifts: Any) -> Any:
 
 def open_data(shifts: Any, batch_size: int) -> Rows | Stream:
     """Take a store or its path, an (N, d) array, tensor or nested list, or an iterator of (n, d) batches."""
+    if isinstance(shifts, Rows | Stream):
+        return shifts
     shifts = opened(shifts)
     if isinstance(shifts, ShiftStore):
         if shifts.path is not None and len(shifts) * shifts.d_model * 4 > HOLD_BYTES:

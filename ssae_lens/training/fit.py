@@ -4,7 +4,6 @@ A `Group` holds members of one width that share every batch. `train` runs one gr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +18,7 @@ from ssae_lens.training.folding import fold
 from ssae_lens.training.inputs import fit_input
 from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss
+from ssae_lens.training.outcome import Outcome, active_codes, measure_fit
 from ssae_lens.training.problem import ShiftProblem
 from ssae_lens.training.refit import refitted
 from ssae_lens.training.solvers import formulation_for, make_optimizer
@@ -32,39 +32,6 @@ SLACK = 0.1
 # A bound does nothing at a multiplier below the first; below the second, if sparsity is less than it as well. (A falling
 # multiplier takes its time.)
 NO_PRICE, LOW_PRICE = 1e-3, 0.1
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What training one member gave.
-
-    Attributes
-    ----------
-    status
-        ``"binding"``, ``"slack"`` (the bound does nothing), ``"infeasible"`` (it could not be met) or ``"diverged"``.
-    message
-        The same in words.
-    loss
-        The loss at the end, of the kind the problem states, on shifts as the encoder sees them.
-    sparsity, mean_abs, active
-        The sparsity measure, the mean ``|code|``, and the mean number of codes beyond a tenth of a shift's largest.
-    multiplier
-        Of the bound, over the last third of training.
-    objective
-        What was minimised; the lowest of several restarts is kept.
-    """
-
-    seed: int
-    bound: float
-    status: str
-    message: str
-    loss: float
-    sparsity: float
-    mean_abs: float
-    active: float
-    multiplier: float
-    objective: float
-    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
 class Group:
@@ -152,7 +119,7 @@ class Group:
             "sparsity": state[1].tolist(),
             "bound": self.problem.bound.tolist(),
             "mean_abs": codes.abs().mean((1, 2)).tolist(),
-            "active": _active(codes).tolist(),
+            "active": [active_codes(each) for each in codes],
             "multiplier": self.problem.multipliers_now.tolist(),
         }
         self.history.append(row)
@@ -181,28 +148,46 @@ class Group:
 
     @torch.no_grad()
     def outcomes(self) -> list[Outcome]:
-        """Measure every member on the data, and say how its bound stands."""
+        """Return how every member's problem ended, and how well it fits the shifts as an SSAE."""
+        return [self.with_fit(i, each) for i, each in enumerate(self.solutions())]
+
+    @torch.no_grad()
+    def with_fit(self, member: int, solution: Outcome) -> Outcome:
+        """Return how a member's problem ended, and how well it fits the shifts as an SSAE."""
+        if solution.status == "diverged":
+            return solution
+        fit = measure_fit(self.ssae(member, {}).to(self.device), self.data.measured())
+        return solution.of_fit(fit, self.data.n)
+
+    @torch.no_grad()
+    def solutions(self) -> list[Outcome]:
+        """Return how every member's constrained problem ended, without the fit."""
         self.problem.progress = 1.0
         self.members.eval()
         loss, sparsity = self.members.loss_and_sparsity(self._sample, self.loss, self.problem.measure)
-        codes, final = self.codes(), self.problem.bounds
+        final = self.problem.bounds
         # Solvers swing about the right multiplier: its mean over the last third of the log is nearer than its last value.
         logged = [row["multiplier"] for row in self.history[-max(1, len(self.history) // 3) :]]
         multipliers = torch.tensor(logged or [self.problem.multipliers_now.tolist()]).mean(0)
         found = []
         for i, seed in enumerate(self.seeds):
-            numbers = {
-                "loss": loss[i].item(),
-                "sparsity": sparsity[i].item(),
-                "multiplier": multipliers[i].item(),
-                "mean_abs": codes[i].abs().mean().item(),
-                "active": _active(codes[i : i + 1])[0].item(),
-            }
-            status, message = self._judge(numbers, final[i].item())
-            objective = numbers["sparsity"] if self.problem.by_budget and status == "binding" else numbers["loss"]
-            history = [{k: v[i] if isinstance(v, list) else v for k, v in row.items()} for row in self.history]
+            lost, used, price = loss[i].item(), sparsity[i].item(), multipliers[i].item()
+            status, details = self._judge(lost, used, price, final[i].item())
             found.append(
-                Outcome(seed, self.bounds[i], status, message, objective=objective, history=history, **numbers)
+                Outcome(
+                    seed,
+                    self.bounds[i],
+                    status,
+                    details,
+                    loss=lost,
+                    sparsity=used,
+                    mean_abs=float("nan"),
+                    active=float("nan"),
+                    multiplier=price,
+                    objective=used if self.problem.by_budget and status == "binding" else lost,
+                    history=[{k: v[i] if isinstance(v, list) else v for k, v in row.items()} for row in self.history],
+                    details=details,
+                )
             )
         return found
 
@@ -215,25 +200,25 @@ class Group:
     def _meets(self, loss: float, sparsity: float, bound: float) -> bool:
         return loss <= bound * (1 + 5 * SLACK) if self.problem.by_budget else sparsity <= bound * (1 + SLACK)
 
-    def _judge(self, numbers: dict[str, float], bound: float) -> tuple[str, str]:
-        """Say how a member's bound stands, in a word and in words."""
-        loss, sparsity, multiplier = numbers["loss"], numbers["sparsity"], numbers["multiplier"]
+    def _judge(self, loss: float, sparsity: float, multiplier: float, bound: float) -> tuple[str, str]:
+        """Return how a member's bound stands, in a word, and what is to be said of it."""
         if not (loss < float("inf") and sparsity < float("inf")):
             return "diverged", f"The loss is {loss}: training diverged. Lower lr={self.solver.lr}."
         if self.problem_config.kind == "topk":
-            return "binding", f"Reconstruction loses {loss:.3g} with {self.bounds[0]:g} active codes."
-        if self.problem.by_budget:
-            if not self._meets(loss, sparsity, bound):
-                return "infeasible", (
-                    f"Reconstruction loses {loss:.3g} where {bound:.3g} is allowed (with d_sae={self.problem_config.d_sae} "
-                    f"it must lose {self.map.floor:.3g}): that was not reached. Raise the steps or the budget."
-                )
-            return "binding", f"Sparsity is {sparsity:.4g} a shift, with {loss:.3g} of the energy lost."
+            return "binding", ""
         if not self._meets(loss, sparsity, bound):
+            if self.problem.by_budget:
+                return "infeasible", (
+                    f"In the encoder's space the loss is {loss:.3g} where the budget allows {bound:.3g} (with "
+                    f"d_sae={self.problem_config.d_sae} it is at least {self.map.floor:.3g}): that was not reached. "
+                    "Raise the steps or the budget."
+                )
             return "infeasible", (
                 f"Sparsity is {sparsity:.4g} where the level allows {bound:.4g}: it was not reached. "
                 "Raise the level, the steps or dual_lr."
             )
+        if self.problem.by_budget:
+            return "binding", ""
         # The price of the bound, relative to it, in a loss that is one where all codes are zero.
         price = multiplier * (bound / self.problem_config.d_sae if self.problem.absolute else 1)
         if price < (LOW_PRICE if sparsity < bound * (1 - SLACK) else NO_PRICE):
@@ -241,15 +226,10 @@ class Group:
                 f"Sparsity is {sparsity:.4g} at a level of {bound:.4g}, with a multiplier of {multiplier:.2g}: the "
                 "constraint does nothing. Lower the level."
             )
-        return "binding", f"Reconstruction loses {loss:.3g} at sparsity {sparsity:.4g}."
+        return "binding", ""
 
     @torch.no_grad()
     def ssae(self, member: int, metadata: dict[str, Any]) -> SSAE:
         """Give a member as an SSAE in residual units, with everything linear folded into its weights."""
         k = round(self.bounds[member]) if self.problem_config.kind == "topk" else None
         return fold(self.members, member, self.map, metadata, k, self.decoders[member])
-
-
-def _active(codes: Float[Tensor, "m b h"]) -> Float[Tensor, " m"]:
-    sizes = codes.abs()
-    return (sizes > 0.1 * sizes.amax(-1, keepdim=True)).float().sum(-1).mean(-1)

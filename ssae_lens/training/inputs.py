@@ -142,6 +142,12 @@ def _moments(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
     return (rows.T @ rows).cpu().double()
 
 
+def row_space(shifts: Float[Tensor, "n d"]) -> Float[Tensor, "d r"]:
+    """Return orthonormal columns that span what shifts vary in, but for rounding."""
+    sizes, vectors = torch.linalg.eigh(_moments(shifts / root_mean_square(shifts)))
+    return vectors[:, sizes > SMALLEST * sizes[-1]].to(shifts)
+
+
 def root_mean_square(rows: Float[Tensor, "n d"]) -> float:
     """Return the root mean square of all entries, whose squares may be beyond float32."""
     largest = rows.abs().amax().item()

@@ -163,6 +163,14 @@ class Run:
         if self.wandb is not None:
             self.wandb.log(_flat(rows), step=first["step"])
 
+    def _rewrite_log(self, path: Path) -> None:
+        """Write the log anew as the checkpoint knows it: rows after it are logged again, and damaged ones are whole."""
+        histories = [group.history for group in self.groups if group.data is self.data]
+        with files.writing(path) as temporary:
+            temporary.write_text(
+                "".join(json.dumps(row) + "\n" for rows in zip(*histories, strict=True) for row in rows), encoding="utf-8"
+            )
+
     def _checkpoint(self, out: Path) -> None:
         state = {
             "about": json.dumps(_identity(self.about)),
@@ -193,7 +201,7 @@ class Run:
         self.step, (self.best, self.since) = state["step"], state["best"]
         for group, kept in zip(self.groups, state["groups"], strict=True):
             _restore(group, kept)
-        _cut_log(out / "log.jsonl", self.step)
+        self._rewrite_log(out / "log.jsonl")
 
 
 @contextmanager
@@ -259,9 +267,9 @@ def read_run(folder: Path) -> dict[str, Any]:
     if isinstance(about, dict) and "sha256" in about:
         about = files.read_json(folder / RUN, checksum=True)
         for name, stated in about["sha256"].items():
-            if (folder / name).is_file() and files.sha256_of(folder / name) != stated:
+            if not (folder / name).is_file() or files.sha256_of(folder / name) != stated:
                 raise files.DamagedFileError(
-                    f"{folder / name} is damaged: its contents do not match the checksum in {RUN}; run the training again."
+                    f"{folder / name} is damaged or missing: it does not match {RUN}; run the training again."
                 )
     return about
 
@@ -291,18 +299,3 @@ def _restore(group: Group, kept: dict[str, Any]) -> None:
 
 def _optimizers(group: Group) -> list[torch.optim.Optimizer]:
     return [*group.optimizer.primal_optimizers, *(getattr(group.optimizer, "dual_optimizers", None) or [])]
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint: those steps are taken again."""
-    if path.is_file():
-        rows = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        with files.writing(path) as temporary:
-            temporary.write_text("".join(line + "\n" for line in rows), encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return float("inf")  # a line that a kill cut short

@@ -4,6 +4,7 @@ Members of one width share their input map and run side by side; all share every
 which most is found again: each is also fitted to either half of the shifts, and a latent that both halves give is there.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data, opened
 from ssae_lens.training.fit import Group
+from ssae_lens.training.inputs import row_space
 from ssae_lens.training.runs import Run
-from ssae_lens.training.swept import Setting, Sweep
+from ssae_lens.training.swept import Setting, Sweep, chance_score
 from ssae_lens.training.train import best_of, check_device, check_level, check_wandb, warn_of_few
 
 # Of how many seeds the best is taken in either half, and the fewest pairs that are worth halving.
@@ -108,9 +110,12 @@ def sweep(
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
         run.go(quiet=quiet, checkpoint_every=checkpoint_every)
-        result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds))], shifts, used)
+        space = row_space(parts[0].sample()).numpy() if len(parts) > 1 else None
+        result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds), space)], shifts, used)
         if out is not None:
             run.save(result.best, sweep=result.table().to_dict(orient="records"))
+    if result.chosen.reproducible is False:
+        warnings.warn(f"{result.chosen.stability} Capture more pairs, or another hook or position.", stacklevel=2)
     return result
 
 
@@ -172,12 +177,12 @@ def _group(
     return Group(data, problems[0], solver, seeds * len(problems), bounds, place)
 
 
-def _settings_of(groups: list[Group], n_seeds: int) -> Iterator[Setting]:
-    """Give the settings of a group and its halves, with what agrees."""
+def _settings_of(groups: list[Group], n_seeds: int, space: np.ndarray | None) -> Iterator[Setting]:
+    """Return the settings of a group and its halves, with what agrees; shifts vary in `space`."""
     group = groups[0]
     outcomes = group.outcomes()
     codes = group.codes()
-    halves = [(each, each.outcomes(), min(n_seeds, HALF_SEEDS)) for each in groups[1:]]
+    halves = [(each, each.solutions(), min(n_seeds, HALF_SEEDS)) for each in groups[1:]]
     for number, begin in enumerate(range(0, len(outcomes), n_seeds)):
         members = range(begin, begin + n_seeds)
         problem = group.problem_config
@@ -185,10 +190,9 @@ def _settings_of(groups: list[Group], n_seeds: int) -> Iterator[Setting]:
         problem = replace(problem, level=bound) if problem.level is not None else replace(problem, budget=bound)
         agreement = udr([codes[i] for i in members], [group.decoders[i] for i in members])
         best = [
-            half.decoders[number * few + best_of(found[number * few : (number + 1) * few])]
+            half.decoders[number * few + best_of(found[number * few : (number + 1) * few])].cpu().numpy()
             for half, found, few in halves
         ]
-        again = mcc_decoders(best[0], best[1]).per_factor if best else None
         yield Setting(
             problem.d_sae,
             problem.level,
@@ -197,5 +201,6 @@ def _settings_of(groups: list[Group], n_seeds: int) -> Iterator[Setting]:
             agreement,
             group,
             members,
-            again,
+            mcc_decoders(best[0], best[1]).per_factor if best else None,
+            chance_score(best[0], best[1], space) if space is not None else None,
         )

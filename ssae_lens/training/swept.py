@@ -7,14 +7,52 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from ssae_lens.metrics import UDR
+from ssae_lens.metrics import UDR, control_rotated, mcc_decoders
 from ssae_lens.sae import SSAE
-from ssae_lens.training.fit import Group, Outcome
+from ssae_lens.training.fit import Group
+from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.train import best_of, finished
 from ssae_lens.training.wordings import merge_wordings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# A latent is reproduced from this |cosine| on.
+REPRODUCED = 0.7
+# Of the random turns: not one that synthetic shifts are likely to be drawn from.
+CONTROL_SEED = 71_828_182
+
+
+def split_half_score(cosines: Float[np.ndarray, " k"]) -> float:
+    """Return Σ cos² − (1 − cos²): how many latents are found in both halves less those that are not."""
+    return float((2 * cosines**2 - 1).sum())
+
+
+def chance_score(
+    first: Float[np.ndarray, "k d"], second: Float[np.ndarray, "k d"], space: Float[np.ndarray, "d r"], draws: int = 100
+) -> float:
+    """Return the largest split-half score of one half's decoder with the other's, turned at random.
+
+    In isotropic noise the directions of either half are uniform and independent: one in a hundred such sweeps passes this.
+
+    Parameters
+    ----------
+    first, second
+        Decoder rows of the fits to the two halves.
+    space
+        Orthonormal columns that span what shifts vary in: turns stay within.
+    draws
+        How often to turn, for widths whose matching takes no time.
+    """
+    control = control_rotated(
+        lambda rows, turned: split_half_score(mcc_decoders(rows, turned).per_factor),
+        first @ space,
+        second @ space,
+        repeats=max(5, min(draws, 128 * draws // len(first))),
+        seed=CONTROL_SEED,
+    )
+    return float(control.scores.max())
 
 
 @dataclass(frozen=True)
@@ -27,6 +65,8 @@ class Setting:
         Of its seeds, and how far they agree.
     again
         For each latent of the fit to one half of the shifts, its |cosine| with its match in the fit to the other.
+    chance
+        The largest `recurring` of a hundred random turns of one half's directions.
     """
 
     d_sae: int
@@ -37,11 +77,39 @@ class Setting:
     _group: Group = field(repr=False)
     _members: range = field(repr=False)
     again: Float[np.ndarray, " k"] | None = field(default=None, repr=False)
+    chance: float | None = None
 
     @property
     def recurring(self) -> float:
         """How many latents are found again less those that are not, Σ cos² − (1 − cos²). NaN without halves."""
-        return float("nan") if self.again is None else float((2 * self.again**2 - 1).sum())
+        return float("nan") if self.again is None else split_half_score(self.again)
+
+    @property
+    def reproduced(self) -> int | None:
+        """The number of latents with a |cosine| of at least 0.7 with their match in the fit to the other half."""
+        return None if self.again is None else int((self.again >= REPRODUCED).sum())
+
+    @property
+    def reproducible(self) -> bool | None:
+        """Whether fits to the two halves agree: in a latent at least, and more than random directions do."""
+        return None if self.chance is None else bool(self.reproduced) and self.recurring > self.chance
+
+    @property
+    def stability(self) -> str:
+        """What the fits to the two halves say, in words."""
+        if self.again is None:
+            return ""
+        if self.reproducible is not False:
+            return f"{self.reproduced} of {self.d_sae} latents are reproduced in both halves of the shifts."
+        why = (
+            "random directions agree as well"
+            if self.reproduced
+            else f"the largest is {self.again.max():.2f}, and {REPRODUCED} counts as reproduced"
+        )
+        return (
+            "No reproducible structure was found: fits to the halves of the shifts have |cosines| of "
+            f"{self.again.mean():.2f} in the mean ({why})."
+        )
 
 
 @dataclass(frozen=True)
@@ -88,13 +156,16 @@ class Sweep:
         """
         setting = self.settings[setting] if isinstance(setting, int) else setting
         ssae, group = self.ssae(setting, seed), setting._group
-        return merge_wordings(ssae, group.data.sample()) if group.problem_config.stands_out else ssae
+        return merge_wordings(ssae, group.data) if group.problem_config.stands_out else ssae
 
     def ssae(self, setting: Setting | int, seed: int = 0) -> SSAE:
         """Give a member by its setting (or its row in the table) and the number of its seed."""
         setting = self.settings[setting] if isinstance(setting, int) else setting
         used = {**self._used, "d_sae": setting.d_sae, "level": setting.level, "budget": setting.budget}
-        return finished(setting._group, setting._members[seed], self._shifts, used, setting.outcomes[seed])
+        outcome = setting.outcomes[seed]
+        if outcome.status != "diverged":
+            outcome = outcome.adding(setting.stability)
+        return finished(setting._group, setting._members[seed], self._shifts, used, outcome)
 
     def table(self) -> "pd.DataFrame":
         """Give a row for each setting: agreement of codes and of decoders, and the outcomes' means over seeds."""
@@ -137,6 +208,7 @@ class Sweep:
             "udr_codes": each.udr.codes,
             "udr_decoders": each.udr.decoders,
             "recurring": each.recurring,
-            **{name: mean(name) for name in ("loss", "sparsity", "mean_abs", "active", "multiplier")},
+            "reproduced": each.reproduced,
+            **{name: mean(name) for name in ("fvu", "loss", "sparsity", "mean_abs", "active", "multiplier")},
             "status": ", ".join(sorted({one.status for one in each.outcomes})),
         }

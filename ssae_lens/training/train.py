@@ -12,8 +12,12 @@ from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training.config import ProblemConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data, opened
-from ssae_lens.training.fit import Group, Outcome
+from ssae_lens.training.fit import Group
+from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.runs import Run
+
+# With fewer pairs for each latent, training warns.
+MIN_PAIRS_PER_LATENT = 5
 
 
 def train(
@@ -61,7 +65,8 @@ def train(
     Returns
     -------
     SSAE
-        With ``ssae.outcome`` (an `Outcome`: how the bound stands, and the log) and the same numbers in its metadata.
+        With ``ssae.outcome`` (an `Outcome`: how the bound stands, the FVU of the shifts, and the log) and the same numbers
+        in its metadata.
 
     Examples
     --------
@@ -87,10 +92,11 @@ def train(
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
         run.go(quiet=quiet, checkpoint_every=checkpoint_every)
-        outcomes = group.outcomes()
-        best = best_of(outcomes)
-        ssae = finished(group, best, shifts, about["settings"], outcomes[best])
-        speak(outcomes[best])
+        solutions = group.solutions()
+        best = best_of(solutions)
+        outcome = group.with_fit(best, solutions[best])
+        ssae = finished(group, best, shifts, about["settings"], outcome)
+        speak(outcome)
         run.save(ssae)
     return ssae
 
@@ -104,11 +110,7 @@ def best_of(outcomes: list[Outcome]) -> int:
 def finished(group: Group, member: int, shifts: Any, used: dict[str, Any], outcome: Outcome) -> SSAE:
     """Give a member as an SSAE that says where it came from and how its training ended."""
     store = shifts if isinstance(shifts, ShiftStore) else None
-    numbers = {name: getattr(outcome, name) for name in ("status", "message", "loss", "sparsity", "mean_abs", "active")}
-    metadata: dict[str, Any] = {
-        "training": {**used, "seed": outcome.seed, "bound": outcome.bound, "multiplier": outcome.multiplier, **numbers},
-        "versions": versions(),
-    }
+    metadata: dict[str, Any] = {"training": {**used, **outcome.to_metadata()}, "versions": versions()}
     if store is not None:
         origin = store.origin
         metadata |= {"origin": origin.to_dict(), "pairs": store.pairs, "concepts": list(store.concepts)}
@@ -129,13 +131,15 @@ def speak(outcome: Outcome) -> None:
 
 
 def warn_of_few(data: Rows | Stream, problem: ProblemConfig) -> None:
-    """Warn where there are fewer shifts than latents."""
-    if isinstance(data, Rows) and data.n < problem.d_sae:
-        warnings.warn(
-            f"There are {data.n} shifts and d_sae={problem.d_sae} latents: each shift can have a latent to itself, which "
-            "finds no concept. Capture more pairs or lower d_sae.",
-            stacklevel=3,
-        )
+    """Warn where there are too few pairs for the latents."""
+    if data.n_pairs is None or data.n_pairs >= MIN_PAIRS_PER_LATENT * problem.d_sae:
+        return
+    what = "shifts" if data.n_pairs == data.n else "pairs"
+    warnings.warn(
+        f"There are {data.n_pairs} {what} and d_sae={problem.d_sae} latents, fewer than {MIN_PAIRS_PER_LATENT} for each: "
+        "latents follow single pairs, and not concepts. Capture more pairs or lower d_sae.",
+        stacklevel=3,
+    )
 
 
 def check_level(problem: ProblemConfig, group: Group) -> None:

@@ -15,7 +15,8 @@ from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
 from ssae_lens.sae import SSAE
-from ssae_lens.training.data import open_data
+from ssae_lens.training.data import Rows, Stream, open_data
+from ssae_lens.training.outcome import measure_fit
 from ssae_lens.training.refit import refitted, standing_out
 
 # Rows are alike from this |cosine| on.
@@ -41,13 +42,16 @@ def merge_wordings(ssae: SSAE, shifts: Any) -> SSAE:
     -------
     SSAE
         One with fewer latents, whose metadata say under ``wordings`` which latents of the one given each is made of; or the
-        one given, where there is nothing to join.
+        one given, where there is nothing to join. Its outcome and its metadata have the FVU, the active latents and the mean
+        ``|code|`` as measured on itself, and under ``training`` its own width as ``d_sae``, that of the one given as
+        ``d_sae_trained``.
     """
     norms = {name: getattr(ssae.cfg, name) for name in ("code_norm", "input_norm", "normalize_activations")}
     if ssae.cfg.k is not None or set(norms.values()) != {"none"}:
         has = ", ".join(f"{name}={value!r}" for name, value in {"k": ssae.cfg.k, **norms}.items())
         raise ValueError(f"The SSAE has {has}: only codes of a linear SSAE can be added up.")
-    rows = open_data(shifts, 1).sample().to(ssae.W_enc)
+    data = open_data(shifts, 1)
+    rows = data.sample().to(ssae.W_enc)
     codes = ssae.encode(rows)
     found = wordings(codes, ssae.W_dec)
     if len(found) == ssae.cfg.d_sae:
@@ -63,13 +67,28 @@ def merge_wordings(ssae: SSAE, shifts: Any) -> SSAE:
         joined / lengths[:, None],
         ssae.b_enc @ together * lengths,
         ssae.b_dec,
-        metadata=SAEMetadata(**{**ssae.cfg.metadata.__dict__, "wordings": found}),
+        metadata=SAEMetadata(**ssae.cfg.metadata.__dict__),
         dtype=ssae.cfg.dtype,
         device=ssae.cfg.device,
         apply_b_dec_to_input=ssae.cfg.apply_b_dec_to_input,
     )
-    made.outcome = ssae.outcome
+    _describe(made, ssae, found, data)
     return made
+
+
+def _describe(merged: SSAE, ssae: SSAE, found: list[list[int]], data: Rows | Stream) -> None:
+    """Give a merged SSAE the metadata and the outcome of what it is, not of what it was merged from."""
+    merged.cfg.metadata.wordings = found
+    fit = measure_fit(merged, data.measured())
+    # The loss and the sparsity of the problem are those of the latents as they were trained.
+    trained = {k: v for k, v in (ssae.cfg.metadata.training or {}).items() if k not in ("loss", "sparsity")}
+    own: dict[str, Any] = {"d_sae": merged.cfg.d_sae, "d_sae_trained": ssae.cfg.d_sae}
+    own |= {"fvu": fit.fvu, "active": fit.active, "mean_abs": fit.mean_abs}
+    own["message"] = f"Merged: {fit.summary(data.n)}."
+    if ssae.outcome is not None:
+        merged.outcome = ssae.outcome.of_fit(fit, data.n)
+        own["message"] = merged.outcome.message
+    merged.cfg.metadata.training = {**trained, **own}
 
 
 def wordings(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[list[int]]:

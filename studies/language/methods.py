@@ -143,7 +143,7 @@ def _sae_of_activations(architecture: Architecture) -> Callable[..., list[Found]
 METHODS: dict[str, Method] = {
     "SSAE": Method(
         ours,
-        "our defaults: sparsity minimised within a budget of lost energy; the best of 4 fits a seed; wordings joined",
+        "our defaults: sparsity minimised within a budget of the loss; the best of 4 fits a seed; wordings joined",
     ),
     "SSAE, not joined": Method(partial(ours, joined=False), "the same as it was trained: wordings not joined"),
     "SSAE, v1": Method(preset("v1"), "the reference code's first version, at its level for the corpus; fewer steps"),

@@ -62,7 +62,7 @@ def _sae(architecture: Architecture) -> Callable[[World, int, int, int], Found]:
 
 
 METHODS: dict[str, Method] = {
-    "SSAE": Method(ours, "our defaults: sparsity minimised within a budget of lost energy"),
+    "SSAE": Method(ours, "our defaults: sparsity minimised within a budget of the loss"),
     "SSAE, L1": Method(l1_by_level, f"the paper's L1 constraint; level of {L1_LEVELS} by UDR over 3 seeds"),
     "affine": Method(
         lambda world, width, seed, steps: baselines.affine(world.train, width, seed=seed, steps=round(PART * steps)),

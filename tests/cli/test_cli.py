@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from sae_lens import SAE
 from safetensors.torch import load_file
+from split_features import split_shifts
 from typer.testing import CliRunner
 
 from ssae_lens import ShiftStore, SteeringVector
@@ -48,8 +50,6 @@ def test_inspect(run, store, tmp_path):
 
 
 def test_train_writes_a_sae_lens_folder(run, store, tmp_path):
-    from sae_lens import SAE
-
     out = tmp_path / "ssae"
     config = tmp_path / "run.yaml"
     config.write_text("d_sae: 4\nsteps: 60\nbudget: 0.5\n")
@@ -82,7 +82,41 @@ def test_sweep_prints_its_table(run, store, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "udr_decoders" in result.output
-    assert [row["d_sae"] for row in json.loads(numbers.read_text())["settings"]] == [2, 3]
+    written = json.loads(numbers.read_text())
+    assert [row["d_sae"] for row in written["settings"]] == [2, 3]
+    best = SAE.load_from_disk(tmp_path / "out")
+    assert f"{tmp_path / 'out'}: {best.cfg.d_sae} latents" in result.output
+    assert written["best"]["message"] in result.output
+    assert written["best"]["d_sae"] == best.cfg.d_sae
+
+
+@pytest.fixture
+def merged_store(tmp_path):
+    shifts = split_shifts()
+    path = tmp_path / "planted.h5"
+    ShiftStore.from_arrays(torch.zeros_like(shifts), shifts, path=path).close()
+    return path
+
+
+def test_sweep_prints_the_width_that_it_saves(run, merged_store, tmp_path):
+    config, out = tmp_path / "settings.yaml", tmp_path / "out"
+    config.write_text("steps: 600\nhalves: false\n")
+    result = run("sweep", merged_store, "--d-sae", 10, "--seeds", 2, "--out", out, "--config", config, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert SAE.load_from_disk(out).cfg.d_sae == 8
+    assert f"{out}: 8 latents, merged from 10. Converged: FVU 0." in result.output
+
+
+@pytest.mark.filterwarnings("ignore:No reproducible")
+def test_sweep_says_that_nothing_reproducible_was_found(run, tmp_path):
+    path, config = tmp_path / "noise.h5", tmp_path / "settings.yaml"
+    noise = torch.randn(300, 64)
+    ShiftStore.from_arrays(torch.zeros_like(noise), noise, path=path).close()
+    config.write_text("steps: 60\n")
+    out = tmp_path / "out"
+    result = run("sweep", path, "--d-sae", 4, "--seeds", 2, "--out", out, "--config", config, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "No reproducible structure was found" in result.output
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,31 @@ def test_a_finished_file_is_replaced_only_when_asked(run, store, tmp_path, comma
         assert there.read_bytes() != b"kept"
 
 
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_an_ssae_of_another_run_is_replaced_only_when_asked(run, store, tmp_path, command):
+    from ssae_lens import SSAE
+
+    config, out = tmp_path / "settings.yaml", tmp_path / "out"
+    config.write_text("steps: 20\nbudget: 0.5\n")
+    words = (
+        command,
+        store,
+        "--out",
+        out,
+        "--config",
+        config,
+        "--quiet",
+        *(["--seeds", 2] if command == "sweep" else []),
+    )
+    assert run(*words, "--d-sae", 2).exit_code == 0
+    assert run(*words, "--d-sae", 2).exit_code == 0  # the same run is resumed
+    assert "--overwrite" in one_line(run(*words, "--d-sae", 3))
+    assert SSAE.load_from_disk(out).cfg.d_sae == 2
+    assert run(*words, "--d-sae", 3, "--overwrite").exit_code == 0
+    assert SSAE.load_from_disk(out).cfg.d_sae == 3
+    assert "overwrite" not in (out / "run.yaml").read_text()
+
+
 def test_a_file_that_ends_too_soon_is_no_interruption(run, store, monkeypatch):
     def ends(*_args, **_kwargs):
         raise EOFError("No data left in file")

@@ -2,7 +2,9 @@ import json
 
 import dashboard_samples as samples
 import pytest
+from sae_lens.saes.sae import SAEMetadata
 
+from ssae_lens import SSAE
 from ssae_lens.dashboard import build_report
 from ssae_lens.dashboard.studies import comparison_of
 
@@ -27,6 +29,15 @@ def test_a_folder_and_a_store_make_a_report(folder):
     assert report.to_dict()["missing"] == []
     assert report.details[0]["positive"][0]["source"].startswith("The old")
     lines = report.overview["training"]["data"]
+    assert {line["name"] for line in lines} == {f"bound {b}, seed {s}" for b in ("0.05", "0.1") for s in (0, 1)}
+
+
+@pytest.mark.parametrize("training", [{"d_sae": 5, "d_sae_trained": 6}, {"d_sae": 6}], ids=["now", "version 0.1.0"])
+def test_a_merged_ssae_has_the_curves_of_the_width_it_was_trained_at(folder, training):
+    """Its own width, 5, is in no row of the log."""
+    rows = samples.ssae().W_dec.detach()[:5]
+    merged = SSAE.from_weights(rows.T.contiguous(), rows, metadata=SAEMetadata(training=training))
+    lines = build_report(merged, run=folder, quiet=True).overview["training"]["data"]
     assert {line["name"] for line in lines} == {f"bound {b}, seed {s}" for b in ("0.05", "0.1") for s in (0, 1)}
 
 

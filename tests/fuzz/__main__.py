@@ -8,6 +8,7 @@ code that runs) is kept in a folder, and the command to read it again is printed
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -114,4 +115,5 @@ def _reproduce(place):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is in memory's folder is removed
     sys.exit(main())

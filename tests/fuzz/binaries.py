@@ -326,6 +326,7 @@ def targets():
             lambda folder: _vector().to_gguf(folder / "v.gguf"),
             bytes_of("v.gguf"),
             _load_gguf,
+            weight=2,
         ),
         Target(
             "reference weights",
@@ -347,5 +348,6 @@ def targets():
             _reference_folder,
             zip_of("whitening_params.npz", arrays),
             _load_reference_folder,
+            weight=0.5,
         ),
     ]

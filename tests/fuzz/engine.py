@@ -194,6 +194,7 @@ class Worker:
         self._seen = (BETWEEN, 0.0, 0.0)  # the input that was being read, and both clocks then
 
     def _run(self, pipe) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work = self.folder / "work"
         shutil.rmtree(self.folder, ignore_errors=True)
         work.mkdir(parents=True)

@@ -203,6 +203,7 @@ def targets():
             _merged,
             hdf5_of("all.h5", "all.h5", "0.h5"),
             _read("all.h5"),
+            weight=0.7,
         ),
         Target(
             "reference file", "HDF5 of the reference code", _reference, hdf5_of("reference.h5"), _read("reference.h5")

@@ -435,6 +435,7 @@ def targets():
             _records,
             one_of([json_of(name) for name in ("truthfulqa.json", "ab.json", "labelled.json")]),
             _load_records,
+            weight=0.3,
         ),
         Target(
             "tasks",
@@ -448,6 +449,7 @@ def targets():
                 ]
             ),
             _load_tasks,
+            weight=0.5,
         ),
         Target(
             "config",

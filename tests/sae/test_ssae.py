@@ -323,6 +323,8 @@ class TestBadInput:
         [
             ({"input_norm": "batch"}, "input_norm is 'batch', which is none of 'none', 'layer'"),
             ({"code_norm": "layers"}, "code_norm is 'layers'.*Did you mean 'layer'"),
+            ({"apply_b_dec_to_input": 0.5}, "apply_b_dec_to_input is 0.5; it must be True or False"),
+            ({"apply_b_dec_to_input": {}}, "apply_b_dec_to_input is {}; it must be True or False"),
             ({"code_norm": "group", "code_groups": 4}, "code_groups is 4, which does not divide d_sae=6"),
         ],
     )

@@ -284,3 +284,19 @@ def test_a_plain_string_names_one_concept():
     assert store.concepts == ["ab"]
     with pytest.raises(ValueError, match=r"labels has shape \(2, 2\); \(2, 1\) is due"):
         ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.zeros(2, 2).int(), concepts="ab")
+
+
+def test_another_store_is_replaced_only_when_told(sides, tmp_path):
+    path = tmp_path / "s.h5"
+    first = ShiftStore.from_arrays(*sides)
+    first.save(path).close()
+    first.save(path).close()  # the same is no loss
+    with pytest.raises(FileExistsError, match=r"s\.h5 exists already: a store of other contents.*overwrite=True"):
+        ShiftStore.from_arrays(sides[0], sides[1] * 2).save(path)
+    with ShiftStore.open(path) as kept:
+        np.testing.assert_array_equal(kept.target, first.target)
+    with ShiftStore.from_arrays(sides[0], sides[1] * 2).save(path, overwrite=True) as replaced:
+        np.testing.assert_array_equal(replaced.target, sides[1] * 2)
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="or no store"):
+        first.save(path)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ssae_lens.training.config import ProblemConfig
-from ssae_lens.training.inputs import fit_input, root_mean_square
+from ssae_lens.training.inputs import fit_input, root_mean_square, row_space
 
 D, R = 12, 5
 MAPS = ["balanced", "subspace", "whiten", "zca", "standardise", "none"]
@@ -111,6 +111,16 @@ def test_the_encoder_reads_the_same_whatever_the_unit_of_the_shifts(kind, size, 
 def test_own_units_that_would_be_lost_in_rounding(more, size, why, shifts):
     with pytest.raises(ValueError, match=rf"The shifts have a root mean square of .* {why}.*; multiply them"):
         fit_input(shifts * size, problem("none", **more))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_row_space(size, shifts):
+    flat = torch.randn(300, 3) @ torch.randn(3, D)
+    found = row_space(flat * size)
+    assert found.shape == (D, 3)
+    torch.testing.assert_close(found.T @ found, torch.eye(3))
+    torch.testing.assert_close(flat @ found @ found.T, flat, rtol=1e-3, atol=1e-3)
+    assert row_space(shifts * size).shape == (D, D)
 
 
 def test_root_mean_square():

@@ -5,15 +5,15 @@ import pytest
 import torch
 from sae_lens import SAE
 
-from ssae_lens.metrics import mcc_codes, udr
+from ssae_lens.metrics import mcc_codes, mcc_decoders, udr
 from ssae_lens.training import sweep, train
 from ssae_lens.training.fit import Outcome
-from ssae_lens.training.swept import Setting, Sweep
+from ssae_lens.training.swept import Setting, Sweep, chance_score, split_half_score
 
 from .conftest import make_world
 
 QUICK = {"steps": 20, "quiet": True, "batch_size": 64}
-pytestmark = pytest.mark.filterwarnings("ignore:The constraint")
+pytestmark = pytest.mark.filterwarnings("ignore:The constraint", "ignore:No reproducible", "ignore:There are")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,81 @@ def test_halves_are_fitted_apart(world):
     np.testing.assert_allclose(twice.settings[0].again, 1, atol=1e-5)
     stream = sweep(iter([world.shifts] * 40), d_sae=4, seeds=2, **QUICK)
     assert stream.settings[0].again is None
+
+
+def stable(again, chance):
+    return Setting(len(again), None, 0.02, [], None, None, range(0), np.array(again), chance)
+
+
+def test_reproducible_are_latents_alike_in_both_halves_and_more_so_than_at_random():
+    some = stable([0.95, 0.7, 0.3], -2.0)
+    assert (some.reproduced, some.reproducible) == (2, True)
+    assert some.stability == "2 of 3 latents are reproduced in both halves of the shifts."
+    alike_at_random = stable([0.95, 0.7, 0.3], 1.0)
+    assert (alike_at_random.reproduced, alike_at_random.reproducible) == (2, False)
+    assert "No reproducible structure was found" in alike_at_random.stability
+    assert "random directions agree as well" in alike_at_random.stability
+    weak = stable([0.6, 0.5, 0.4], -2.0)
+    assert (weak.reproduced, weak.reproducible) == (0, False)
+    assert "|cosines| of 0.50 in the mean (the largest is 0.60, and 0.7 counts as reproduced)" in weak.stability
+    without = Setting(3, None, 0.02, [], None, None, range(0))
+    assert (without.reproduced, without.reproducible, without.stability) == (None, None, "")
+
+
+@pytest.mark.parametrize(("d_sae", "d", "r"), [(4, 12, 12), (4, 12, 8), (8, 64, 64)])
+def test_random_directions_pass_the_control_once_in_a_hundred(d_sae, d, r):
+    """Directions of r of d dimensions, at right angles among themselves, as those of a fit nearly are."""
+    rng = np.random.default_rng(1)
+    space = np.linalg.qr(rng.normal(size=(d, r))).Q
+
+    def directions():
+        return (space @ np.linalg.qr(rng.normal(size=(r, d_sae))).Q).T
+
+    bounds = np.array([chance_score(directions(), directions(), space) for _ in range(20)])
+    scores = np.array([split_half_score(mcc_decoders(directions(), directions()).per_factor) for _ in range(500)])
+    assert 0.003 < np.mean(scores[:, None] > bounds) < 0.03
+
+
+SLOW = {"marks": pytest.mark.slow}
+SEVERAL = [0, *(pytest.param(seed, **SLOW) for seed in range(1, 6))]
+NOISE = [
+    (300, 64, [4, 8]),
+    (200, 8, [4]),
+    pytest.param(60, 32, [4, 8], **SLOW),
+    pytest.param(2000, 16, [4, 8], **SLOW),
+]
+
+
+@pytest.mark.parametrize(("n", "d", "widths"), NOISE)
+@pytest.mark.parametrize("seed", SEVERAL)
+def test_of_noise_it_is_said_that_nothing_reproducible_was_found(n, d, widths, seed):
+    noise = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+    with pytest.warns(UserWarning, match="No reproducible structure was found.*Capture more pairs"):
+        swept = sweep(noise, d_sae=widths, seeds=2, steps=200, quiet=True)
+    assert swept.chosen.reproducible is False
+    for told in (swept.best.outcome.message, swept.best.cfg.metadata.training["message"]):
+        assert "No reproducible structure was found" in told
+
+
+PLANTED = [
+    (300, 64, 5, 0.1),
+    (500, 6, 3, 0.05),
+    pytest.param(3000, 16, 5, 0.05, **SLOW),
+    pytest.param(100, 64, 3, 0.1, **SLOW),
+]
+
+
+@pytest.mark.parametrize(("n", "d", "concepts", "noise"), PLANTED)
+@pytest.mark.parametrize("seed", SEVERAL)
+def test_of_concepts_in_weak_noise_it_is_not(n, d, concepts, noise, seed, recwarn):
+    world = make_world(n=n, d=d, concepts=concepts, seed=seed)
+    shifts = world.shifts + noise * torch.randn(n, d, generator=torch.Generator().manual_seed(seed + 100))
+    swept = sweep(shifts, d_sae=concepts, seeds=2, steps=300, quiet=True)
+    assert not [each for each in recwarn if "reproducible" in str(each.message)]
+    assert swept.chosen.reproducible
+    assert swept.chosen.reproduced >= concepts - 1
+    assert f"of {swept.chosen.d_sae} latents are reproduced in both halves" in swept.best.outcome.message
+    assert swept.table()["reproduced"].tolist() == [each.reproduced for each in swept.settings]
 
 
 def test_one_of_each_is_enough_and_ranges_are_lists(world):

@@ -183,6 +183,21 @@ def test_fewer_shifts_than_latents(world):
 
 
 @pytest.mark.filterwarnings("ignore:The constraint")
+def test_few_pairs_for_the_latents(world, recwarn):
+    with pytest.warns(
+        UserWarning, match="There are 20 shifts and d_sae=5 latents, fewer than 5 for each.*Capture more"
+    ):
+        train(world.shifts[:20], **QUICK)
+    values = world.shifts[:60].numpy()
+    store = ShiftStore.from_arrays(np.zeros_like(values), values, row_ids=np.repeat(np.arange(20), 3))
+    with pytest.warns(UserWarning, match="There are 20 pairs and d_sae=5 latents"):
+        train(store, **QUICK)
+    recwarn.clear()
+    train(world.shifts[:25], **QUICK)
+    assert not [each for each in recwarn if "for each" in str(each.message)]
+
+
+@pytest.mark.filterwarnings("ignore:The constraint")
 @pytest.mark.parametrize(
     "given",
     [

@@ -4,32 +4,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import poisson
+from split_features import CONCEPTS, WAYS, D, N, split_features, split_shifts
 
 from ssae_lens import SSAE
 from ssae_lens.training import merge_wordings, sweep
 from ssae_lens.training.wordings import ALIKE, RARELY, SURE, excluding, wordings
 
-N, D, CONCEPTS = 4000, 32, 8
-# The first concept is said in three ways, each along its own direction beside a shared one; the last of them is turned.
-WAYS, TURNED = (0, 1, 2), 2
-
-
-def planted(most=3, alike=0.8, seed=0):
-    """Signed firing of ten latents of eight concepts in shifts that change one to `most`, and their directions."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.rand(N, CONCEPTS, generator=generator).argsort(1)
-    changed = order < torch.randint(1, most + 1, (N, 1), generator=generator)
-    signs = torch.randint(0, 2, (N, CONCEPTS), generator=generator) * 2.0 - 1
-    way = torch.nn.functional.one_hot(torch.randint(0, 3, (N,), generator=generator), 3)
-    codes = torch.cat([(signs * changed)[:, :1] * way, (signs * changed)[:, 1:]], 1)
-    basis = torch.linalg.qr(torch.randn(D, 11, generator=generator))[0].T
-    rows = basis[:10].clone()
-    rows[:3] = alike * basis[10] + (1 - alike**2) ** 0.5 * basis[:3]
-    return codes * torch.tensor([1.0, 1, -1, *[1] * 7]), rows * torch.tensor([1.0, 1, -1, *[1] * 7])[:, None]
-
 
 def test_exclusion_is_counted_and_weighed_by_poissons_law():
-    fires = planted()[0] != 0
+    fires = split_features()[0] != 0
     found = excluding(fires)
     together, share = fires.T.double() @ fires.double(), fires.double().mean(0)
     upper = [(i, j) for i in range(10) for j in range(i + 1, 10)]
@@ -43,24 +26,24 @@ def test_exclusion_is_counted_and_weighed_by_poissons_law():
 
 
 def test_wordings_are_found():
-    assert wordings(*planted()) == [[0, 1, 2], *([each] for each in range(3, 10))]
+    assert wordings(*split_features()) == [[0, 1, 2], *([each] for each in range(3, 10))]
 
 
 def test_latents_that_exclude_each_other_but_point_elsewhere_are_several():
     """Values of one attribute, each a direction of its own, stay apart."""
-    assert wordings(*planted(alike=0.4)) == [[each] for each in range(10)]
+    assert wordings(*split_features(alike=0.4)) == [[each] for each in range(10)]
     assert 0.4**2 < ALIKE < 0.8**2
 
 
 def test_latents_that_are_alike_but_fire_together_are_several():
-    codes, rows = planted()
+    codes, rows = split_features()
     rows[4] = rows[3] + 0.5 * rows[4]
     assert wordings(codes, rows)[1:] == [[each] for each in range(3, 10)]
 
 
 def test_every_two_of_a_concept_must_go_together():
     """Of a chain of three the two nearest are joined, and the third is not drawn in."""
-    codes, rows = planted()
+    codes, rows = split_features()
     basis = torch.linalg.qr(torch.randn(D, 3, generator=torch.Generator().manual_seed(1)))[0].T
     rows[0], rows[1], rows[2] = basis[0], basis[0] + 0.9 * basis[1], 0.8 * basis[1] + basis[2]
     found = wordings(codes, rows)
@@ -70,13 +53,13 @@ def test_every_two_of_a_concept_must_go_together():
 
 def test_where_one_thing_changes_at_a_time_nothing_is_joined():
     """No two latents fire together there, whatever they are of."""
-    assert wordings(*planted(most=1)) == [[each] for each in range(10)]
+    assert wordings(*split_features(most=1)) == [[each] for each in range(10)]
 
 
 class TestMerging:
     @pytest.fixture
     def parts(self):
-        codes, rows = planted()
+        codes, rows = split_features()
         shifts = codes @ rows
         return SSAE.from_weights(torch.linalg.pinv(rows), rows), shifts, codes, rows
 
@@ -105,7 +88,7 @@ class TestMerging:
         assert loaded.cfg.metadata.wordings[0] == [0, 1, 2]
 
     def test_nothing_to_join_is_the_same_ssae(self, parts):
-        codes, rows = planted(alike=0.2)
+        codes, rows = split_features(alike=0.2)
         ssae = SSAE.from_weights(torch.linalg.pinv(rows), rows)
         assert merge_wordings(ssae, codes @ rows) is ssae
 
@@ -120,8 +103,7 @@ class TestMerging:
 
 
 def test_sweeps_join_what_they_choose_and_nothing_under_a_level():
-    codes, rows = planted()
-    shifts = codes * (0.5 + torch.rand(codes.shape, generator=torch.Generator().manual_seed(2))) @ rows
+    shifts = split_shifts()
     given = {"d_sae": 10, "seeds": 2, "halves": False, "steps": 800, "device": "cpu", "quiet": True}
     swept = sweep(shifts, **given)
     assert swept.ssae(0).cfg.d_sae == 10

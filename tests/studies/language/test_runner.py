@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from ssae_lens.models import tiny_model
-from studies.language import METHODS, STUDIES, Row, captures, grid, names, runner, study
+from ssae_lens.shifts import ShiftStore
+from studies.language import METHODS, STUDIES, Row, captures, grid, measure, names, runner, study
+from studies.language.data import Data
 from studies.language.grid import CORPORA, FRESH, name_of
 
 ROWS = [
@@ -138,3 +140,19 @@ def test_the_packages_grid(quick):
         assert {row.settings["judge"] for row in rows if row.kind == "naming"} == set(names.JUDGES)
     assert name_of("some/where/labelled.jsonl") == "labelled.jsonl"
     assert name_of(FRESH) == FRESH
+
+
+def test_a_sweep_is_given_the_store_which_knows_the_words_that_pairs_share(monkeypatch):
+    """Halves of its shifts alone would share them."""
+    given = []
+
+    def spy(shifts, **settings):
+        given.append(shifts)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "sweep", spy)
+    values = np.ones((4, 3), dtype=np.float32)
+    store = ShiftStore.from_arrays(values, values, texts=(list("abcd"), list("efgh")))
+    with pytest.raises(KeyboardInterrupt):
+        measure.measured(Data(store, store), {"kind": "sweep", "seeds": [0], "steps": 5, "settings": {"d_sae": [1]}})
+    assert given == [store]
