@@ -168,7 +168,8 @@ class Run:
         histories = [group.history for group in self.groups if group.data is self.data]
         with files.writing(path) as temporary:
             temporary.write_text(
-                "".join(json.dumps(row) + "\n" for rows in zip(*histories, strict=True) for row in rows), encoding="utf-8"
+                "".join(json.dumps(row) + "\n" for rows in zip(*histories, strict=True) for row in rows),
+                encoding="utf-8",
             )
 
     def _checkpoint(self, out: Path) -> None:

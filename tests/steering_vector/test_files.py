@@ -139,6 +139,9 @@ class TestGGUF:
         write_gguf(path, "controlvector", {})
         with pytest.raises(ValueError, match="holds no direction"):
             SteeringVector.from_gguf(path)
+        write_gguf(path, "controlvector", {"direction.1": [0.0]})
+        with pytest.raises(ValueError, match=r"v\.gguf: direction is zero"):
+            SteeringVector.from_gguf(path)
         write_gguf(path, "controlvector", {"direction.1": [float("nan")]})
         with pytest.raises(ValueError, match="NaN"):
             SteeringVector.from_gguf(path)
