@@ -44,9 +44,9 @@ MIT, as the package. The model is Apache-2.0; Wikipedia's text is CC BY-SA.
 SAE_TS = """
 ## SAE-TS
 
-`effects.safetensors`: what {vectors} of its decoder rows, at the scale that raises the loss by half a nat, add to its mean
-activations on text that they steer and it reads unsteered. `approximator.safetensors`: the linear map fitted to them
-({method}).
+`effects.safetensors` (in the repository, not in the wheel): what {vectors} of its decoder rows, at the scale that raises the
+loss by half a nat, add to its mean activations on text that they steer and it reads unsteered.
+`approximator.safetensors`: the linear map fitted to them ({method}).
 
 | | |
 |---|---|

@@ -316,9 +316,9 @@ def _checked(hook: str, values: Any) -> Tensor:
 def _unmatched(concept: Any) -> str:
     """Return an error: `match_concepts` matched no latent to a concept."""
     nearest, fit = (getattr(concept, name, None) for name in ("runner_up", "runner_up_fit"))
-    found = "" if nearest is None or fit is None else f" (the nearest, latent {nearest}, has a fit of {fit:.2f})"
+    runner_up = "" if nearest is None or fit is None else f" (the nearest, latent {nearest}, has a fit of {fit:.2f})"
     return (
-        f"No latent was matched to the concept {getattr(concept, 'concept', '')!r}{found}; give a latent's number, call "
+        f"No latent was matched to the concept {getattr(concept, 'concept', '')!r}{runner_up}; give a latent's number, call "
         "match_concepts with lower thresholds, or train on more pairs in which the concept changes."
     )
 

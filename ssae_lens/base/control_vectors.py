@@ -49,7 +49,9 @@ def load(
     arrays, model_hint, text = read(path)
     directions = {block: torch.from_numpy(array) for block, array in arrays.items()}
     if not text:
-        return make_foreign({f"blocks.{block}.hook_resid_post": each for block, each in directions.items()}, model_hint)
+        by_hook = {f"blocks.{block}.hook_resid_post": each for block, each in directions.items()}
+        with reading.well_formed(path, "write or fetch it again"):
+            return make_foreign(by_hook, model_hint)
     hint = "save or copy it again"
     with reading.well_formed(path, hint):
         about = reading.parse_json(text, f"The header of {path}", hint=hint)

@@ -1,4 +1,4 @@
-"""`caa`: contrastive activation addition, as its two lines of work have it; and `equalise_norms`."""
+"""CAA: contrastive activation addition, in its two variants; and `equalise_norms`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,7 +54,7 @@ def caa(
     kind
         ``answer`` or ``tokens``.
     concept
-        One that the pairs have signed changes of; by default the only one. Of pairs without, the target shows it.
+        One that the pairs have signed changes of; by default the only one. Of pairs without labels, the target shows it.
     batch_tokens, quiet
         As in `capture_shifts`.
 
@@ -65,7 +65,7 @@ def caa(
     """
     checks.one_of("kind", kind, POSITIONS)
     if "changes" in getattr(pairs, "column_names", ()):
-        concept = chosen_concept(concept, concept_names(pairs))  # said before the model runs, not after
+        concept = chosen_concept(concept, concept_names(pairs))  # an error comes before the model runs
     stores = capture_shifts(
         model, pairs, hook_list(hook), position=POSITIONS[kind], batch_tokens=batch_tokens, quiet=quiet
     )

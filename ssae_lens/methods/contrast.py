@@ -1,4 +1,4 @@
-"""`Contrast`: the pairs of a store in which a concept changes, each turned so that it goes from without to with.
+"""Contrast: the pairs of a store in which a concept changes, each oriented from its negative to its positive side.
 
 Methods read shifts through it, a block at a time, so that a store may be larger than memory.
 """
@@ -26,7 +26,7 @@ class Contrast:
     shifts
         The store that they are in.
     concept
-        What changes, or "" where nothing says.
+        What changes, or "" where that is not labelled.
     signs
         For each row of the store, whether the concept comes (1), goes (−1) or stays (0) from source to target.
     """
@@ -36,8 +36,8 @@ class Contrast:
     signs: Int8[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, shifts: ShiftStore, concept: str = "", *, least: int = 1) -> "Contrast":
-        """Take the pairs in which a concept changes, of which there must be `least`.
+    def of(cls, shifts: ShiftStore, concept: str = "", *, min_pairs: int = 1) -> "Contrast":
+        """Return the pairs in which a concept changes, of which there must be `min_pairs`.
 
         Without a concept it is the only one that the store has labels of or, if it has none, whatever takes every source to
         its target.
@@ -45,22 +45,24 @@ class Contrast:
         known = require_store(shifts).concepts
         concept = chosen_concept(concept, known)
         labels = shifts.labels
-        found = cls.whole(shifts) if labels is None else cls(shifts, concept, labels[:, known.index(concept)])
-        if len(found) < least:
+        contrast = cls.whole(shifts) if labels is None else cls(shifts, concept, labels[:, known.index(concept)])
+        if len(contrast) < min_pairs:
             what = f"{concept!r} changes in" if concept else "The shifts hold"
-            raise ValueError(f"{what} {len(found)} of {len(shifts)} pairs; at least {least} are needed: capture more.")
-        return found
+            raise ValueError(
+                f"{what} {len(contrast)} of {len(shifts)} pairs; at least {min_pairs} are needed: capture more."
+            )
+        return contrast
 
     @classmethod
     def whole(cls, shifts: ShiftStore) -> "Contrast":
-        """Take all pairs from source to target, whatever changes in them."""
+        """Return all pairs, from source to target, whatever changes in them."""
         return cls(require_store(shifts), "", np.ones(len(shifts), dtype=np.int8))
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self.signs))
 
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[Float[np.ndarray, "b d"], Float[np.ndarray, "b d"]]]:
-        """Pass over the pairs in order: the sides without the concept, and those with it."""
+        """Yield the pairs in order: the negative sides (without the concept) and the positive sides (with it)."""
         for rows, source, target in self.shifts.blocks(size):
             changed = self.signs[rows] != 0
             if changed.any():
@@ -68,18 +70,18 @@ class Contrast:
                 sides = source[changed], target[changed]
                 yield np.where(comes, *sides), np.where(comes, *sides[::-1])
 
-    def sample(self, most: int, seed: int) -> "Contrast":
-        """Take at most so many of the pairs, drawn at random."""
-        if len(self) <= most:
+    def sample(self, max_pairs: int, seed: int) -> "Contrast":
+        """Return at most `max_pairs` of the pairs, drawn at random."""
+        if len(self) <= max_pairs:
             return self
-        rows = np.random.default_rng(seed).choice(np.flatnonzero(self.signs), most, replace=False)
+        rows = np.random.default_rng(seed).choice(np.flatnonzero(self.signs), max_pairs, replace=False)
         signs = np.zeros_like(self.signs)
         signs[rows] = self.signs[rows]
         return replace(self, signs=signs)
 
     @property
     def mean_shift(self) -> Float[np.ndarray, " d"]:
-        """The mean shift from without to with, float64."""
+        """The mean shift from the negative to the positive side, float64."""
         return self._means[0]
 
     @property
@@ -101,11 +103,11 @@ class Contrast:
     @cached_property
     def _means(self) -> tuple[Float[np.ndarray, " d"], float, float]:
         total, residual, shift = np.zeros(self.shifts.d_model), 0.0, 0.0
-        for without, with_it in self.blocks():
-            moved = with_it.astype(np.float64) - without
+        for negative, positive in self.blocks():
+            moved = positive.astype(np.float64) - negative
             total += moved.sum(0)
             shift += float(np.linalg.norm(moved, axis=1).sum())
-            residual += sum(float(np.linalg.norm(side, axis=1).sum(dtype=np.float64)) for side in (without, with_it))
+            residual += sum(float(np.linalg.norm(side, axis=1).sum(dtype=np.float64)) for side in (negative, positive))
         return total / len(self), residual / (2 * len(self)), shift / len(self)
 
 
@@ -124,7 +126,7 @@ def chosen_concept(concept: str, known: list[str]) -> str:
 
 
 def require_store(shifts: ShiftStore) -> ShiftStore:
-    """Raise unless something is a store that says which hook its activations are of."""
+    """Raise unless `shifts` is a store that names the hook of its activations."""
     if not isinstance(shifts, ShiftStore):
         raise ValueError(  # noqa: TRY004 - unusable input is a ValueError
             f"shifts is a {type(shifts).__name__}; give a ShiftStore, as capture_shifts and open_shifts make one."

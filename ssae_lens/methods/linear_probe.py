@@ -1,4 +1,4 @@
-"""`linear_probe`: the direction that tells the two sides of the pairs apart best."""
+"""Linear probe: the direction that separates the two sides of the pairs best."""
 
 import numpy as np
 
@@ -24,26 +24,26 @@ def linear_probe(
     C
         scikit-learn's: how much the examples count beside the penalty.
     max_pairs, seed
-        How many of the pairs to fit to, at most; these are held in memory. `seed` says which.
+        How many of the pairs to fit to, at most; these are held in memory. `seed` selects which.
 
     Notes
     -----
-    What tells sides apart best need not be what makes them differ: the weights also cancel what is alike in both. That is
-    why probes often steer worse than `mean_shift`.
+    The direction that separates the sides best need not be the one along which they differ: the weights also cancel what
+    the sides have in common. Probes therefore often steer worse than `mean_shift`.
     """
     from sklearn.linear_model import LogisticRegression
 
     checks.above("C", C, 0)
     checks.whole("max_pairs", max_pairs, least=2)
     checks.whole("seed", seed, least=0)
-    contrast = Contrast.of(shifts, concept, least=2)
+    contrast = Contrast.of(shifts, concept, min_pairs=2)
     sides = zip(*contrast.sample(max_pairs, seed).blocks(), strict=True)
     rows = np.concatenate([np.concatenate(blocks) for blocks in sides]).astype(np.float64)
-    with_it = np.arange(len(rows)) >= len(rows) // 2
+    positive = np.arange(len(rows)) >= len(rows) // 2
     rows -= rows.mean(0)
     rows /= np.sqrt(np.mean(rows**2)) or 1.0
     # Fine enough that the direction, and not only the score, is the solution's.
-    fitted = LogisticRegression(C=C, tol=1e-6, max_iter=2000).fit(rows, with_it)
+    fitted = LogisticRegression(C=C, tol=1e-6, max_iter=2000).fit(rows, positive)
     if not fitted.coef_.any():
         raise ValueError("Both sides of the pairs are alike, and nothing tells them apart; give pairs that differ.")
     return contrast.vector_along(fitted.coef_[0], "linear_probe")

@@ -1,4 +1,4 @@
-"""`mean_shift`: the mean of what changes (difference of means)."""
+"""Mean shift: the mean of the signed shifts (difference of means)."""
 
 from ssae_lens.methods.contrast import Contrast
 from ssae_lens.shifts import ShiftStore

@@ -1,4 +1,4 @@
-"""`pca`: the direction in which most of what changes lies."""
+"""PCA: the direction of the largest variance of the shifts."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def pca(shifts: ShiftStore, concept: str = "") -> SteeringVector:
     With u the unit vector that makes Σ (u·δᵢ)² largest, v = (u·m)u, where m is the mean signed shift. Centred on their
     mean, the sides of pair i are ±δᵢ/2, so u is as well the first right singular vector of the matrix of shifts, not
     centred; the shifts' signs do not matter to u. They give v its sign and its length: a scale of 1 adds as much as the
-    pairs move along u on average. Where the pairs move to and fro along u, that is hardly anything.
+    pairs move along u on average. Where the pairs move along u in both directions, that is hardly anything.
 
     Parameters
     ----------
@@ -22,10 +22,10 @@ def pca(shifts: ShiftStore, concept: str = "") -> SteeringVector:
     """
     from scipy.linalg import eigh
 
-    contrast = Contrast.of(shifts, concept, least=2)
+    contrast = Contrast.of(shifts, concept, min_pairs=2)
     moments = np.zeros((shifts.d_model, shifts.d_model))
-    for without, with_it in contrast.blocks():
-        moved = with_it.astype(np.float64) - without
+    for negative, positive in contrast.blocks():
+        moved = positive.astype(np.float64) - negative
         moments += moved.T @ moved
     last = shifts.d_model - 1
     _, vectors = eigh(moments, subset_by_index=[last, last], overwrite_a=True)

@@ -1,4 +1,4 @@
-"""`random`: a direction that means nothing, to hold others against."""
+"""Random direction: the control for the other methods."""
 
 import numpy as np
 
@@ -9,15 +9,15 @@ from ssae_lens.steering_vector import SteeringVector
 def random(like: SteeringVector, *, seed: int = 0) -> SteeringVector:
     """Return a control for a vector: as long, at the same hooks, of a direction drawn at random.
 
-    v = ‖like‖ · g/‖g‖ with g of independent standard normal numbers, so that no direction is likelier than another. What
-    steering with it does is what adding anything of that size does.
+    v = ‖like‖ · g/‖g‖ with g of independent standard normal numbers, so that no direction is likelier than another. It
+    measures what adding any vector of that length does.
 
     Parameters
     ----------
     like
         What it is to be compared with.
     seed
-        The same seed, the same direction.
+        What the direction is drawn from.
 
     Examples
     --------

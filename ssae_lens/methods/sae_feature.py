@@ -17,9 +17,16 @@ from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.sites import final_norm, reading
 from ssae_lens.hooks.steer import steer
-from ssae_lens.methods.codes import codes_of, latent_number, origin_of_sae, require_fit, require_usable, rows_of
+from ssae_lens.methods.codes import (
+    codes_of,
+    latent_number,
+    origin_of_sae,
+    place_of,
+    require_fit,
+    require_usable,
+    rows_of,
+)
 from ssae_lens.methods.contrast import Contrast
-from ssae_lens.methods.sae_ts.places import place_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
@@ -72,8 +79,8 @@ def sae_feature(sae: Any, latent: int, shifts: ShiftStore | None = None, *, conc
     require_fit(sae, shifts)
     contrast = Contrast.of(shifts, concept) if concept else Contrast.whole(shifts)
     towards = squares = sizes = 0.0
-    for without, with_it in contrast.blocks(BLOCK):
-        moved = (codes_of(sae, with_it) - codes_of(sae, without))[:, latent]
+    for negative, positive in contrast.blocks(BLOCK):
+        moved = (codes_of(sae, positive) - codes_of(sae, negative))[:, latent]
         towards += moved.sum()
         squares += (moved**2).sum()
         sizes += abs(moved).sum()
@@ -107,8 +114,8 @@ def features_by_activation(sae: Any, shifts: ShiftStore, concept: str = "", *, n
     require_fit(sae, shifts)
     contrast = Contrast.of(shifts, concept)
     difference, firing_with, firing_without = np.zeros((3, len(sae.W_dec)))
-    for without, with_it in contrast.blocks(BLOCK):
-        before, after = codes_of(sae, without), codes_of(sae, with_it)
+    for negative, positive in contrast.blocks(BLOCK):
+        before, after = codes_of(sae, negative), codes_of(sae, positive)
         difference += (after - before).sum(0)
         firing_without += (before != 0).sum(0)
         firing_with += (after != 0).sum(0)
@@ -171,8 +178,8 @@ def features_by_output(
     _require_sae(sae)
     origin = place_of(model, sae)
     origin_of_sae(sae).require_same(origin, "The SAE is not of this model", ignoring=("hook_name",))
-    wanted = [latent_number(sae, each) for each in (range(len(sae.W_dec)) if latents is None else latents)]
-    if not wanted:
+    chosen = [latent_number(sae, each) for each in (range(len(sae.W_dec)) if latents is None else latents)]
+    if not chosen:
         raise ValueError("latents is empty; give at least one, or leave it out to score all.")
     tokenizer: Any = model.tokenizer
     if tokenizer is None:
@@ -183,24 +190,24 @@ def features_by_output(
     # In units of the rows, so that run-time normalisation is in it.
     largest = float(codes_of(sae, last).max())
     checks.above("The largest activation at the end of the prompt", largest, 0, "Give another prompt.")
-    found = []
-    with progress(total=len(wanted), unit="features", about="Scoring", quiet=quiet) as bar:
-        for start in range(0, len(wanted), max_rows):
-            some = wanted[start : start + max_rows]
+    scored = []
+    with progress(total=len(chosen), unit="features", about="Scoring", quiet=quiet) as bar:
+        for start in range(0, len(chosen), max_rows):
+            some = chosen[start : start + max_rows]
             rows = rows_of(sae, some)
             vectors = [SteeringVector(row, origin=origin) for row in rows]
             amount = factor * largest
             with steer(model, vectors, scale=amount, positions=-1, per_row=True, check=False, trace=False):
-                chances = model(tokens.expand(len(some), -1))[:, -1].float().softmax(-1)
-            meant = _lens(model, rows).topk(min(top_tokens, chances.shape[1]), dim=-1).indices
-            chance = chances.gather(1, meant).amax(1, keepdim=True)
-            rank = (chances > chance).sum(1)
-            score = (1 - rank / chances.shape[1]) * chance[:, 0]
-            promotes = [[tokenizer.decode([token]) for token in each] for each in meant[:, :SHOWN].tolist()]
-            found += zip(some, score.tolist(), chance[:, 0].tolist(), rank.tolist(), promotes, strict=True)
+                probabilities = model(tokens.expand(len(some), -1))[:, -1].float().softmax(-1)
+            promoted = _lens(model, rows).topk(min(top_tokens, probabilities.shape[1]), dim=-1).indices
+            probability = probabilities.gather(1, promoted).amax(1, keepdim=True)
+            rank = (probabilities > probability).sum(1)
+            score = (1 - rank / probabilities.shape[1]) * probability[:, 0]
+            promotes = [[tokenizer.decode([token]) for token in each] for each in promoted[:, :SHOWN].tolist()]
+            scored += zip(some, score.tolist(), probability[:, 0].tolist(), rank.tolist(), promotes, strict=True)
             bar.update(len(some))
     columns = ["latent", "output_score", "probability", "rank", "promotes"]
-    return _best(pd.DataFrame(found, columns=columns), "output_score", n)
+    return _best(pd.DataFrame(scored, columns=columns), "output_score", n)
 
 
 def _lens(model: Any, rows: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vocab"]:

@@ -1,4 +1,4 @@
-"""`ssae`: a decoder row of a Sparse Shift Autoencoder, turned and scaled as the data are."""
+"""SSAE: a decoder row of a Sparse Shift Autoencoder, with the sign and the length of the shifts in the data."""
 
 import numpy as np
 
@@ -17,8 +17,8 @@ def ssae(ssae: SSAE, shifts: ShiftStore, concept: str = "", *, latent: int | Non
 
     - With a concept, both sums are over the pairs in which it changes, and s is the sign of Σ yᵢhᵢ, yᵢ = ±1 being the
       change. Without `latent`, the latent is that of the largest |Σ yᵢhᵢ| / (‖y‖‖h‖), where ‖h‖ is over all pairs.
-    - With a latent alone, both sums are over all pairs and s is the sign of Σ hᵢ: the vector goes the way that the pairs
-      go on the whole, from source to target. Where they go to and fro that is chance; look at what it does.
+    - With a latent alone, both sums are over all pairs and s is the sign of Σ hᵢ: the vector has the direction in
+      which the pairs move on average, from source to target. Where they move both ways, the sign is arbitrary.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def ssae(ssae: SSAE, shifts: ShiftStore, concept: str = "", *, latent: int | Non
     contrast = Contrast.of(shifts, concept) if concept or latent is None else Contrast.whole(shifts)
     if latent is None and not contrast.concept:
         raise ValueError("The shifts have no labels to choose a latent by; say which latent.")
-    wanted = None if latent is None else latent_number(ssae, latent)
+    chosen = None if latent is None else latent_number(ssae, latent)
     towards, energy, squares, sizes = np.zeros((4, ssae.cfg.d_sae))
     for rows, source, target in shifts.blocks():
         codes = codes_of(ssae, target - source)
@@ -52,15 +52,15 @@ def ssae(ssae: SSAE, shifts: ShiftStore, concept: str = "", *, latent: int | Non
         energy += (codes**2).sum(0)
         squares += (codes[signs != 0] ** 2).sum(0)
         sizes += abs(codes[signs != 0]).sum(0)
-    if wanted is None:
-        wanted = int(np.argmax(abs(towards) / np.sqrt(np.where(energy > 0, energy, np.inf))))
-    if not sizes[wanted]:
-        raise ValueError(f"Latent {wanted} is 0 in all {len(contrast)} pairs; choose another, or other pairs.")
+    if chosen is None:
+        chosen = int(np.argmax(abs(towards) / np.sqrt(np.where(energy > 0, energy, np.inf))))
+    if not sizes[chosen]:
+        raise ValueError(f"Latent {chosen} is 0 in all {len(contrast)} pairs; choose another, or other pairs.")
     return SteeringVector.from_ssae(
         ssae,
-        wanted,
-        sign=np.sign(towards[wanted] or 1.0),
-        scale=squares[wanted] / sizes[wanted],
+        chosen,
+        sign=np.sign(towards[chosen] or 1.0),
+        scale=squares[chosen] / sizes[chosen],
         hook_name=shifts.origin.hook_name,
         concept=contrast.concept,
         norms=contrast.norms,

@@ -85,7 +85,7 @@ def mcc_decoders(decoder: Shaped[Array, "k d"], directions: Shaped[Array, "c d"]
 
     See Also
     --------
-    control_rotated : the same with the directions turned at random.
+    control_rotated : the same with the directions rotated at random.
     """
     decoder, directions = as_matrix("decoder", decoder), as_matrix("directions", directions)
     same_width("decoder", decoder, "directions", directions)
@@ -143,14 +143,14 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def _three(source: Array, shift: Array, target: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    z, wanted = as_matrix("source", source), as_matrix("target", target)
+    z, goal = as_matrix("source", source), as_matrix("target", target)
     eta = as_array("shift", shift, 1) if np.ndim(shift) == 1 else as_matrix("shift", shift)
-    same_length("source", z, "target", wanted)
-    same_width("source", z, "target", wanted)
+    same_length("source", z, "target", goal)
+    same_width("source", z, "target", goal)
     same_width("source", z, "shift", eta)
     if eta.ndim == 2:
         same_length("source", z, "shift", eta)
-    return z.astype(np.float64), eta.astype(np.float64), wanted.astype(np.float64)
+    return z.astype(np.float64), eta.astype(np.float64), goal.astype(np.float64)
 
 
 def _row_cosines(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -238,8 +238,8 @@ def quiet() -> Iterator[None]:
 def _require_agreement(model: "HookedTransformer", hf_model: "PreTrainedModel", name: str) -> None:
     """Raise unless the converted model predicts as the Hugging Face model does.
 
-    A converter passes over what it does not know (a bias, a rope base, a scale) without a word, and all that is
-    captured afterwards would be wrong. In half precision rounding drowns the difference, so nothing is compared.
+    A converter silently ignores what it does not know (a bias, a rope base, a scale), and all that is captured
+    afterwards would be wrong. In half precision rounding drowns the difference, so nothing is compared.
     """
     if model.cfg.dtype not in (torch.float32, torch.float64):
         return

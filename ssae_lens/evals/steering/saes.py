@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens.base import assets
 from ssae_lens.base.files import fingerprint
 from ssae_lens.base.reading import read_json, well_formed
+from ssae_lens.methods.codes import place_of
 from ssae_lens.methods.sae_ts import Approximator
-from ssae_lens.methods.sae_ts.places import fingerprint_of, place_of
+from ssae_lens.models.identity import weights_fingerprint
 
 if TYPE_CHECKING:
     from ssae_lens.hooks.sites import Model
@@ -29,7 +30,7 @@ class Features:
     def fingerprint(self) -> str:
         """A short hash of the SAE's weights, and of the map's."""
         mapped = "" if self.approximator is None else fingerprint(self.approximator.b.tolist())
-        return f"{fingerprint_of(self.sae)} {mapped}".strip()
+        return f"{weights_fingerprint(self.sae)} {mapped}".strip()
 
 
 def shipped_features(model: "Model") -> Features | None:

@@ -1,4 +1,4 @@
-"""The approximator: a linear map from a steering vector to its effects, fitted to measured ones, and how far to trust it."""
+"""Approximator: a linear map from a steering vector to its effects, fitted to measured ones, with its held-out R²."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,9 @@ from typing_extensions import Self
 from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
 from ssae_lens.base.versions import versions
-from ssae_lens.methods.sae_ts import storage
+from ssae_lens.methods.sae_ts import settings as storage
 from ssae_lens.methods.sae_ts.effects import Effects
-from ssae_lens.methods.sae_ts.places import unit_rows
+from ssae_lens.methods.sae_ts.settings import unit_rows
 from ssae_lens.metrics import r2_uncentred
 
 KIND = "approximator"

@@ -17,11 +17,12 @@ from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.hooks.parts import Parts, folder_of
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
-from ssae_lens.methods.sae_ts import storage
-from ssae_lens.methods.sae_ts.places import fingerprint_of, place_of, unit_rows
+from ssae_lens.methods.codes import place_of
+from ssae_lens.methods.sae_ts import settings as storage
 from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
 from ssae_lens.methods.sae_ts.scales import TOLERANCE, Losses, search
-from ssae_lens.methods.sae_ts.settings import Settings
+from ssae_lens.methods.sae_ts.settings import Settings, unit_rows
+from ssae_lens.models.identity import weights_fingerprint
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SCALE, RISE, FEATURES = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """What `measure_effects` found.
+    """The effects that `measure_effects` measured.
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class Effects:
     settings
         How they were measured.
     call
-        What they are the effects of, flat: a call that was made for something else is known by it.
+        What was measured, as a flat dictionary, by which another call's file is recognised.
     """
 
     vectors: Float[Tensor, "n d_model"]
@@ -131,7 +132,7 @@ def measure_effects(
     max_rows
         How many texts to generate or read at once, at most.
     quiet
-        Show no progress.
+        Whether to show no progress.
 
     Returns
     -------
@@ -167,10 +168,10 @@ def measure_effects(
                 parts = Parts.of(path, call, 2 * 4 * len(units) * (sae.cfg.d_sae + FEATURES))
                 _measured(model, sae, units, settings, call, parts, max_rows, quiet).save(path)
                 parts.remove()
-    found = Effects.load(path)
-    checks.made_for(path, found.call, call)
+    effects = Effects.load(path)
+    checks.made_for(path, effects.call, call)
     tidy(path, folder_of(path))
-    return found
+    return effects
 
 
 def _measured(
@@ -186,18 +187,18 @@ def _measured(
     """Measure the parts that are not there, and put all together."""
     parts = parts or Parts(None)
     origin = place_of(model, sae)
-    bench = _Bench(model, sae, origin.hook_name, settings, max_rows)
-    batches = units.split(bench.vectors_at_once)
+    measurement = _Measurement(model, sae, origin.hook_name, settings, max_rows)
+    batches = units.split(measurement.vectors_at_once)
     with (
         laid_out_for_generation(model),
         progress(total=len(units), unit="vectors", about="Steering", quiet=quiet) as bar,
     ):
         # The first part is the baseline.
         if 0 not in parts:
-            parts.put(0, bench.unsteered(units[0]).numpy())
+            parts.put(0, measurement.unsteered(units[0]).numpy())
         for number, batch in enumerate(batches, start=1):
             if number not in parts:
-                parts.put(number, bench.steered(batch).numpy())
+                parts.put(number, measurement.steered(batch).numpy())
             bar.update(len(batch))
     baseline = torch.from_numpy(np.array(parts.get(0)[0]))
     rows = torch.from_numpy(np.concatenate([parts.get(number + 1) for number in range(len(batches))]))
@@ -209,14 +210,14 @@ def _measured(
         baseline,
         origin,
         call["sae"],
-        bench.losses.mean_norm,
+        measurement.losses.mean_norm,
         settings,
         call,
     )
 
 
-class _Bench:
-    """What measures the vectors of one part."""
+class _Measurement:
+    """Measures the vectors of one part."""
 
     def __init__(self, model: "Model", sae: Any, hook_name: str, settings: Settings, max_rows: int) -> None:
         self.model, self.sae, self.hook_name, self.settings, self.max_rows = model, sae, hook_name, settings, max_rows
@@ -227,9 +228,9 @@ class _Bench:
         return self._means(unit[None], torch.zeros(1), self.settings.n_baseline)
 
     def steered(self, units: Float[Tensor, "n d_model"]) -> Float[Tensor, "n columns"]:
-        found = search(self.losses, units, self.settings.target, self.max_rows)
-        means = self._means(units, found.scales, self.settings.n_samples)
-        return torch.cat([found.scales[:, None], found.rises[:, None], means], dim=1)
+        searched = search(self.losses, units, self.settings.target, self.max_rows)
+        means = self._means(units, searched.scales, self.settings.n_samples)
+        return torch.cat([searched.scales[:, None], searched.rises[:, None], means], dim=1)
 
     def _means(self, units: Tensor, scales: Tensor, n_samples: int) -> Float[Tensor, "n d_sae"]:
         vectors = [SteeringVector(each, self.hook_name) for each in units]
@@ -249,13 +250,13 @@ class _Bench:
 
 
 def _call(origin: Origin, sae: Any, units: Tensor, settings: Settings, max_rows: int) -> dict[str, Any]:
-    """Say, flat and JSON-able, what effects are of; long lists by their fingerprints."""
-    said = asdict(settings) | {name: fingerprint(getattr(settings, name)) for name in ("texts", "prompts")}
+    """Return what is measured as a flat dictionary for JSON; long lists by their fingerprints."""
+    hashed = asdict(settings) | {name: fingerprint(getattr(settings, name)) for name in ("texts", "prompts")}
     return {
         **{f"origin.{name}": value for name, value in origin.to_dict().items()},
-        "sae": fingerprint_of(sae),
+        "sae": weights_fingerprint(sae),
         "vectors": fingerprint([*units.shape, units.numpy().tobytes().hex()]),
-        **said,
+        **hashed,
         # Numbers differ in their last digits by what is read together.
         "max_rows": max_rows,
     }

@@ -74,7 +74,7 @@ def rollouts(
 def feature_means(
     model: "Model", sae: Any, hook_name: str, texts: Rollouts, longest: float, max_rows: int = 128
 ) -> Float[Tensor, "vectors d_sae"]:
-    """Read rollouts without steering, and give each feature's mean over a vector's generated tokens.
+    """Read rollouts without steering, and return each feature's mean over a vector's generated tokens.
 
     Prompts are the same with steering and without, and have no part in the mean; so the first token, whose activation is
     enormous in most models, has none either. In some a few others are like it: tokens whose activation is longer than

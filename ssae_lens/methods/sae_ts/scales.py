@@ -15,8 +15,7 @@ from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.sites import reading, resolve_hook
 from ssae_lens.hooks.steer import steer
-from ssae_lens.methods.sae_ts.places import unit_rows
-from ssae_lens.methods.sae_ts.texts import TEXTS
+from ssae_lens.methods.sae_ts.settings import TEXTS, unit_rows
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ TOLERANCE, ROUNDS = 0.05, 20
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """What `find_scales` found.
+    """The scales that `find_scales` found.
 
     Attributes
     ----------
@@ -98,8 +97,8 @@ def find_scales(
     Examples
     --------
     >>> from ssae_lens.models import tiny_model
-    >>> found = find_scales(tiny_model("gpt2"), torch.eye(32)[:2], "blocks.1.hook_resid_post", target=0.1)
-    >>> found.reached  # a random model predicts badly, and not every direction makes that worse
+    >>> result = find_scales(tiny_model("gpt2"), torch.eye(32)[:2], "blocks.1.hook_resid_post", target=0.1)
+    >>> result.reached  # a random model predicts badly, and not every direction makes that worse
     tensor([ True, False])
     """
     checks.above("target", target, 0)
@@ -121,7 +120,7 @@ def search(
     todo = torch.arange(len(units))
     with progress(total=len(units), unit="vectors", about="Finding scales", quiet=quiet) as bar:
         for turn in range(ROUNDS):
-            # A model that overflows has been given too much.
+            # A loss that overflows is a scale that is too large.
             rises[todo] = (losses(units[todo], scales[todo], max_rows) - losses.unsteered).nan_to_num(nan=torch.inf)
             below = rises[todo] < target
             low[todo[below]], low_rise[todo[below]] = scales[todo[below]], rises[todo[below]]
@@ -140,7 +139,7 @@ def _next(low: Tensor, low_rise: Tensor, high: Tensor, high_rise: Tensor, target
     """Return the scale to try next: where the rise would be the target if it were linear in the scale's power."""
     share = (target - low_rise) / (high_rise - low_rise)
     between = (low + high) / 2 if middle else (low**POWER + (high**POWER - low**POWER) * share) ** (1 / POWER)
-    # Nothing was too much yet: on, but not more than twice as far. The first scale tried is above 0.
+    # No scale was too large yet: extrapolate, at most to twice the scale. The first scale tried is above 0.
     onward = low * (target / low_rise.clamp_min(1e-9 * target)) ** (1 / POWER)
     return torch.where(high.isinf(), torch.minimum(torch.maximum(onward, 1.1 * low), 2 * low), between)
 
@@ -176,14 +175,14 @@ class Losses:
 
     def __call__(self, units: Float[Tensor, "n d"], scales: Float[Tensor, "n"], max_rows: int) -> Float[Tensor, "n"]:
         """Return the mean loss under each of some directions, each at its own scale."""
-        at_once, found = max(1, max_rows // len(self.tokens)), []
+        at_once, losses = max(1, max_rows // len(self.tokens)), []
         for start in range(0, len(units), at_once):
             vectors = [SteeringVector(each, self.hook_name) for each in units[start : start + at_once]]
             rows = [each for each in vectors for _ in self.tokens]
             amounts = repeat(scales[start : start + at_once], "n -> (n text)", text=len(self.tokens))
             with steer(self.model, rows, scale=amounts, per_row=True, check=False, trace=False):
-                found.append(self._means(len(vectors)))
-        return torch.cat(found)
+                losses.append(self._means(len(vectors)))
+        return torch.cat(losses)
 
     @cached_property
     def unsteered(self) -> float:
@@ -201,7 +200,7 @@ class Losses:
 
     @torch.no_grad()
     def _means(self, times: int) -> Float[Tensor, "times"]:
-        """Read all texts so many times at once, and give the mean loss of each time."""
+        """Read all texts so many times at once, and return the mean loss of each time."""
         tokens = repeat(self.tokens, "text pos -> (times text) pos", times=times).to(self.model.cfg.device)
         logits = self.model(tokens, return_type="logits", padding_side="right")
         # Row by row: the logits of all rows are large enough once.

@@ -76,7 +76,7 @@ def test_other_saes(model, vectors, settings, sae_of):
 
 class TestResuming:
     def test_bit_for_bit(self, model, sae, vectors, settings, effects, tmp_path, monkeypatch):
-        path, steered, ran = tmp_path / "effects.safetensors", module._Bench.steered, []
+        path, steered, ran = tmp_path / "effects.safetensors", module._Measurement.steered, []
 
         def interrupted(self, units):
             if len(ran) == 2:
@@ -84,12 +84,12 @@ class TestResuming:
             ran.append(len(units))
             return steered(self, units)
 
-        monkeypatch.setattr(module._Bench, "steered", interrupted)
+        monkeypatch.setattr(module._Measurement, "steered", interrupted)
         with pytest.raises(KeyboardInterrupt):
             measure_effects(model, sae, vectors, settings, path=path, max_rows=8)
         assert not path.exists()
         monkeypatch.setattr(
-            module._Bench, "steered", lambda self, units: ran.append(len(units)) or steered(self, units)
+            module._Measurement, "steered", lambda self, units: ran.append(len(units)) or steered(self, units)
         )
         found = measure_effects(model, sae, vectors, settings, path=path, max_rows=8)
         # Two vectors make a part of eight rows, and none was made twice.
@@ -103,7 +103,7 @@ class TestResuming:
         self, model, sae, vectors, settings, tmp_path, monkeypatch
     ):
         path = tmp_path / "effects.safetensors"
-        monkeypatch.setattr(module._Bench, "steered", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(module._Measurement, "steered", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             measure_effects(model, sae, vectors, settings, path=path)
         with pytest.raises(ValueError, match=r"partial was made for something else \(seed: 0 there against 1 now\)"):

@@ -9,8 +9,8 @@ import torch
 from ssae_lens.base.origin import Origin
 from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts import Approximator, pseudo_inverse, rotated, targeted
-from ssae_lens.methods.sae_ts.places import fingerprint_of
 from ssae_lens.methods.sae_ts.vectors import rotation_of
+from ssae_lens.models.identity import weights_fingerprint
 
 D, D_SAE, HOOK = 12, 30, "blocks.1.hook_resid_post"
 ORIGIN = Origin(HOOK, D, "some model")
@@ -23,7 +23,7 @@ def sae_of(rows):
 
 def made(M, b, sae=None):
     M, b = (torch.tensor(each, dtype=torch.float32) for each in (M, b))
-    return Approximator(M, b, ORIGIN, fingerprint_of(sae) if sae else "", 7.0, 0.5, 0.0, {})
+    return Approximator(M, b, ORIGIN, weights_fingerprint(sae) if sae else "", 7.0, 0.5, 0.0, {})
 
 
 def unit(x):
