@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ssae_lens.base import checks, control_vectors, tensor_files
 from ssae_lens.base.origin import Origin
-from ssae_lens.base.reading import well_formed
 
 FORMAT = "ssae_lens.steering_vector"
 
@@ -251,14 +250,11 @@ class SteeringVector:
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":
         """Load a control vector of llama.cpp's, repeng's or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
-        with well_formed(path, "write or fetch it again"):
-            return control_vectors.load(
-                path,
-                cls._from_about,
-                lambda directions, hint: cls(
-                    directions, method=f"control vector ({hint})" if hint else "control vector"
-                ),
-            )
+        return control_vectors.load(
+            path,
+            cls._from_about,
+            lambda directions, hint: cls(directions, method=f"control vector ({hint})" if hint else "control vector"),
+        )
 
     def __repr__(self) -> str:
         lengths = ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
