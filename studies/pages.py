@@ -95,7 +95,7 @@ def laid_out(text: str, results: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+", help="what `python -m studies … --out FOLDER` wrote")
     parser.add_argument("--check", action="store_true", help="write nothing, and say which tables differ")
     given = parser.parse_args(words)

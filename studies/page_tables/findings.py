@@ -40,7 +40,7 @@ def inverse(result: Result) -> str:
     }
     if not any(each["beyond"] for each in found):
         del head["beyond"]
-    columns: list[list[str]] = [[WAYS.get(each["way"], each["way"]) for each in found]]
+    columns: list[list[str]] = [[str(WAYS.get(each["way"], each["way"])) for each in found]]
     for name in head:
         values = [each[name] for each in found]
         texts = [_with_zero(each) if name == "predicted" else figure(each, 2) or "–" for each in values]
@@ -53,7 +53,7 @@ def steered(result: Result) -> str:
     rows = _of(result, "inverse")["measured"]["rows"]
     effects = [_shown(each["own"], _with_zero) for each in rows]
     p_values = ["" if each["way"] == TARGETED else figure(each["p"], 3) for each in rows]
-    ways: list[str] = [WAYS.get(each["way"], each["way"]) for each in rows]
+    ways: list[str] = [str(WAYS.get(each["way"], each["way"])) for each in rows]
     shown = bold(effects, [each["own"]["estimate"] for each in rows], 2)
     head = ["vector", "effect on its own feature", "against the targeted one, p"]
     return table(head, list(zip(ways, shown, p_values, strict=True)))

@@ -129,7 +129,7 @@ class Result(cells.Result):
                 self._entry(by_method.loc[each], score, best) if each in by_method.index else "" for each in methods
             ]
             if paper:
-                said += ["" if each is None else f"{each:.3f} " for each in PAPER[int(cells["latents"].iloc[0])]]
+                said += ["" if each is None else f"{each:.3f} " for each in PAPER[int(rows["latents"].iloc[0])]]
             yield f"  {row:<32}" + "".join(f"{each:>13}" for each in said)
 
     @staticmethod
