@@ -1,6 +1,7 @@
 """Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
 
 import difflib
+import math
 import operator
 import sys
 import tempfile
@@ -74,8 +75,12 @@ def above(name: str, value: float, limit: float, mend: str = "") -> None:
     """Raise unless `value` is a finite number greater than `limit` (NaN is not)."""
     if isinstance(value, bool) or not isinstance(value, Real) or not value > limit:
         raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(mend)}")
-    if value == float("inf"):
-        raise ValueError(f"{name} is {value!r}; it must be finite.{_then(mend)}")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        finite = False
+    if not finite:
+        raise ValueError(f"{name} is {str(value)[:80]}; it must be finite.{_then(mend)}")
 
 
 def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:

@@ -41,6 +41,9 @@ def test_whole_numbers_are_not_floats_and_infinity_is_not_finite():
             checks.whole("n", value)
     with pytest.raises(ValueError, match="it must be finite"):
         checks.above("x", np.float32("inf"), 0)
+    with pytest.raises(ValueError, match="it must be finite"):
+        checks.above("x", 10**400, 0)
+    checks.above("x", np.float32(3e38), 0)
 
 
 @dataclass(frozen=True)
