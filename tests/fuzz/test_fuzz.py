@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fuzz.campaign import fuzz, keep, read_again, table, undocumented
-from fuzz.engine import Finding, RefusedError, Target, input_of
+from fuzz.engine import HANG, Finding, RefusedError, Target, input_of
 from fuzz.mutate import mutated_bytes, mutated_json
 from fuzz.registry import TARGETS
 
@@ -63,11 +63,11 @@ def test_a_reader_takes_or_refuses_whatever_it_is_given(run, name):
 class TestEngine:
     """What is looked for is seen where it is."""
 
-    def outcomes(self, tmp_path, read, **settings):
+    def outcomes(self, tmp_path, read, limit=HANG, **settings):
         target = Target(
             "fake", "a fake", lambda folder: (folder / "a").write_bytes(b"x"), lambda _, files: files, read, **settings
         )
-        tallies = fuzz([target], {"fake": 3}, limit=0.1, findings=tmp_path / "found")
+        tallies = fuzz([target], {"fake": 3}, limit=limit, findings=tmp_path / "found")
         assert sum(tallies["fake"].counts.values()) == 3
         return {name: count for name, count in tallies["fake"].counts.items() if count}, tallies
 
@@ -109,7 +109,7 @@ class TestEngine:
             while True:
                 pass
 
-        assert self.outcomes(tmp_path, read)[0] == {"hang": 3}
+        assert self.outcomes(tmp_path, read, limit=0.1)[0] == {"hang": 3}
 
     def test_a_hang_that_no_signal_ends(self, tmp_path):
         def read(_):
@@ -117,7 +117,7 @@ class TestEngine:
             while True:
                 pass
 
-        found, tallies = self.outcomes(tmp_path, read)
+        found, tallies = self.outcomes(tmp_path, read, limit=0.1)
         assert found == {"hang": 3}
         assert [each.index for each in tallies["fake"].findings] == [0, 1, 2]
 
