@@ -30,7 +30,7 @@ def test_a_member_is_what_it_would_be_alone(bound, world):
     assert member.cfg.k == alone.cfg.k
     assert member.outcome.loss == pytest.approx(alone.outcome.loss, rel=1e-3)
     ours, theirs = (each.cfg.metadata.training for each in (member, alone))
-    measured = {"loss", "sparsity", "mean_abs", "active", "multiplier", "message"}
+    measured = {"loss", "fvu", "sparsity", "mean_abs", "active", "multiplier", "message"}
     assert {name for name in ours if ours[name] != theirs[name]} <= measured | {"restarts"}
 
 
