@@ -29,6 +29,7 @@ def test_a_member_is_what_it_would_be_alone(bound, world):
         torch.testing.assert_close(member.state_dict()[name], value, rtol=1e-4, atol=1e-5)
     assert member.cfg.k == alone.cfg.k
     assert member.outcome.loss == pytest.approx(alone.outcome.loss, rel=1e-3)
+    assert member.outcome.fvu == pytest.approx(alone.outcome.fvu, rel=1e-3)
     ours, theirs = (each.cfg.metadata.training for each in (member, alone))
     measured = {"loss", "fvu", "sparsity", "mean_abs", "active", "multiplier", "message"}
     assert {name for name in ours if ours[name] != theirs[name]} <= measured | {"restarts"}
