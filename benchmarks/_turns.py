@@ -29,10 +29,10 @@ def take_turns(contestants: dict[str, Callable[[], Any]], repetitions: int) -> d
 
 
 def ratios(took: dict[str, list[float]], over: str, under: str) -> list[float]:
-    """Give what one took in terms of another, turn by turn."""
+    """Return what one took in terms of another, turn by turn."""
     return [a / b for a, b in zip(took[over], took[under], strict=True)]
 
 
 def ratio(took: dict[str, list[float]], over: str, under: str) -> float:
-    """Give the median of the turns' ratios."""
+    """Return the median of the turns' ratios."""
     return statistics.median(ratios(took, over, under))

@@ -115,7 +115,7 @@ def main() -> None:
 def contestants(
     hugging_face: Any, models: dict[str, Any], pairs: Any, plan: Plan, few: Plan, folder: Path
 ) -> dict[str, Callable[[], Any]]:
-    """Give what is timed, by name."""
+    """Return what is timed, by name."""
     ready = {id(each): [each.tokens(number) for number in range(len(each.batches))] for each in (plan, few)}
     work: dict[str, Callable[[], Any]] = {"bare": partial(bare, hugging_face, plan, ready[id(plan)])}
     for kind, model in models.items():

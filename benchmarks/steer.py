@@ -17,8 +17,8 @@ import torch
 from _turns import ratio, ratios, take_turns
 from scipy.stats import binom
 
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.generation import generate_sweep
-from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.models import load_model
 from ssae_lens.steering_vector import SteeringVector
@@ -31,7 +31,7 @@ SCALES = [each / 2 for each in range(-8, 8)]
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """Give the values between which the median lies, 19 times in 20: each is as likely above it as below."""
+    """Return the values between which the median lies, 19 times in 20: each is as likely above it as below."""
     ordered = sorted(values)
     lowest = max(0, int(binom.ppf(0.025, len(ordered), 0.5)) - 1)
     return ordered[lowest], ordered[-1 - lowest]

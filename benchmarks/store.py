@@ -23,7 +23,7 @@ def run_stage(stage: str, path: Path, n_rows: int, d_model: int) -> dict[str, fl
     import torch
 
     from ssae_lens.base.origin import Origin
-    from ssae_lens.hooks.parts import Parts, Side
+    from ssae_lens.hooks.shards import Parts, Side
     from ssae_lens.shifts import ShiftStore, layout
     from ssae_lens.shifts import rows as incoming
     from ssae_lens.shifts.batches import RowReader

@@ -26,10 +26,10 @@ from ssae_lens.metrics import mcc_codes
 from ssae_lens.training import sweep, train
 from ssae_lens.training.config import settings
 from ssae_lens.training.data import Rows
-from ssae_lens.training.fit import Group
+from ssae_lens.training.ensemble import Ensemble
 from ssae_lens.training.measures import Measure
-from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss, evaluate
+from ssae_lens.training.training_group import TrainingGroup
 
 CPU = torch.device("cpu")
 STEP_SIZES = [(512, 1024, 1024), (2304, 4096, 512)]
@@ -46,7 +46,7 @@ OURS: dict[str, Any] = {"level": LEVEL, "input": "none", "warmup": 0.0, "lr": 2e
 
 
 def world(seed: int) -> tuple[Tensor, Tensor]:
-    """Give shifts in which one to three of the concepts change by .5 to 1.5 either way, and those amounts."""
+    """Return shifts in which one to three of the concepts change by .5 to 1.5 either way, and those amounts."""
     generator = torch.Generator().manual_seed(seed)
     directions = nn.functional.normalize(torch.randn(CONCEPTS, D, generator=generator), dim=1)
     changed = torch.rand(N, CONCEPTS, generator=generator).argsort(1)
@@ -95,10 +95,10 @@ class Plain(cooper.ConstrainedMinimizationProblem):
         self.renormalise()
 
 
-def group(shifts: Tensor, d_sae: int, device: torch.device, **given: Any) -> Group:
-    """Give one member in training on shifts as they are."""
+def group(shifts: Tensor, d_sae: int, device: torch.device, **given: Any) -> TrainingGroup:
+    """Return one member in training on shifts as they are."""
     problem, solver = settings(d_sae=d_sae, input="none", level=0.5, steps=10**6, **given)
-    return Group(Rows(shifts.numpy()), problem, solver, [0], [0.5], device)
+    return TrainingGroup(Rows(shifts.numpy()), problem, solver, [0], [0.5], device)
 
 
 def five_products(d: int, h: int, b: int, device: torch.device) -> Callable[[], None]:
@@ -160,7 +160,7 @@ def score(codes: Tensor, factors: Tensor) -> float:
 
 
 def seconds_to_find(step: Callable[[int], Any], codes: Callable[[], Tensor], factors: Tensor) -> float:
-    """Give the seconds of steps until the codes reach an MCC of .99; looking at them is not counted."""
+    """Return the seconds of steps until the codes reach an MCC of .99; looking at them is not counted."""
     took = 0.0
     for number in range(LONGEST):
         took += seconds(lambda number=number: step(number))
@@ -170,12 +170,12 @@ def seconds_to_find(step: Callable[[int], Any], codes: Callable[[], Tensor], fac
 
 
 def finding(seed: int) -> dict[str, float]:
-    """Give the seconds to an MCC of .99 of this package's steps (fitting counted) and of the plain loop, at one level."""
+    """Return the seconds to an MCC of .99 of this package's steps (fitting counted) and of the plain loop, at one level."""
     shifts, factors = world(seed)
     some, of_some = shifts[:2000], factors[:2000]
     problem, solver = settings(d_sae=CONCEPTS, **OURS)
-    made: list[Group] = []
-    fitting = seconds(lambda: made.append(Group(Rows(shifts.numpy()), problem, solver, [seed], [LEVEL], CPU)))
+    made: list[TrainingGroup] = []
+    fitting = seconds(lambda: made.append(TrainingGroup(Rows(shifts.numpy()), problem, solver, [seed], [LEVEL], CPU)))
     ours, order = made[0], Rows(shifts.numpy())
     torch.manual_seed(seed)
     plain = Plain(D, CONCEPTS, LEVEL * ours.map.fit_mean_abs / ours.map.scale)
@@ -229,13 +229,13 @@ def sweeping(repetitions: int, steps: int, device: torch.device) -> float:
 def side_by_side(d: int, h: int, b: int, repetitions: int) -> None:
     """Compare members evaluated in one call with the same members evaluated one after another."""
     problem, _ = settings(d_sae=h, input="none", level=0.5)
-    shifts, loss = torch.randn(b, d), Loss("share", float(d))
+    shifts, loss = torch.randn(b, d), Loss("fvu", float(d))
 
-    def step(members: Members) -> None:
+    def step(members: Ensemble) -> None:
         members.zero_grad()
         torch.cat(evaluate(shifts, members.weights, loss, Measure("l1"))).sum().backward()
 
-    together, alone = Members(d, problem, range(MEMBERS)), [Members(d, problem, [seed]) for seed in range(MEMBERS)]
+    together, alone = Ensemble(d, problem, range(MEMBERS)), [Ensemble(d, problem, [seed]) for seed in range(MEMBERS)]
     took = take_turns(
         {"together": lambda: step(together), "alone": lambda: [step(each) for each in alone]}, repetitions
     )

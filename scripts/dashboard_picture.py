@@ -15,7 +15,7 @@ LARGEST = 300_000
 
 
 def taken(report: Path, where: str, width: int, height: int, *, scale: float) -> bytes:
-    """Give a screenshot of a report at a place in it."""
+    """Return a screenshot of a report at a place in it."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

@@ -67,7 +67,7 @@ decoder row: it raises no more than half of the features more. What the original
 
 
 def sae_ts(measured: dict[str, Any]) -> str:
-    """Give the section on SAE-TS, where it was measured."""
+    """Return the section on SAE-TS, where it was measured."""
     if "sae_ts" not in measured:
         return ""
     of = measured["sae_ts"]

@@ -28,7 +28,7 @@ from ssae_lens.models import load_model
 
 
 def directions(sae: Any, n_rows: int, n_mixtures: int, seed: int) -> torch.Tensor:
-    """Give unit decoder rows, chosen at random, and after them sums of two with weights between 0 and 1, all shuffled."""
+    """Return unit decoder rows, chosen at random, and after them sums of two with weights between 0 and 1, all shuffled."""
     random = np.random.default_rng(seed)
     rows = torch.nn.functional.normalize(sae.W_dec.detach().cpu().float(), dim=1)
     alone = rows[random.permutation(len(rows))[:n_rows]]

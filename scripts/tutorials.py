@@ -35,12 +35,12 @@ METADATA = {
 
 
 def sources() -> list[Path]:
-    """Give the tutorials' texts, in order."""
+    """Return the tutorials' texts, in order."""
     return sorted(TUTORIALS.glob("[0-9]_*.py"))
 
 
 def notebook_of(source: Path) -> nbformat.NotebookNode:
-    """Give the notebook of a tutorial's text, without outputs."""
+    """Return the notebook of a tutorial's text, without outputs."""
     notebook = jupytext.read(source)
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells):
@@ -82,7 +82,7 @@ def executed(notebook: nbformat.NotebookNode, *, seconds: int = 600) -> nbformat
 
 
 def page(notebook: nbformat.NotebookNode) -> str:
-    """Give an executed notebook as Markdown, its figures as plotly's own."""
+    """Return an executed notebook as Markdown, its figures as plotly's own."""
     parts = ['<script src="../plotly.min.js"></script>']
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

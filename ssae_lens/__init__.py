@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens.base.post_import import after_import as _after_import
 
 if TYPE_CHECKING:
-    from ssae_lens.dashboard import dashboard
+    from ssae_lens.dashboards import dashboard
     from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
     from ssae_lens.latents.describe import describe_latents
     from ssae_lens.latents.match import match_concepts
@@ -33,7 +33,7 @@ _HOMES = {
     "TrainingSSAE": "sae",
     "TrainingSSAEConfig": "sae",
     "capture_shifts": "hooks",
-    "dashboard": "dashboard",
+    "dashboard": "dashboards",
     "describe_latents": "latents.describe",
     "generate_sweep": "hooks",
     "load_model": "models",
@@ -68,11 +68,6 @@ __all__ = [
 
 # `ssae_lens.sae` registers the architecture, and imports SAELens, which takes seconds. It is imported as soon as SAELens is.
 _after_import("sae_lens", lambda: import_module(f"{__name__}.sae"))
-
-# `dashboard` names a function and the room that it lives in. Python binds a room to its name when it is first imported, and
-# then no more: that is done here and taken back, so that the name is the function's whatever is imported later.
-import_module(f"{__name__}.dashboard")
-globals().pop("dashboard", None)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ssae_lens.dashboard.build import build_report
-from ssae_lens.dashboard.page import write_report
-from ssae_lens.dashboard.studies import comparison_of
+from ssae_lens.dashboards.build import build_report
+from ssae_lens.dashboards.page import write_report
+from ssae_lens.dashboards.studies import comparison_of
 from ssae_lens.evals.steering import METHODS, Lab, Method, Result, Settings, Task, Way, built_in, study
 from ssae_lens.evals.steering.methods import UNLABELLED
 from ssae_lens.hooks import capture_shifts
@@ -20,8 +20,8 @@ from ssae_lens.metrics import latent_stability
 from ssae_lens.models import load_model
 from ssae_lens.steering_vector import SteeringVector
 from ssae_lens.training import sweep
-from ssae_lens.training.swept import Sweep
-from ssae_lens.training.train import best_of
+from ssae_lens.training._train import best_of
+from ssae_lens.training.sweep_result import Sweep
 
 MODEL, HOOK = "smollm2-135m", "blocks.15.hook_resid_post"
 PAIRS, WIDTHS, SEEDS = 1000, (16, 24), 3
@@ -72,7 +72,7 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     print(f"3. SSAEs learn from their shifts at {HOOK}; the width of which most recurs in both halves is kept.")
     swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
     ssae = swept.best
-    table = swept.table()[["d_sae", "udr_decoders", "recurring", "fvu", "active"]]
+    table = swept.table()[["d_sae", "udr_decoders", "split_half_score", "fvu", "active"]]
     for line in table.to_string(index=False).splitlines():
         print(f"     {line}")
     print(f"   {ssae.outcome.message}")
@@ -128,12 +128,12 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
 def _stability(swept: Sweep) -> Any:
     """Return how near the other seeds, merged as the best is, come to each of its latents."""
     chosen = swept.chosen
-    decoders = [swept.joined(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
+    decoders = [swept.merged(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
     return latent_stability(decoders, run=best_of(chosen.outcomes))
 
 
 def _curves(result: Result, tasks: list[Task], concepts: Concepts) -> Iterator[dict[str, Any]]:
-    """Give the behaviour and coherence of our vectors over scale, by latents: the other way for one that undoes a task."""
+    """Return the behaviour and coherence of our vectors over scale, by latents: the other way for one that undoes a task."""
     found = {task.name: (concepts[task.concept], task.sign) for task in tasks}
     for row in comparison_of(result.to_json())["table"]:
         concept, sign = found[row["task"]]

@@ -194,7 +194,7 @@ def _loaded(sae_id: str, sae: SSAE | str | Path) -> SSAE:
 
 
 def _escaped(value: object) -> str:
-    """Give a value as text that Markdown shows as it is and that stays in its table cell."""
+    """Return a value as text that Markdown shows as it is and that stays in its table cell."""
     text = _one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     text = text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
     return re.sub(r"([\\`*_\[\]|#~!:@])", r"\\\1", html.escape(text, quote=False))

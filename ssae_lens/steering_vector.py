@@ -173,7 +173,7 @@ class SteeringVector:
             other.origin,
             "These vectors are not of one model",
             ignoring=("hook_name", "position"),
-            mend="Make both with the same model, processed alike.",
+            hint="Make both with the same model, processed alike.",
         )
         directions = {**self.directions, **other.directions}
         norms = {**self._norms, **other._norms}

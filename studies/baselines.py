@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from ssae_lens.training.config import ProblemConfig, SolverConfig
 from ssae_lens.training.data import open_data
-from ssae_lens.training.fit import Group
 from ssae_lens.training.runs import Run
+from ssae_lens.training.training_group import TrainingGroup
 from studies.fitted_dictionary import Found, from_sae, linear
 
 # A mean |code| that no fit reaches: the multiplier is zero from the first step to the last.
@@ -25,7 +25,7 @@ def affine(shifts: Float[np.ndarray, "n d"], width: int, *, seed: int = 0, steps
     solver = SolverConfig() if steps is None else SolverConfig(steps=steps)
     problem = ProblemConfig(width, level=FREE, level_unit="absolute")
     data = open_data(shifts, solver.batch_size)
-    group = Group(data, problem, solver, [seed], [FREE], torch.device("cpu"))
+    group = TrainingGroup(data, problem, solver, [seed], [FREE], torch.device("cpu"))
     Run(data, [group], seed=seed, about={}).go(quiet=True, checkpoint_every=None)
     return from_sae(group.ssae(0, {}))
 

@@ -32,12 +32,12 @@ class Found:
 def linear(
     directions: Float[np.ndarray, "k d"], encoder: Float[np.ndarray, "d k"], centre: Float[np.ndarray, " d"] | float = 0
 ) -> Found:
-    """Give an answer that reads by one matrix and writes by another, about a centre."""
+    """Return an answer that reads by one matrix and writes by another, about a centre."""
     return Found(directions, lambda shifts: (shifts - centre) @ encoder, lambda codes: codes @ directions + centre)
 
 
 def from_sae(sae: Any) -> Found:
-    """Give the answer that an SAE of SAELens's kind is."""
+    """Return the answer that an SAE of SAELens's kind is."""
 
     def reads(part: str) -> Callable[[np.ndarray], np.ndarray]:
         @torch.no_grad()

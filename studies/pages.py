@@ -34,7 +34,7 @@ MARK = re.compile(
 
 
 def pages() -> list[Path]:
-    """Give the README and the documentation's pages."""
+    """Return the README and the documentation's pages."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -70,7 +70,7 @@ def _result(name: str, path: Path) -> Any:
 
 
 def laid_out(text: str, results: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Give a page with its tables laid out, and the names of those that differ."""
+    """Return a page with its tables laid out, and the names of those that differ."""
     differ: list[str] = []
 
     def one(match: re.Match[str]) -> str:

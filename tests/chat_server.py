@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def reply(said, **usage):
-    """Give the body of a good answer."""
+    """Return the body of a good answer."""
     message = {"role": "assistant", "content": said}
     return {
         "id": "1",

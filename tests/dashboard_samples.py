@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.dashboard import Report
+from ssae_lens.dashboards import Report
 from ssae_lens.latents.describe import describe_latents
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, summarise

@@ -54,7 +54,7 @@ class Snippet:
 
 
 def snippets(language: str) -> list[Snippet]:
-    """Give all snippets of a language, page by page."""
+    """Return all snippets of a language, page by page."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def snippets(language: str) -> list[Snippet]:
 
 
 def commands(snippet: Snippet) -> list[list[str]]:
-    """Give the words of each command of a snippet, lines that go on joined and comments left out."""
+    """Return the words of each command of a snippet, lines that go on joined and comments left out."""
     whole = snippet.text.replace("\\\n", " ")
     return [_by_program(words) for line in whole.splitlines() if (words := shlex.split(line, comments=True))]
 
@@ -77,7 +77,7 @@ def _by_program(words: list[str]) -> list[str]:
 
 
 def inline_commands() -> list[tuple[Path, list[str]]]:
-    """Give the commands that stand within sentences, with a file's name where they leave it to the reader."""
+    """Return the commands that stand within sentences, with a file's name where they leave it to the reader."""
     return [
         (page, _with_files(_by_program(shlex.split(said))))
         for page in PAGES
@@ -91,7 +91,7 @@ def _with_files(words: list[str]) -> list[str]:
 
 
 def commands_to_run() -> dict[Path, list[list[str]]]:
-    """Give each command of `ssae-lens` that is run without the Hub, once, on the first page that has it.
+    """Return each command of `ssae-lens` that is run without the Hub, once, on the first page that has it.
 
     What make does by a command of ours stands for it. Of those within sentences only what no fence has is run.
     """
@@ -112,7 +112,7 @@ def commands_to_run() -> dict[Path, list[list[str]]]:
 
 
 def recipe(target: str) -> list[list[str]]:
-    """Give the words of what make runs for a target, programs without the folder they are in."""
+    """Return the words of what make runs for a target, programs without the folder they are in."""
     made = re.search(rf"^{target}:.*\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE)
     assert made is not None, f"the Makefile has no {target!r}"
     return [_by_program(shlex.split(line.replace("$(BIN)/", ""))) for line in made[1].splitlines()]

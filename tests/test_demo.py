@@ -39,7 +39,7 @@ def test_stability_is_of_the_latents_of_the_best_merged_ones_too():
 def test_it_tells_its_story_and_does_the_same_again(tiny, tmp_path, capsys):
     first = demo.run(tmp_path / "one", quiet=True)
     said = capsys.readouterr().out
-    for words in ("60 pairs of sentences", "one to three things change", "recurring", "past tense", "unsteered"):
+    for words in ("60 pairs of sentences", "one to three things change", "split_half_score", "past tense", "unsteered"):
         assert words in said
     assert f"open {first}" in said
     numbers = shown(first)

@@ -20,7 +20,7 @@ FLOORS = {
     "methods": 3,
     "latents": 4,
     "evals": 5,
-    "dashboard": 6,
+    "dashboards": 6,
     "pretrained": 7,
     "demo": 7,
     "cli": 8,

@@ -79,9 +79,9 @@ def test_training_finds_the_concepts(small, solver, tmp_path):
 @pytest.mark.filterwarnings("ignore:The constraint is infeasible")
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_an_interrupted_run_goes_on(small, solver, tmp_path, monkeypatch):
-    from ssae_lens.training.fit import Group
+    from ssae_lens.training.training_group import TrainingGroup
 
-    step = Group.step
+    step = TrainingGroup.step
     given = {"d_sae": 5, "solver": solver, "steps": 60, "restarts": 1, "device": "cuda", "quiet": True}
     whole = train(small.train, **given)
 
@@ -90,10 +90,10 @@ def test_an_interrupted_run_goes_on(small, solver, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         step(self, number, batch)
 
-    monkeypatch.setattr(Group, "step", interrupted)
+    monkeypatch.setattr(TrainingGroup, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(small.train, out=tmp_path, checkpoint_every=10, **given)
-    monkeypatch.setattr(Group, "step", step)
+    monkeypatch.setattr(TrainingGroup, "step", step)
     again = train(small.train, out=tmp_path, checkpoint_every=10, **given)
     torch.testing.assert_close(again.W_dec, whole.W_dec, atol=1e-4, rtol=1e-4)
 

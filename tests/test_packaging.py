@@ -132,7 +132,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel, package):
         "css",
         "html",
     }
-    assert {"ssae_lens/py.typed", "ssae_lens/dashboard/page.js", "ssae_lens/latents/common_concepts.yaml"} <= held
+    assert {"ssae_lens/py.typed", "ssae_lens/dashboards/page.js", "ssae_lens/latents/common_concepts.yaml"} <= held
     assert {"ssae_lens/pairs/data/truth.yaml", "ssae_lens/pairs/data/sentences.yaml"} <= held
     assert any(each.startswith("ssae_lens/assets/") and each.endswith("sae_weights.safetensors") for each in held)
     said = {each.removeprefix(f"{about}/") for each in wheel.namelist() if each.startswith(f"{about}/")}

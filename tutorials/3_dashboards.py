@@ -25,7 +25,7 @@ import warnings
 from pathlib import Path
 
 import ssae_lens as sl
-from ssae_lens.dashboard import build_report, write_neuronpedia, write_report
+from ssae_lens.dashboards import build_report, write_neuronpedia, write_report
 
 model = sl.load_model("smollm2-135m")
 HOOK = "blocks.15.hook_resid_post"
@@ -47,7 +47,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it says, rightly, that pairs are few
     swept = sl.sweep(shifts, d_sae=[16, 20], seeds=2, steps=1200, out=folder / "run", quiet=True)
 ssae = swept.best
-swept.table()[["d_sae", "udr_decoders", "recurring", "loss", "sparsity"]].round(3)
+swept.table()[["d_sae", "udr_decoders", "split_half_score", "loss", "sparsity"]].round(3)
 
 # %% [markdown]
 # ## All latents at a glance

@@ -106,7 +106,7 @@ spectrum_figure(summarise(shifts, leading=24, quiet=True))
 # ## An SSAE, its width chosen without labels
 #
 # `sweep` trains every width and seed, fits each to either half of the pairs as well, and keeps the width of which most is found
-# again in both halves (`recurring`).
+# again in both halves (`split_half_score`).
 
 # %%
 with warnings.catch_warnings():
@@ -114,7 +114,7 @@ with warnings.catch_warnings():
     swept = sl.sweep(shifts, d_sae=[4, 6, 9], seeds=2, steps=1200, quiet=True)
 ssae = swept.best
 print(f"Kept: {ssae.cfg.d_sae} latents. {swept.chosen.outcomes[0].message}")
-swept.table()[["d_sae", "udr_decoders", "recurring", "loss", "sparsity", "status"]].round(3)
+swept.table()[["d_sae", "udr_decoders", "split_half_score", "loss", "sparsity", "status"]].round(3)
 
 # %% [markdown]
 # ## What are they?
@@ -231,7 +231,7 @@ for name, found in fits.items():
     print(f"{name:<17} fits: " + "  ".join(f"{each.concept} {each.fit or 0:.2f}" for each in found.values()))
 
 # %% [markdown]
-# Whichever came out better on this model and these texts: try both, and let `recurring` decide, which needs no labels.
+# Whichever came out better on this model and these texts: try both, and let `split_half_score` decide, which needs no labels.
 #
 # **Concepts that change together.** If every polite remark were also in winter, there would be one latent for both. Check the design of
 # your pairs before blaming the method.

@@ -39,7 +39,7 @@ from ssae_lens.evals.steering import built_in
 from ssae_lens.evals.steering.builtin import flipped
 from ssae_lens.evals.steering.scores import text_margins
 from ssae_lens.hooks.likelihood import Likelihood
-from ssae_lens.hooks.sites import layer_of
+from ssae_lens.hooks.hook_points import layer_of
 from ssae_lens.methods.sae_ts import Approximator, targeted
 from ssae_lens.pretrained import load_sae
 from ssae_lens.methods import cosine_table

@@ -180,12 +180,12 @@ figure.update_xaxes(range=[0, 1.02]).update_yaxes(autorange="reversed", title=""
 # ## How would you know, without the truth?
 #
 # Two signs need no labels. **Seeds**: train several times; directions that the data determine come out each time (UDR). **Halves**:
-# train on either half of the pairs, and count the latents that both halves give, less those that only one has (`recurring`).
-# `sweep` computes both, for several widths side by side, and keeps the width with the most recurring latents.
+# train on either half of the pairs, and count the latents that both halves give, less those that only one has (`split_half_score`).
+# `sweep` computes both, for several widths side by side, and keeps the width with the most split_half_score latents.
 
 # %%
 swept = sl.sweep(easy.train, d_sae=[6, CONCEPTS, 16], seeds=3, steps=STEPS, quiet=True)
-signs = swept.table()[["d_sae", "udr_decoders", "recurring"]]
+signs = swept.table()[["d_sae", "udr_decoders", "split_half_score"]]
 signs["MCC (not seen by sweep)"] = [
     score(from_sae(swept.ssae(row)), easy) if width >= CONCEPTS else float("nan")
     for row, width in enumerate(signs["d_sae"])

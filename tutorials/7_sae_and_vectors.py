@@ -266,7 +266,7 @@ print(f"explained of a random direction: {1 - float(((rebuilt - noise) ** 2).sum
 # **Encoding an activation with an SSAE.** The same mistake the other way round: it reads shifts.
 #
 # **Believing an SSAE that has not found the concept.** It reads a vector in terms of what it has; look at the fit of its latents first
-# (`concepts`, above), and at `recurring` where there are no labels. With `"positive sentiment"` in the place of `"first person"` you can
+# (`concepts`, above), and at `split_half_score` where there are no labels. With `"positive sentiment"` in the place of `"first person"` you can
 # see what 360 pairs are too few for.
 #
 # `python -m studies decomposition` measures this over many vectors, with intervals.

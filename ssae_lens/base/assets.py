@@ -8,7 +8,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def shipped() -> dict[str, list[str]]:
-    """Give the names of the releases that ship with the package, each with the ids of its SAEs."""
+    """Return the names of the releases that ship with the package, each with the ids of its SAEs."""
     found: dict[str, list[str]] = {}
     for cfg in sorted(ASSETS.glob("*/**/cfg.json")):
         release, *rest = cfg.parent.relative_to(ASSETS).parts
@@ -18,7 +18,7 @@ def shipped() -> dict[str, list[str]]:
 
 
 def asset_path(release: str, sae_id: str) -> Path:
-    """Give the folder of an SAE that ships with the package.
+    """Return the folder of an SAE that ships with the package.
 
     Examples
     --------

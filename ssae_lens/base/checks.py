@@ -1,4 +1,4 @@
-"""Checks of what a public function is given, with errors that name the value, what is allowed and the mend."""
+"""Checks of what a public function is given, with errors that name the value, what is allowed and the hint."""
 
 import difflib
 import math
@@ -28,12 +28,12 @@ def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
     raise ValueError(f"{name} is {value!r}, which is none of {choices}.{did_you_mean(value, allowed)}")
 
 
-def did_you_mean(value: object, options: Iterable[object], most: int = 3) -> str:
+def did_you_mean(value: object, options: Iterable[object], maximum: int = 3) -> str:
     """Return " Did you mean …?" with the options nearest to `value`, or "" where none is near.
 
     Options that are clearly further from `value` than the nearest one are left out.
     """
-    near = difflib.get_close_matches(str(value), [str(each) for each in options], n=most, cutoff=0.5)
+    near = difflib.get_close_matches(str(value), [str(each) for each in options], n=maximum, cutoff=0.5)
     ratios = [difflib.SequenceMatcher(None, each, str(value)).ratio() for each in near]
     near = [each for each, ratio in zip(near, ratios, strict=True) if ratio >= ratios[0] - 0.15]
     return f" Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
@@ -65,28 +65,28 @@ def as_int(value: Any) -> int | None:
         return None
 
 
-def at_least(name: str, value: float, least: float, mend: str = "") -> None:
-    """Raise unless `value` is a number of at least `least` (NaN is not). NumPy's numbers count as Python's do."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not value >= least:
-        raise ValueError(f"{name} is {value!r}; it must be at least {least}.{_then(mend)}")
+def at_least(name: str, value: float, minimum: float, hint: str = "") -> None:
+    """Raise unless `value` is a number of at least `minimum` (NaN is not). NumPy's numbers count as Python's do."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= minimum:
+        raise ValueError(f"{name} is {value!r}; it must be at least {minimum}.{_then(hint)}")
 
 
-def above(name: str, value: float, limit: float, mend: str = "") -> None:
+def above(name: str, value: float, limit: float, hint: str = "") -> None:
     """Raise unless `value` is a finite number greater than `limit` (NaN is not)."""
     if isinstance(value, bool) or not isinstance(value, Real) or not value > limit:
-        raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(mend)}")
+        raise ValueError(f"{name} is {value!r}; it must be greater than {limit}.{_then(hint)}")
     try:
         finite = math.isfinite(value)
     except OverflowError:  # a whole number that no float holds
         finite = False
     if not finite:
-        raise ValueError(f"{name} is {str(value)[:80]}; it must be finite.{_then(mend)}")
+        raise ValueError(f"{name} is {str(value)[:80]}; it must be finite.{_then(hint)}")
 
 
-def whole(name: str, value: object, least: int = 1, mend: str = "") -> None:
-    """Raise unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}.{_then(mend)}")
+def integer(name: str, value: object, minimum: int = 1, hint: str = "") -> None:
+    """Raise unless `value` is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {minimum}.{_then(hint)}")
 
 
 def python_numbers(settings: Any) -> None:
@@ -133,26 +133,26 @@ def finite_rows(name: str, rows: "Tensor") -> None:
         )
 
 
-def existing_file(path: str | Path, mend: str = "") -> Path:
-    """Give `path` as a Path, or raise FileNotFoundError that says what stands near it."""
+def existing_file(path: str | Path, hint: str = "") -> Path:
+    """Return `path` as a Path, or raise FileNotFoundError that says what stands near it."""
     path = Path(path)
     if path.is_file():
         return path
     if path.is_dir():
-        raise FileNotFoundError(f"{path} is a folder where a file is wanted.{_then(mend)}")
+        raise FileNotFoundError(f"{path} is a folder where a file is wanted.{_then(hint)}")
     siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise FileNotFoundError(f"There is no file {path}.{did_you_mean(path.name, siblings)}{_then(mend)}")
+    raise FileNotFoundError(f"There is no file {path}.{did_you_mean(path.name, siblings)}{_then(hint)}")
 
 
-def existing_folder(path: str | Path, mend: str = "") -> Path:
-    """Give `path` as a Path, or raise FileNotFoundError that says what stands near it."""
+def existing_folder(path: str | Path, hint: str = "") -> Path:
+    """Return `path` as a Path, or raise FileNotFoundError that says what stands near it."""
     path = Path(path)
     if path.is_dir():
         return path
     if path.is_file():
-        raise FileNotFoundError(f"{path} is a file where a folder is wanted.{_then(mend)}")
+        raise FileNotFoundError(f"{path} is a file where a folder is wanted.{_then(hint)}")
     siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise FileNotFoundError(f"There is no folder {path}.{did_you_mean(path.name, siblings)}{_then(mend)}")
+    raise FileNotFoundError(f"There is no folder {path}.{did_you_mean(path.name, siblings)}{_then(hint)}")
 
 
 def warn(message: str) -> None:
@@ -190,5 +190,5 @@ def made_for(where: object, there: Mapping[str, Any], now: Mapping[str, Any]) ->
         )
 
 
-def _then(mend: str) -> str:
-    return f" {mend}" if mend else ""
+def _then(hint: str) -> str:
+    return f" {hint}" if hint else ""

@@ -266,7 +266,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def make_readable(path: Path) -> None:
-    """Give a file the mode of any that the user writes: mkstemp and safetensors make theirs for their owner alone."""
+    """Return a file the mode of any that the user writes: mkstemp and safetensors make theirs for their owner alone."""
     path.chmod(0o666 & ~_umask())
 
 

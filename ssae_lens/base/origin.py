@@ -43,7 +43,7 @@ class Origin:
     fingerprint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a JSON-able dictionary."""
+        """Return a JSON-able dictionary."""
         return asdict(self)
 
     @classmethod
@@ -72,7 +72,7 @@ class Origin:
                 found.append(f"{each.name}: {mine!r} against {theirs!r}")
         return found
 
-    def require_same(self, other: "Origin", what: str, ignoring: tuple[str, ...] = (), mend: str = "") -> None:
+    def require_same(self, other: "Origin", what: str, ignoring: tuple[str, ...] = (), hint: str = "") -> None:
         """Raise a ValueError that names both sides of every difference."""
         if found := self.differences(other, ignoring):
-            raise ValueError(f"{what} ({'; '.join(found)}).{' ' + mend if mend else ''}")
+            raise ValueError(f"{what} ({'; '.join(found)}).{' ' + hint if hint else ''}")

@@ -13,7 +13,7 @@ def progress(
     about: str = "",
     quiet: bool = False,
 ) -> Any:
-    """Give a tqdm bar over `steps`, or an empty one of `total` to `update`.
+    """Return a tqdm bar over `steps`, or an empty one of `total` to `update`.
 
     It shows in notebooks and terminals; piped output and `quiet=True` stay clean.
     """

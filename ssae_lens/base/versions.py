@@ -8,7 +8,7 @@ PACKAGES = ("ssae-lens", "torch", "transformer-lens", "sae-lens", "cooper-optim"
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of Python and of the packages that shape results."""
+    """Return the versions of Python and of the packages that shape results."""
     return dict(_versions())
 
 

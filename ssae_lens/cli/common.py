@@ -170,7 +170,7 @@ def replaceable(overwrite: bool, *paths: Path | None) -> None:
 
 
 def further_settings(context: typer.Context, takes: bool = False) -> dict[str, Any]:
-    """Give the file's settings that are no options; a command that takes none refuses them."""
+    """Return the file's settings that are no options; a command that takes none refuses them."""
     context.meta[TAKES_SETTINGS] = takes
     further = dict(context.obj or {})
     if further and not takes:
@@ -183,7 +183,7 @@ def further_settings(context: typer.Context, takes: bool = False) -> dict[str, A
 
 
 def settings_of(context: typer.Context) -> dict[str, Any]:
-    """Give what a command was called with, as a configuration file holds it."""
+    """Return what a command was called with, as a configuration file holds it."""
     given = {name: value for name, value in context.params.items() if name not in REPORTING and value is not None}
     return {
         "command": context.info_name,

@@ -74,7 +74,7 @@ def dashboard(
 
     Example: ssae-lens dashboard my-ssae --shifts gender.h5 --out gender.html
     """
-    from ssae_lens.dashboard import build_report, write_report
+    from ssae_lens.dashboards import build_report, write_report
     from ssae_lens.latents.match import match_concepts
     from ssae_lens.models import load_model
     from ssae_lens.sae import SSAE

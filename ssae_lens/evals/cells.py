@@ -130,11 +130,11 @@ class Result(ABC):
 
     @abstractmethod
     def text(self) -> str:
-        """Give the table to read in a terminal."""
+        """Return the table to read in a terminal."""
 
     @abstractmethod
     def figure(self) -> Any:
-        """Give a plotly figure."""
+        """Return a plotly figure."""
 
     @abstractmethod
     def beaten(self) -> list[str]:
@@ -145,7 +145,7 @@ class Result(ABC):
         """Make the table."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it: the table, its cells, and what they were run with."""
+        """Return everything as JSON holds it: the table, its cells, and what they were run with."""
         table = json.loads(self.table.to_json(orient="records") or "[]")
         return {**self.about, "table": table, "cells": self.cells}
 

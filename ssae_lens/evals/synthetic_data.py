@@ -75,7 +75,7 @@ class World:
 def dgp(
     number: int, *, most_condition: float | None = 200.0, n: int = 10_000, seed: int = 0, name: str | None = None
 ) -> World:
-    """Give one of the reference code's three worlds.
+    """Return one of the reference code's three worlds.
 
     Nine concepts in nine dimensions, of which 0 to 5 change (any number as likely as any other), by 1 (first world), U(0, 1)
     (second) or N(0, 1) (third). Directions are the rows of a matrix of random integers from 1 to 8 that can be inverted.
@@ -177,7 +177,7 @@ def cat(
     (135 of them), with a Gaussian direction of its own; its code is 1 one way, −1 the other.
     """
     for given, value in (("d", d), ("values", values), ("attributes", attributes), ("n", n)):
-        checks.whole(given, value, 2 if given == "values" else 1)
+        checks.integer(given, value, 2 if given == "values" else 1)
     rng = _generator(seed)
     number = np.full((values, values), -1)
     pairs = list(combinations(range(values), 2))
@@ -206,7 +206,7 @@ def cat(
 
 
 def _generator(seed: int, number: int = 0) -> np.random.Generator:
-    """Give a stream of a world's own: a method begun from the same seed must not draw the same directions."""
+    """Return a stream of a world's own: a method begun from the same seed must not draw the same directions."""
     return np.random.default_rng([seed, 1 + number])
 
 
@@ -225,7 +225,7 @@ def _made(
 
 def _check(given: dict[str, Any]) -> None:
     for name in ("d", "n_concepts", "most_changed", "n"):
-        checks.whole(name, given[name])
+        checks.integer(name, given[name])
     checks.one_of("magnitudes", given["magnitudes"], ["normal", *_LAWS])
     for name in ("correlation", "value_correlation", "bend", "nonlinearity"):
         if not 0 <= given[name] <= 1:
@@ -317,7 +317,7 @@ def _bent(rng: np.random.Generator, codes: np.ndarray, directions: np.ndarray, b
 def _through_tanh(
     rng: np.random.Generator, moved: np.ndarray, directions: np.ndarray, share: float
 ) -> Float[np.ndarray, "n d"]:
-    """Give the shifts between two sides that were squashed, each coordinate by itself."""
+    """Return the shifts between two sides that were squashed, each coordinate by itself."""
     before = rng.normal(size=(len(moved), len(directions))) @ directions
     scale = before.std()
 

@@ -68,13 +68,13 @@ class Plan:
         return plan
 
     def spans_of(self, number: int) -> Int[np.ndarray, " some"]:
-        """Give the numbers of a batch's spans, text after text."""
+        """Return the numbers of a batch's spans, text after text."""
         batch = self.batches[number]
         bounds = zip(self.span_bounds[batch].tolist(), self.span_bounds[batch + 1].tolist(), strict=True)
         return np.concatenate([np.arange(start, stop) for start, stop in bounds])
 
     def tokens(self, number: int) -> Int[Tensor, "batch pos"]:
-        """Give a batch's tokens, padded on the right.
+        """Return a batch's tokens, padded on the right.
 
         What they are padded with does not matter, as no token sees one to its right; 0 is a token of every model.
         """
@@ -85,7 +85,7 @@ class Plan:
         return torch.from_numpy(tokens)
 
     def means(self, number: int, values: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "some d_model"]:
-        """Give the mean over each of a batch's spans of what passed at a hook."""
+        """Return the mean over each of a batch's spans of what passed at a hook."""
         here = self.spans_of(number)
         row = np.repeat(np.arange(len(self.batches[number])), np.diff(self.span_bounds)[self.batches[number]])
         counts = self.spans.stop[here] - self.spans.start[here]

@@ -8,10 +8,10 @@ import numpy as np
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.batching import Plan
+from ssae_lens.hooks.capture_job import Work
 from ssae_lens.hooks.encoding import Texts, text_start
-from ssae_lens.hooks.sites import hook_list, origin_of, require_model, require_residual
+from ssae_lens.hooks.hook_points import hook_list, origin_of, require_model, require_residual
 from ssae_lens.hooks.spans import Spans, position_name
-from ssae_lens.hooks.work import Work
 from ssae_lens.pairs import schema
 from ssae_lens.shifts import ShiftStore, layout
 from ssae_lens.shifts import rows as incoming
@@ -19,7 +19,7 @@ from ssae_lens.shifts import rows as incoming
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 
 @overload
@@ -140,7 +140,7 @@ def capture_shifts(
     if prepend_bos not in (None, True, False):
         raise ValueError(f"prepend_bos is {prepend_bos!r}; it must be True, False or None.")
     stored = layout.storable(dtype)
-    checks.whole("batch_tokens", batch_tokens)
+    checks.integer("batch_tokens", batch_tokens)
     columns = schema.validate(pairs)
     concepts = _concepts(pairs)
     origins = [origin_of(model, name, position) for name in names]

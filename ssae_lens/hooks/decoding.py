@@ -17,13 +17,13 @@ from torch import Tensor
 from ssae_lens.base import checks
 from ssae_lens.base.files import fingerprint
 from ssae_lens.base.progress import progress
-from ssae_lens.hooks.sites import final_norm
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
+from ssae_lens.hooks.hook_points import final_norm
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # So many tokens mostly hold the share of probability that top_p asks for.
 FEW = 4096
@@ -53,9 +53,9 @@ def rows_for(
     seed: int = 0,
     prepend_bos: bool | None = None,
 ) -> list[Row]:
-    """Give a row, nothing made yet, for each prompt, each vector's name with a scale, and each sample, in that order."""
+    """Return a row, nothing made yet, for each prompt, each vector's name with a scale, and each sample, in that order."""
     tokens = _tokens(model, prompts, prepend_bos, max_new_tokens)
-    checks.whole("n_samples", n_samples)
+    checks.integer("n_samples", n_samples)
     return [
         Row(prompt, vector, scale, sample, tokens[prompt], _uniforms(prompt, sample, seed, max_new_tokens))
         for prompt, (vector, scale), sample in itertools.product(prompts, steered, range(n_samples))
@@ -75,7 +75,7 @@ def generate_rows(
     **steering: Any,
 ) -> None:
     """Make the rows' texts, each steered by its own vector at its own scale; `steering` is what `steer` takes beside."""
-    checks.whole("max_rows", max_rows)
+    checks.integer("max_rows", max_rows)
     # Rows of a like length lie together, and the longest come first, so that memory fails at once or not at all.
     queue = sorted(rows, key=lambda row: -len(row.tokens))
     n_tokens = sum(len(row.uniforms) for row in rows)
@@ -109,14 +109,14 @@ class Sampler:
     def __post_init__(self) -> None:
         checks.at_least("temperature", self.temperature, 0, "0 takes the likeliest token each time.")
         if self.top_k is not None:
-            checks.whole("top_k", self.top_k)
+            checks.integer("top_k", self.top_k)
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1, which leaves nothing out.")
 
     def __call__(
         self, logits: Float[Tensor, "batch d_vocab"], uniforms: Float[np.ndarray, "batch"]
     ) -> Int[Tensor, "batch"]:
-        """Give a token for each row: the one in whose share of probability its uniform number falls."""
+        """Return a token for each row: the one in whose share of probability its uniform number falls."""
         if self.temperature == 0:
             return logits.argmax(-1)
         chances, order = self._likeliest(logits)
@@ -129,7 +129,7 @@ class Sampler:
     def _likeliest(
         self, logits: Float[Tensor, "batch d_vocab"]
     ) -> tuple[Float[Tensor, "batch some"], Int[Tensor, "batch some"]]:
-        """Give the chances of all tokens that may be picked, likeliest first, and which tokens these are.
+        """Return the chances of all tokens that may be picked, likeliest first, and which tokens these are.
 
         In double precision, so that rounding, which depends on the batch, all but never moves an edge over a number. Only
         the sum over a whole vocabulary that the nucleus is cut by is in single precision, whatever the model's.
@@ -181,7 +181,7 @@ def _decode(
 
 
 def _predictor(model: Any, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """Give a function from the tokens not read yet, and the mask of all so far, to the last token's logits.
+    """Return a function from the tokens not read yet, and the mask of all so far, to the last token's logits.
 
     No logits are made for the rest of a prompt: in a batch of many rows these would be gigabytes.
     """
@@ -214,7 +214,7 @@ def _predictor(model: Any, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
 def _tokens(
     model: "Model", prompts: Sequence[str], prepend_bos: bool | None, max_new_tokens: int
 ) -> dict[str, list[int]]:
-    checks.whole("max_new_tokens", max_new_tokens)
+    checks.integer("max_new_tokens", max_new_tokens)
     if not prompts:
         raise ValueError("prompts is empty; give at least one text.")
     options: dict[str, Any] = {} if prepend_bos is None else {"prepend_bos": prepend_bos}
@@ -231,5 +231,5 @@ def _tokens(
 
 
 def _uniforms(prompt: str, sample: int, seed: int, count: int) -> Float[np.ndarray, "count"]:
-    """Give a row's own random numbers; more of them begin with the same ones."""
+    """Return a row's own random numbers; more of them begin with the same ones."""
     return np.random.default_rng([seed, sample, int(fingerprint([prompt]), 16)]).random(count)

@@ -14,7 +14,7 @@ from ssae_lens.pairs.schema import TEXTS as SIDES
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 AT_ONCE = 4096  # texts given to the tokenizer together
 # The separator of documents in the training text of many models, whether or not their tokenizers call it BOS.
@@ -111,7 +111,7 @@ class Texts:
         return np.diff(self.bounds)
 
     def characters(self, text: int) -> list[tuple[int, int]]:
-        """Give which characters of a text each of its tokens stands for, a beginning of sequence left out."""
+        """Return which characters of a text each of its tokens stands for, a beginning of sequence left out."""
         if not getattr(self.tokenizer, "is_fast", False):
             raise ValueError(
                 f"The tokenizer {type(self.tokenizer).__name__} does not tell which characters a token stands for; use "

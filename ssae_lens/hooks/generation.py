@@ -8,14 +8,14 @@ import numpy as np
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.decoding import Sampler, generate_rows, rows_for
-from ssae_lens.hooks.sites import require_model
+from ssae_lens.hooks.hook_points import require_model
 from ssae_lens.hooks.token_positions import Positions
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 
 def generate_sweep(

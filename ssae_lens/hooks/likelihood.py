@@ -13,10 +13,10 @@ from torch import Tensor
 from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks.batching import batches
-from ssae_lens.hooks.sites import require_model
+from ssae_lens.hooks.hook_points import require_model
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 REDUCTIONS = ("mean", "sum")
 
@@ -30,7 +30,7 @@ def log_probabilities(
     batch_tokens: int = 1024,
     quiet: bool = False,
 ) -> Float[np.ndarray, "texts"]:
-    """Give the log-probability of each text: log p(tᵢ | t₁ … tᵢ₋₁), the mean or the sum over its tokens.
+    """Return the log-probability of each text: log p(tᵢ | t₁ … tᵢ₋₁), the mean or the sum over its tokens.
 
     In a `steer` block it is that of the steered model; a scale for each row of a batch cannot be used here.
 
@@ -98,7 +98,7 @@ class Likelihood:
         from_layer: int = 0,
         batch_tokens: int = 1024,
     ) -> None:
-        checks.whole("batch_tokens", batch_tokens)
+        checks.integer("batch_tokens", batch_tokens)
         self.model = model
         self.from_layer = 0 if hasattr(model, "original_model") else from_layer
         tokens, starts = _tokens(model, texts, prompts)
@@ -107,7 +107,7 @@ class Likelihood:
 
     @torch.no_grad()
     def of_each(self, reduce: Literal["mean", "sum"] = "mean", *, quiet: bool = True) -> Float[np.ndarray, "texts"]:
-        """Give the log-probability of each text, as `log_probabilities` does, of the model as it is steered now."""
+        """Return the log-probability of each text, as `log_probabilities` does, of the model as it is steered now."""
         count = sum(len(batch.numbers) for batch in self._batches)
         found = np.empty(count)
         with progress(total=count, unit="texts", about="Reading", quiet=quiet) as bar:
@@ -153,7 +153,7 @@ class _Batch:
 
 
 def _tokens(model: "Model", texts: Sequence[str], prompts: str | Sequence[str]) -> tuple[list[list[int]], np.ndarray]:
-    """Give each text's tokens after its prompt's, and the number of the first that counts."""
+    """Return each text's tokens after its prompt's, and the number of the first that counts."""
     require_model(model)
     if model.tokenizer is None:
         raise ValueError("The model has no tokenizer, which is needed to read texts; attach one.")

@@ -18,23 +18,23 @@ Coefficients = Float[Tensor, "#batch #pos k"]
 
 
 def add(x: X, directions: Rows, _inverse: Inverse, coefficients: Coefficients) -> X:
-    """Give x + cV."""
+    """Return x + cV."""
     return x + coefficients @ directions
 
 
 def ablate(x: X, directions: Rows, inverse: Inverse, coefficients: Coefficients) -> X:
-    """Give x − s·xV⁺V: the share s of what x has in the directions' span is taken out."""
+    """Return x − s·xV⁺V: the share s of what x has in the directions' span is taken out."""
     share = coefficients[..., :1]
     return x - share * (x @ inverse @ directions)
 
 
 def ablate_add(x: X, directions: Rows, inverse: Inverse, coefficients: Coefficients) -> X:
-    """Give x − xV⁺V + cV: in place of what x has in the span comes cV."""
+    """Return x − xV⁺V + cV: in place of what x has in the span comes cV."""
     return x + (coefficients - x @ inverse) @ directions
 
 
 def clamp(x: X, directions: Rows, inverse: Inverse, coefficients: Coefficients) -> X:
-    """Give the nearest y to x that has y·vᵢ = cᵢ‖vᵢ‖² for each i: each projection is what cᵢvᵢ alone would have.
+    """Return the nearest y to x that has y·vᵢ = cᵢ‖vᵢ‖² for each i: each projection is what cᵢvᵢ alone would have.
 
     For one direction, and for several at right angles, that is `ablate_add`.
     """
@@ -43,7 +43,7 @@ def clamp(x: X, directions: Rows, inverse: Inverse, coefficients: Coefficients) 
 
 
 def add_keep_norm(x: X, directions: Rows, _inverse: Inverse, coefficients: Coefficients) -> X:
-    """Give x + cV, made as long as x."""
+    """Return x + cV, made as long as x."""
     moved = x + coefficients @ directions
     tiny = torch.finfo(moved.dtype).tiny
     return moved * (x.norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True).clamp_min(tiny))

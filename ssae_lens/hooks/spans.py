@@ -77,7 +77,7 @@ class Spans:
 
 
 def position_name(position: str | int) -> str:
-    """Give a position as it is recorded, or say which there are."""
+    """Return a position as it is recorded, or say which there are."""
     name = str(position).strip()
     if isinstance(position, bool) or not (
         name in NAMES or re.fullmatch(r"-?\d+", name) or (name != ":" and SLICE.fullmatch(name))
@@ -90,7 +90,7 @@ def position_name(position: str | int) -> str:
 
 
 def _in_each(texts: Texts, position: str) -> Int[np.ndarray, "texts 2"]:
-    """Give the first token of each text's span and the one after its last."""
+    """Return the first token of each text's span and the one after its last."""
     lengths = texts.lengths
     if position == "mean":
         # A text of one token has no other.
@@ -137,7 +137,7 @@ def _answers(texts: Texts) -> Int[np.ndarray, "texts 2"]:
 
 
 def _changed(texts: Texts) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, "2 rows 3"]]:
-    """Give each row's pair, and the text and the span of either side."""
+    """Return each row's pair, and the text and the span of either side."""
     pairs: list[int] = []
     rows: list[tuple[tuple[int, int, int], tuple[int, int, int]]] = []
     same = np.zeros(len(texts), dtype=bool)
@@ -164,7 +164,7 @@ def _changed(texts: Texts) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, "2
 
 
 def _difference(source: Int[np.ndarray, " a"], target: Int[np.ndarray, " b"]) -> tuple[int, list[int]]:
-    """Give where two texts begin to differ, and in each where they have ceased to."""
+    """Return where two texts begin to differ, and in each where they have ceased to."""
     least = min(len(source), len(target))
     unequal = np.flatnonzero(source[:least] != target[:least])
     start = int(unequal[0]) if len(unequal) else least

@@ -72,6 +72,6 @@ class Site:
                 self.there = self.there.to(x.device) if self.there is not None else None
 
     def lengths(self, x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "#batch #pos k"]:
-        """Give the coefficient that a scale of 1 stands for."""
+        """Return the coefficient that a scale of 1 stands for."""
         steps = self.steps[:, None, :]
         return steps * x.norm(dim=-1, keepdim=True) if self.relative else steps

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.hooks.passes import UNKNOWN, Pass
+from ssae_lens.hooks.forward_pass import UNKNOWN, Pass
 
 WORDS = ("all", "prompt", "generated")
 
@@ -113,7 +113,7 @@ def _end_in_ids(marker: list[int], ids: list[int]) -> int | None:
 
 
 def _end_in_text(marker: str, ids: list[int], tokenizer: Any) -> int | None:
-    """Give the least number of tokens whose text holds all of the marker's last place."""
+    """Return the least number of tokens whose text holds all of the marker's last place."""
     if tokenizer is None:
         raise ValueError(
             f"positions is After({marker!r}), and the model has no tokenizer; attach one, or give the marker's tokens."

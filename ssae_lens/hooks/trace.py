@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.hooks.passes import UNKNOWN, Pass
+from ssae_lens.hooks.forward_pass import UNKNOWN, Pass
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # The order of axes that TransformerLens asks for.
 BY_NAME = {

@@ -19,7 +19,7 @@ Shifts = ShiftStore | Float[np.ndarray, "n d"] | Float[Tensor, "n d"]
 
 
 def codes_of(ssae: Any, shifts: Shifts) -> Float[np.ndarray, "n d_sae"]:
-    """Give the codes of all shifts: of a store, or of an array of one a row.
+    """Return the codes of all shifts: of a store, or of an array of one a row.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def blocks_of_codes(ssae: Any, shifts: Shifts) -> Iterator[tuple[slice, Float[np
 
 
 def encode(ssae: Any, shifts: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d_sae"]:
-    """Give the codes of shifts that are known to fit."""
+    """Return the codes of shifts that are known to fit."""
     return exact_codes(ssae, shifts).astype(np.float32)
 
 
@@ -60,7 +60,7 @@ def require_fit(ssae: Any, shifts: Shifts) -> None:
             shifts.origin,
             "The SSAE is not of the place that the shifts were captured at",
             ignoring=("position",),
-            mend="Capture at the SSAE's hook of its model, or give another SSAE.",
+            hint="Capture at the SSAE's hook of its model, or give another SSAE.",
         )
 
 

@@ -85,18 +85,18 @@ class Concepts(Mapping[str, Concept]):
         return len(self._concepts)
 
     def of_latent(self, latent: int) -> Concept | None:
-        """Give the concept that a latent is matched with, if there is one."""
+        """Return the concept that a latent is matched with, if there is one."""
         return next((each for each in self.values() if each.latent == latent), None)
 
     def table(self) -> "pd.DataFrame":
-        """Give a row for each concept."""
+        """Return a row for each concept."""
         import pandas as pd
 
         table: Any = pd.DataFrame([asdict(each) for each in self.values()]).set_index("concept")
         return table.astype({"latent": "Int64", "runner_up": "Int64"})
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it."""
+        """Return everything as JSON holds it."""
         return {
             "by": self.by,
             "least_confidence": self.least_confidence,

@@ -18,7 +18,7 @@ from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
     from ssae_lens.sae import SSAE
 
 Span = tuple[int, int]
@@ -96,7 +96,7 @@ class LatentDescription:
     typical: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as dictionaries, lists, texts and numbers."""
+        """Return it as dictionaries, lists, texts and numbers."""
         return asdict(self)
 
 
@@ -158,8 +158,8 @@ def describe_latents(
     wanted = list(range(d_sae)) if latents is None else [int(each) for each in latents]
     if not wanted or not set(wanted) <= set(range(d_sae)):
         raise ValueError(f"latents is {latents!r}; this SSAE has latents 0 to {d_sae - 1}.")
-    checks.whole("n_pairs", n_pairs)
-    checks.whole("n_tokens", n_tokens)
+    checks.integer("n_pairs", n_pairs)
+    checks.integer("n_tokens", n_tokens)
     if model is None and steered:
         raise ValueError("steered is True and there is no model to steer; give the one that the shifts came from.")
     if model is not None and model.tokenizer is None:
@@ -190,12 +190,12 @@ def describe_latents(
 
 
 def words_of(text: str) -> list[str]:
-    """Give the words and marks of a text, in their order."""
+    """Return the words and marks of a text, in their order."""
     return WORDS.findall(text)
 
 
 def differing_spans(source: str, target: str) -> tuple[list[Span], list[Span]]:
-    """Give the characters of each text, as (start, end), whose words the other has not in that place.
+    """Return the characters of each text, as (start, end), whose words the other has not in that place.
 
     Examples
     --------

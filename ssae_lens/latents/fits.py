@@ -74,7 +74,7 @@ class _Part:
         )
 
     def fits(self, order: np.ndarray | None = None, coins: np.ndarray | None = None) -> Float[np.ndarray, "k c"]:
-        """Give how well they fit; with an order of the pairs and a coin for each, as chance has it."""
+        """Return how well they fit; with an order of the pairs and a coin for each, as chance has it."""
         labels = self.labels
         if order is not None and coins is not None:
             labels = labels * coins if self.steady else labels[order]

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.hooks.sites import final_norm
+from ssae_lens.hooks.hook_points import final_norm
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 
 def logit_lens(model: "Model", directions: Float[Tensor, "k d_model"]) -> Float[Tensor, "k d_vocab"]:
-    """Give the logits of directions, through the model's own final norm and unembedding.
+    """Return the logits of directions, through the model's own final norm and unembedding.
 
     A direction is taken as if it were all of the residual stream: the final norm centres it (if it is a LayerNorm), scales
     it and multiplies in the gain, which a HookedTransformer has folded into ``W_U`` and a TransformerBridge has not; then
@@ -40,7 +40,7 @@ def logit_lens(model: "Model", directions: Float[Tensor, "k d_model"]) -> Float[
 def extremes(
     model: "Model", logits: Float[Tensor, "d_vocab"], n_tokens: int
 ) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """Give the tokens of the largest logits, and of the smallest, each the most extreme first."""
+    """Return the tokens of the largest logits, and of the smallest, each the most extreme first."""
     tokenizer: Any = model.tokenizer
     most = min(n_tokens, len(logits))
     largest, smallest = (logits.topk(most, largest=up).indices.tolist() for up in (True, False))

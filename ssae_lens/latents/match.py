@@ -18,7 +18,7 @@ from ssae_lens.shifts import ShiftStore
 from ssae_lens.shifts.rows import annotations
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
     from ssae_lens.sae import SSAE
 
 # The lowest confidences by default: a test at one in twenty with labels, a name likelier than all others with a judge.
@@ -101,7 +101,7 @@ def match_concepts(
         used = [each for each in told if each.density > 0]
         names = [each.if_at_least(least_confidence) for each in name_latents(used, judge, candidates)]
         return Concepts(_named(used, names), judge.name, told, least_confidence)
-    checks.whole("shuffles", shuffles, least=20)
+    checks.integer("shuffles", shuffles, minimum=20)
     if labels is None and (not isinstance(shifts, ShiftStore) or shifts.labels is None):
         raise ValueError(
             "There are no labels and no judge; give labels (signed changes, a column for each concept), or a judge such as "
@@ -166,7 +166,7 @@ def _by_pair(
 
 
 def _named(descriptions: Sequence[LatentDescription], names: Sequence[Name]) -> list[Concept]:
-    """Give the named latents; of several of one name the surest has it alone, and the others with their number."""
+    """Return the named latents; of several of one name the surest has it alone, and the others with their number."""
     order = sorted(range(len(names)), key=lambda i: (-(names[i].confidence or 0), -descriptions[i].mean_abs))
     taken: dict[str, int] = {}
     for i in order:

@@ -110,7 +110,7 @@ def changed_words(description: LatentDescription) -> tuple[list[tuple[str, int]]
 
 
 def common_concepts() -> dict[str, tuple[str, str]]:
-    """Give the names that latents get by default, each with what changes into what."""
+    """Return the names that latents get by default, each with what changes into what."""
     return dict(_common())
 
 
@@ -136,7 +136,7 @@ def _option(name: str, change: tuple[str, str]) -> str:
 
 
 def _weighed(answers: Sequence[Answer], options: Sequence[str]) -> list[tuple[str | None, float | None]]:
-    """Give each latent's option, and how sure that is."""
+    """Return each latent's option, and how sure that is."""
     if not options or not all(each.scores.keys() == set(options) for each in answers):
         return [(each.text, None) for each in answers]
     scores = np.array([[each.scores[option] for option in options] for each in answers])
@@ -199,7 +199,7 @@ def _question(description: LatentDescription, seen: str, options: tuple[str, ...
 
 
 def _differing(pair: ShownPair) -> tuple[str, str]:
-    """Give what each text has and the other has not."""
+    """Return what each text has and the other has not."""
     source = " ".join(pair.source[start:end] for start, end in pair.source_spans)
     return source, " ".join(pair.target[start:end] for start, end in pair.target_spans)
 

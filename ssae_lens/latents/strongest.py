@@ -88,7 +88,7 @@ class _Ends:
         self.rows = np.take_along_axis(all_rows, order, axis=1)
 
     def best(self, row_ids: np.ndarray, n_rows: int, sign: int) -> list[Rows]:
-        """Give each latent's rows, one of each pair, of codes of one sign."""
+        """Return each latent's rows, one of each pair, of codes of one sign."""
         found = []
         for codes, rows in zip(self.codes, self.rows, strict=True):
             by_pair: dict[int, tuple[int, float]] = {}

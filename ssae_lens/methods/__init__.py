@@ -3,14 +3,14 @@
 Methods take captured pairs (a `ShiftStore`) or, like `caa`, capture them themselves.
 """
 
-from ssae_lens.methods.caa import caa, equalise_norms
-from ssae_lens.methods.cosine_table import cosine_table
-from ssae_lens.methods.linear_probe import linear_probe
-from ssae_lens.methods.mean_shift import mean_shift
-from ssae_lens.methods.pca import pca
+from ssae_lens.methods._caa import caa, equalise_norms
+from ssae_lens.methods._cosine_table import cosine_table
+from ssae_lens.methods._linear_probe import linear_probe
+from ssae_lens.methods._mean_shift import mean_shift
+from ssae_lens.methods._pca import pca
+from ssae_lens.methods._sae_feature import features_by_activation, features_by_output, sae_feature
+from ssae_lens.methods._ssae import ssae
 from ssae_lens.methods.random_direction import random
-from ssae_lens.methods.sae_feature import features_by_activation, features_by_output, sae_feature
-from ssae_lens.methods.ssae import ssae
 
 __all__ = [
     "caa",

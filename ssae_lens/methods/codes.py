@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
-from ssae_lens.hooks.sites import layer_of, origin_of, require_residual
+from ssae_lens.hooks.hook_points import layer_of, origin_of, require_residual
 from ssae_lens.methods.contrast import require_store
 from ssae_lens.shifts import ShiftStore
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 FOLDS = {
     "expected_average_only_in": "sae.fold_activation_norm_scaling_factor(sae.cfg.d_in**0.5 / mean_norm)",
@@ -78,7 +78,7 @@ def require_fit(sae: Any, shifts: ShiftStore) -> None:
         require_store(shifts).origin,
         "The SAE is not of the place that the shifts were captured at",
         ignoring=("position",),
-        mend="Capture at the SAE's hook of its model, or give another SAE.",
+        hint="Capture at the SAE's hook of its model, or give another SAE.",
     )
 
 

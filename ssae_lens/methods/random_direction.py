@@ -25,7 +25,7 @@ def random(like: SteeringVector, *, seed: int = 0) -> SteeringVector:
     >>> round(random(calm).direction.norm().item(), 4)
     5.0
     """
-    checks.whole("seed", seed, least=0)
+    checks.integer("seed", seed, minimum=0)
     generator = np.random.default_rng(seed)
     drawn = {hook: generator.standard_normal(like.d_model) for hook in like.hook_names}
     directions = {

@@ -3,8 +3,7 @@
 All take torch tensors or numpy arrays and return numbers or numpy arrays.
 """
 
-from ssae_lens.metrics.controls import Control, control_rotated, control_shuffled, expected_chance
-from ssae_lens.metrics.cosines import (
+from ssae_lens.metrics._cosines import (
     UDR,
     RunPair,
     cosines,
@@ -14,7 +13,8 @@ from ssae_lens.metrics.cosines import (
     steered_cosines_frobenius,
     udr,
 )
-from ssae_lens.metrics.dci import DCI, dci
+from ssae_lens.metrics._dci import DCI, dci
+from ssae_lens.metrics.controls import Control, control_rotated, control_shuffled, expected_chance
 from ssae_lens.metrics.intervals import (
     Interval,
     PairedTest,

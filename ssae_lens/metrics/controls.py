@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from ssae_lens.base.checks import at_least, one_of, whole
+from ssae_lens.base.checks import at_least, integer, one_of
 from ssae_lens.metrics.arrays import Array, as_matrix, same_length, same_width
 from ssae_lens.metrics.matching import Match, hungarian
 
@@ -102,12 +102,12 @@ def expected_chance(
     draws, seed
         Of the Hungarian sum.
     """
-    whole("dimensions", dimensions, least=2)
-    whole("n_latents", n_latents)
-    whole("n_factors", n_factors)
+    integer("dimensions", dimensions, minimum=2)
+    integer("n_latents", n_latents)
+    integer("n_factors", n_factors)
     one_of("rule", rule, RULES)
     if rule == "hungarian":
-        whole("draws", draws)
+        integer("draws", draws)
         rng = np.random.default_rng(seed)
         squares = (rng.beta(0.5, (dimensions - 1) / 2, size=(n_latents, n_factors)) for _ in range(draws))
         return float(np.mean([hungarian(np.sqrt(entries)).score for entries in squares]))
@@ -131,7 +131,7 @@ def _expected_largest(dimensions: int, k: int, *, signed: bool) -> float:
 
 def _repeated(score: Callable[[], Match | float], repeats: int) -> Control:
     at_least("repeats", repeats, 2)
-    whole("repeats", repeats)
+    integer("repeats", repeats)
     results = (score() for _ in range(repeats))
     scores = np.array([result.score if isinstance(result, Match) else float(result) for result in results])
     return Control(float(scores.mean()), float(scores.std(ddof=1)), scores)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from ssae_lens.base.checks import whole
+from ssae_lens.base.checks import integer
 from ssae_lens.metrics.arrays import Array, as_array, same_length
 
 
@@ -60,7 +60,7 @@ def bootstrap_interval(
     scipy.stats.bootstrap : with other kinds, such as BCa.
     """
     _share("confidence", confidence)
-    whole("resamples", resamples, least=100)
+    integer("resamples", resamples, minimum=100)
     array = as_array("values", values, 2 if np.ndim(values) == 2 else 1)
     n = len(array)
     if n < 2:
@@ -76,8 +76,8 @@ def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Inte
     """Return a share with Wilson's score interval, which has a width at 0 and 1 too, where a bootstrap has none."""
     from scipy.stats import binomtest
 
-    whole("n", n)
-    whole("successes", successes, least=0)
+    integer("n", n)
+    integer("successes", successes, minimum=0)
     _share("confidence", confidence)
     if successes > n:
         raise ValueError(f"successes is {successes}; it must be at most n, which is {n}.")
@@ -95,7 +95,7 @@ def sign_flip_test(
     """
     a, b = as_array("first", first, 1), as_array("second", second, 1)
     same_length("first", a, "second", b)
-    whole("draws", draws, least=100)
+    integer("draws", draws, minimum=100)
     differences = a.astype(np.float64) - b
     n = len(differences)
     exact = n < 31 and 2**n <= draws

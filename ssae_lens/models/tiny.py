@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from ssae_lens.base.checks import one_of, whole
+from ssae_lens.base.checks import integer, one_of
 from ssae_lens.models.convert import quiet, to_bridge, to_hooked
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
     from transformers import AutoConfig, AutoModelForCausalLM
 
     one_of("shape", shape, SHAPES)
-    whole("n_layers", n_layers)
-    whole("d_model", d_model)
+    integer("n_layers", n_layers)
+    integer("d_model", d_model)
     if d_model % (2 * N_HEADS):
         raise ValueError(
             f"d_model is {d_model}; it must be a multiple of {2 * N_HEADS} ({N_HEADS} heads of even width)."

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ssae_lens.base.checks import did_you_mean, existing_file, one_of, whole
+from ssae_lens.base.checks import did_you_mean, existing_file, integer, one_of
 from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.built_in import CORPORA, load_built_in
@@ -116,8 +116,8 @@ def _check(split: str | None, n: int | None, seed: int, kind: str | None) -> Non
     if split is not None:
         one_of("split", split, SPLITS)
     if n is not None:
-        whole("n", n)
-    whole("seed", seed, least=0)
+        integer("n", n)
+    integer("seed", seed, minimum=0)
     if kind is not None:
         one_of("kind", kind, readers.KINDS)
 

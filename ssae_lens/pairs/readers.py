@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ssae_lens.base.checks import one_of, whole
+from ssae_lens.base.checks import integer, one_of
 from ssae_lens.pairs.schema import listed, require_column, require_texts
 
 Rows = Sequence[Mapping[str, Any]]
@@ -135,7 +135,7 @@ def labelled_rows(
     sentences = list({record[text]: record for record in records}.values())
     attributes = _attributes(sentences, text)
     if differing is not None:
-        whole("differing", differing)
+        integer("differing", differing)
         one_of("differing", differing, range(1, len(attributes) + 1))
     codes = np.array([[values.index(str(each[name])) for name, values in attributes.items()] for each in sentences])
     chosen = _draw(codes, n, seed, differing)

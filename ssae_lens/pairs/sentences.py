@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from ssae_lens.base.checks import one_of, whole
+from ssae_lens.base.checks import integer, one_of
 from ssae_lens.base.reading import read_package_yaml
 
 __all__ = ["ATTRIBUTES", "MAX_CHANGED", "render", "rows", "sample_content"]
@@ -78,8 +78,8 @@ def rows(n: int, seed: int) -> list[dict[str, Any]]:
         Each with `source` and `target` (the sentences), `changed` (names of the attributes that differ), `changes`
         (for every attribute −1, 0 or +1; +1 from its value 0 to its value 1) and `content` (what is held fixed).
     """
-    whole("n", n)
-    whole("seed", seed, least=0)
+    integer("n", n)
+    integer("seed", seed, minimum=0)
     rng = random.Random(seed)
     made: dict[tuple[str, str], dict[str, Any]] = {}
     # Some 10⁸ contents with 2¹⁵ values each: a pair is hardly ever drawn twice.

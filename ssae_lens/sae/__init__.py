@@ -13,7 +13,7 @@ from sae_lens.registry import (
 
 from ssae_lens.sae.files import ARCHITECTURE
 from ssae_lens.sae.ssae import SSAE, SSAEConfig
-from ssae_lens.sae.twin import TrainingSSAE, TrainingSSAEConfig
+from ssae_lens.sae.training_ssae import TrainingSSAE, TrainingSSAEConfig
 
 __all__ = ["ARCHITECTURE", "SSAE", "SSAEConfig", "TrainingSSAE", "TrainingSSAEConfig", "register"]
 

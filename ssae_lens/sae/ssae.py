@@ -73,7 +73,7 @@ class SSAEConfig(SAEConfig):
             )
         checks.one_of("input_norm", self.input_norm, ["none", "layer", "whitened_layer"])
         checks.one_of("code_norm", self.code_norm, ["none", "layer", "group"])
-        checks.whole("code_groups", self.code_groups)
+        checks.integer("code_groups", self.code_groups)
         if self.d_sae % self.code_groups:
             raise ValueError(
                 f"code_groups is {self.code_groups}, which does not divide d_sae={self.d_sae}; choose a divisor of d_sae."
@@ -114,7 +114,7 @@ class SSAE(SAE[SSAEConfig]):
 
     @override
     def encode(self, x: Float[Tensor, "... d_in"]) -> Float[Tensor, "... d_sae"]:
-        """Give the signed codes of shifts."""
+        """Return the signed codes of shifts."""
         self._warn_if_spliced_bare()
         shifts = self.process_sae_in(x)
         if self.cfg.input_norm == "whitened_layer":
@@ -130,7 +130,7 @@ class SSAE(SAE[SSAEConfig]):
 
     @override
     def decode(self, feature_acts: Float[Tensor, "... d_sae"]) -> Float[Tensor, "... d_in"]:
-        """Give the shifts that codes stand for."""
+        """Return the shifts that codes stand for."""
         shifts = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
         return self.reshape_fn_out(self.run_time_activation_norm_fn_out(shifts), self.d_head)
 
@@ -264,7 +264,7 @@ class SSAE(SAE[SSAEConfig]):
 
 
 def activation(k: int | None) -> nn.Module:
-    """Give what is done to codes: nothing, or all but the k largest set to zero."""
+    """Return what is done to codes: nothing, or all but the k largest set to zero."""
     return nn.Identity() if k is None else AbsTopK(k)
 
 
@@ -279,10 +279,10 @@ def initialise(sae: SAE[Any] | TrainingSAE[Any]) -> None:
 
 def check_widths(d_in: int, d_sae: int, k: int | None) -> None:
     """Raise unless widths are whole numbers above 0, and k among them."""
-    checks.whole("d_in", d_in, mend="It is the width of the hook that the shifts come from.")
-    checks.whole("d_sae", d_sae, mend="It is the number of latents to learn.")
+    checks.integer("d_in", d_in, hint="It is the width of the hook that the shifts come from.")
+    checks.integer("d_sae", d_sae, hint="It is the number of latents to learn.")
     if k is not None:
-        checks.whole("k", k, mend="Give None to keep every code.")
+        checks.integer("k", k, hint="Give None to keep every code.")
         if k > d_sae:
             raise ValueError(f"k is {k}, more than d_sae={d_sae}; give at most d_sae, or None to keep every code.")
 

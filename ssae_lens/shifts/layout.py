@@ -70,11 +70,11 @@ class About:
 
     @property
     def fingerprint(self) -> str:
-        """Give a short hash of everything in the store's data sets."""
+        """Return a short hash of everything in the store's data sets."""
         return files.fingerprint(sorted(self.digests.items()))
 
     def to_json(self) -> dict[str, str]:
-        """Give each field as JSON."""
+        """Return each field as JSON."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values["origin"] = self.origin.to_dict()
         return {name: json.dumps(value) for name, value in values.items()}
@@ -99,7 +99,7 @@ class About:
 
 
 def storable(dtype: Any) -> np.dtype:
-    """Give the NumPy type to store activations in, or say why it cannot be that one."""
+    """Return the NumPy type to store activations in, or say why it cannot be that one."""
     name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
     name = name.removeprefix("torch.")
     if name == "bfloat16":
@@ -118,7 +118,7 @@ def blocks(n_rows: int, size: int = BLOCK) -> Iterator[slice]:
 
 
 def digest_of(values: Any) -> str:
-    """Give a short hash of one data set, whichever way it is held."""
+    """Return a short hash of one data set, whichever way it is held."""
     digest = _started(values)
     for rows in blocks(len(values)):
         digest.update(np.ascontiguousarray(values[rows]))
@@ -126,13 +126,13 @@ def digest_of(values: Any) -> str:
 
 
 def joined(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Give the UTF-8 of texts, one after another, and where each ends."""
+    """Return the UTF-8 of texts, one after another, and where each ends."""
     encoded = [text.encode() for text in texts]
     return np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum([len(each) for each in encoded], dtype=np.int64)
 
 
 def parted(characters: np.ndarray, ends: np.ndarray) -> list[str]:
-    """Give the texts that `joined` made one."""
+    """Return the texts that `joined` made one."""
     if (len(ends) and (ends[0] < 0 or ends[-1] != len(characters))) or (np.diff(ends) < 0).any():
         raise ValueError("the ends of texts are not in order, or not those of the characters")
     whole = characters.tobytes()

@@ -67,7 +67,7 @@ def merge(paths: Sequence[str | Path], out: str | Path, *, overwrite: bool = Fal
 
 def _require_alike(first: ShiftStore, other: ShiftStore) -> None:
     first.origin.require_same(
-        other.origin, f"{first.path} and {other.path} were captured differently", mend="Merge shards of one capture."
+        other.origin, f"{first.path} and {other.path} were captured differently", hint="Merge shards of one capture."
     )
     for what in ("d_model", "dtype", "concepts", "pairs"):
         mine, theirs = getattr(first, what), getattr(other, what)

@@ -12,7 +12,7 @@ from ssae_lens.shifts.layout import SIDES, TEXTS, About, joined
 
 
 def activations(name: str, values: Any, dtype: np.dtype, row_numbers: np.ndarray | None = None) -> np.ndarray:
-    """Give an (n, d) array of `dtype`, all finite; `row_numbers` are what errors call its rows."""
+    """Return an (n, d) array of `dtype`, all finite; `row_numbers` are what errors call its rows."""
     if isinstance(values, torch.Tensor):
         # NumPy knows no bfloat16; float32 holds whatever a model gives.
         values = values.detach().to("cpu", torch.float32).numpy()
@@ -28,7 +28,7 @@ def activations(name: str, values: Any, dtype: np.dtype, row_numbers: np.ndarray
 
 
 def sides(source: Any, target: Any, dtype: np.dtype, row_numbers: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Give both sides, checked, by the names they are stored under."""
+    """Return both sides, checked, by the names they are stored under."""
     found = {
         name: activations(name, values, dtype, row_numbers)
         for name, values in zip(SIDES, (source, target), strict=True)
@@ -47,7 +47,7 @@ def annotations(
     concepts: Sequence[str] = (),
     texts: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Give row ids, labels and texts, checked, by the names they are stored under."""
+    """Return row ids, labels and texts, checked, by the names they are stored under."""
     found = {"row_id": np.arange(n_rows) if row_ids is None else _whole_numbers("row_ids", row_ids, (n_rows,))}
     found["row_id"] = found["row_id"].astype(np.int64)
     if labels is not None:
@@ -69,7 +69,7 @@ def annotations(
 def describe(
     d_model: int, origin: Origin | None = None, concepts: Sequence[str] = (), pairs: Mapping[str, Any] | None = None
 ) -> About:
-    """Give what a new store says of itself; without an origin only the width is known."""
+    """Return what a new store says of itself; without an origin only the width is known."""
     origin = origin or Origin(hook_name="", d_model=d_model)
     if origin.d_model != d_model:
         raise ValueError(f"The activations are {d_model} wide and their origin says {origin.d_model}; they must agree.")
@@ -81,7 +81,7 @@ def describe(
 
 
 def row_numbers(rows: Any, n_rows: int) -> np.ndarray:
-    """Give the numbers of rows named by number or by a mask."""
+    """Return the numbers of rows named by number or by a mask."""
     if isinstance(rows, torch.Tensor):
         rows = rows.cpu().numpy()
     rows = np.asarray(rows)
@@ -97,7 +97,7 @@ def row_numbers(rows: Any, n_rows: int) -> np.ndarray:
 
 
 def split(row_ids: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the numbers of rows to train on and of rows held out; rows of one id stay together."""
+    """Return the numbers of rows to train on and of rows held out; rows of one id stay together."""
     if not 0 < held_out < 1:
         raise ValueError(f"held_out is {held_out!r}; it must be a share between 0 and 1.")
     ids = np.unique(row_ids)

@@ -224,7 +224,7 @@ class ShiftStore:
             yield rows, *self.read(rows)
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "ShiftStore":
-        """Give a store, in memory, of some rows (numbers or a mask) in the order given."""
+        """Return a store, in memory, of some rows (numbers or a mask) in the order given."""
         rows = incoming.row_numbers(rows, len(self))
         data = {name: np.empty((len(rows), self.d_model), dtype=self.dtype) for name in ("source", "target")}
         for block, source, target in self.blocks():
@@ -239,14 +239,14 @@ class ShiftStore:
         return ShiftStore(data, replace(self._about, digests={}, shards={}))
 
     def split(self, held_out: float = 0.1, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Give the row numbers of a training part and a held-out part.
+        """Return the row numbers of a training part and a held-out part.
 
         All rows of one pair (one row id) fall on the same side.
         """
         return incoming.split(self.row_ids, held_out, seed)
 
     def memmap(self, dtype: str = "float32") -> Float[np.memmap, "n d"]:
-        """Give the shifts as a read-only memory-mapped array, whose random rows cost microseconds.
+        """Return the shifts as a read-only memory-mapped array, whose random rows cost microseconds.
 
         The array is a ``.npy`` file beside the store, made the first time and used again while the store's contents are
         the same.

@@ -36,7 +36,7 @@ def summarise(store: ShiftStore, leading: int = 64, *, quiet: bool = False) -> d
         agree. ``labels``: for each concept how often it changes by −1, 0 and +1. ``changes_per_row``: how many rows change
         no concept, one, two, …
     """
-    checks.whole("leading", leading)
+    checks.integer("leading", leading)
     norms = {name: np.empty(len(store), dtype=np.float32) for name in ("source", "target", "shifts")}
     second_moment = np.zeros((store.d_model, store.d_model))
     lowest = np.full(store.d_model, np.inf, dtype=np.float32)

@@ -1,11 +1,11 @@
 """Training: the constrained problem, Cooper's solvers, one SSAE (`train`) or many (`sweep`)."""
 
+from ssae_lens.training._sweep import sweep
+from ssae_lens.training._train import train
 from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig
+from ssae_lens.training.merge import merge_split_latents
 from ssae_lens.training.outcome import Outcome
-from ssae_lens.training.sweep import sweep
-from ssae_lens.training.swept import Setting, Sweep
-from ssae_lens.training.train import train
-from ssae_lens.training.wordings import merge_wordings
+from ssae_lens.training.sweep_result import Setting, Sweep
 
 __all__ = [
     "PRESETS",
@@ -14,7 +14,7 @@ __all__ = [
     "Setting",
     "SolverConfig",
     "Sweep",
-    "merge_wordings",
+    "merge_split_latents",
     "sweep",
     "train",
 ]

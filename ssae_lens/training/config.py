@@ -39,7 +39,7 @@ class ProblemConfig:
         of that smooth count for its own. ``"topk"`` keeps the k largest ``|codes|``, k annealed down to `level`. None is
         ``"smooth"`` without a level and ``"l1"`` with one.
     loss
-        ``"share"`` is the lost share of a batch's energy, ``"relative"`` the mean over shifts of each one's lost share,
+        ``"fvu"`` is the lost share of a batch's energy, ``"relative"`` the mean over shifts of each one's lost share,
         ``"absolute"`` the mean squared error.
     input
         ``"balanced"`` reads the leading principal directions of the shifts, each scaled by the inverse square root of its
@@ -64,7 +64,7 @@ class ProblemConfig:
     level_unit: Literal["relative", "absolute"] = "relative"
     budget: float | None = None
     sparsity: Sparsity | None = None
-    loss: Literal["share", "relative", "absolute"] = "share"
+    loss: Literal["fvu", "relative", "absolute"] = "fvu"
     input: Literal["balanced", "subspace", "whiten", "zca", "standardise", "none"] | None = None
     directions: int | None = None
     sample_norm: Literal["none", "layer", "standardise"] = "none"
@@ -73,10 +73,10 @@ class ProblemConfig:
 
     def __post_init__(self) -> None:
         checks.python_numbers(self)
-        checks.whole("d_sae", self.d_sae, mend="It is the number of latents to learn.")
+        checks.integer("d_sae", self.d_sae, hint="It is the number of latents to learn.")
         checks.one_of("sparsity", self.sparsity, [None, "smooth", "l1", "step", "topk"])
         checks.one_of("level_unit", self.level_unit, ["relative", "absolute"])
-        checks.one_of("loss", self.loss, ["share", "relative", "absolute"])
+        checks.one_of("loss", self.loss, ["fvu", "relative", "absolute"])
         checks.one_of("input", self.input, [None, "balanced", "subspace", "whiten", "zca", "standardise", "none"])
         if self.sample_norm != "none" and self.input not in (None, "none"):
             raise ValueError(
@@ -91,7 +91,7 @@ class ProblemConfig:
         checks.one_of("sample_norm", self.sample_norm, ["none", "layer", "standardise"])
         checks.one_of("code_norm", self.code_norm, ["none", "layer", "batch"])
         if self.directions is not None:
-            checks.whole("directions", self.directions)
+            checks.integer("directions", self.directions)
         self._check_bound()
 
     def _check_bound(self) -> None:
@@ -156,7 +156,7 @@ class ProblemConfig:
         return self.sample_norm == "none" and self.code_norm == "none"
 
     @property
-    def stands_out(self) -> bool:
+    def has_active_mask(self) -> bool:
         """Whether codes come to stand out, so that rows are fitted anew to those that do, and wordings are joined."""
         return self.kind == "smooth" and self.linear and not self.bias
 
@@ -210,7 +210,7 @@ class SolverConfig:
         checks.one_of("precision", self.precision, ["float32", "bfloat16"])
         for name in ("steps", "batch_size", "restarts", "patience"):
             if getattr(self, name) is not None:
-                checks.whole(name, getattr(self, name))
+                checks.integer(name, getattr(self, name))
         checks.above("lr", self.lr, 0)
         checks.above("dual_lr", self.dual_lr, 0)
         for name in ("warmup", "decay"):
@@ -219,7 +219,7 @@ class SolverConfig:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it is a share of the steps, between 0 and 1.")
 
     def restarts_for(self, d_sae: int) -> int:
-        """Give the number of fits for a width."""
+        """Return the number of fits for a width."""
         return self.restarts or (4 if d_sae <= 128 else 1)
 
 
@@ -285,5 +285,5 @@ def settings(preset: str | None = None, **given: Any) -> tuple[ProblemConfig, So
 
 
 def as_dict(problem: ProblemConfig, solver: SolverConfig) -> dict[str, Any]:
-    """Give both as one JSON-able dictionary, as `settings` takes them."""
+    """Return both as one JSON-able dictionary, as `settings` takes them."""
     return {**asdict(problem), **asdict(solver)}

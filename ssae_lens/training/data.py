@@ -22,7 +22,7 @@ from ssae_lens.base import checks
 from ssae_lens.shifts import ShiftStore, open_shifts
 from ssae_lens.shifts.batches import RowReader
 from ssae_lens.training.halves import halves_of
-from ssae_lens.training.inputs import root_mean_square
+from ssae_lens.training.input_map import root_mean_square
 
 # A map is fitted to at most so many shifts, and a store's shifts are held in memory up to so many bytes.
 FIT_ROWS = 100_000

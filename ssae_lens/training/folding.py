@@ -8,20 +8,20 @@ from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
 from ssae_lens.sae import SSAE, SSAEConfig
-from ssae_lens.training.inputs import InputMap
-from ssae_lens.training.members import EPS, Members
+from ssae_lens.training.ensemble import EPS, Ensemble
+from ssae_lens.training.input_map import InputMap
 
 
 @torch.no_grad()
 def fold(
-    members: Members,
+    members: Ensemble,
     member: int,
     read: InputMap,
     metadata: dict[str, Any],
     k: int | None = None,
     rows: Float[Tensor, "h d"] | None = None,
 ) -> SSAE:
-    """Give one member as an SSAE that reads shifts in residual units and whose decoder rows have unit length.
+    """Return one member as an SSAE that reads shifts in residual units and whose decoder rows have unit length.
 
     With `rows`, in residual units, these are its decoder.
     """

@@ -40,7 +40,7 @@ class Measure:
         return torch.zeros_like(codes).scatter_(-1, largest, codes.gather(-1, largest))
 
     def value(self, codes: Float[Tensor, "m b h"]) -> tuple[Float[Tensor, " m"], Tensor | None]:
-        """Give the measure of a batch, and what `derivative` will want to know."""
+        """Return the measure of a batch, and what `derivative` will want to know."""
         batch = codes.shape[1]
         if self.kind == "l1":
             # Σ |h| is h · sign(h): a product of vectors, and the sign is the derivative.
@@ -53,14 +53,14 @@ class Measure:
         return (codes.abs() > self.threshold).sum((1, 2)).to(codes.dtype) / batch, None
 
     def __call__(self, codes: Float[Tensor, "m b h"]) -> Float[Tensor, " m"]:
-        """Give the measure of a batch, differentiable by PyTorch with this measure's own derivative."""
+        """Return the measure of a batch, differentiable by PyTorch with this measure's own derivative."""
         fixed = codes.detach()
         value, known = self.value(fixed)
         along = (codes * self.derivative(fixed, known)).sum((1, 2)) / codes.shape[1]
         return value + along - along.detach()
 
     def derivative(self, codes: Float[Tensor, "m b h"], known: Tensor | None) -> Float[Tensor, "m b h"]:
-        """Give the derivative of each shift's measure by its codes. The step passes on that of |h| / (|h| + δ)."""
+        """Return the derivative of each shift's measure by its codes. The step passes on that of |h| / (|h| + δ)."""
         if self.kind == "step":
             width = self._width(codes)
             return codes.sign().mul_(width / codes.abs().add_(width).square_())

@@ -30,8 +30,8 @@ class Loss:
     energy: float
 
     def weights(self, shifts: Float[Tensor, "b r"]) -> Float[Tensor, "b 1"] | float:
-        """Give what each shift's squared residual is multiplied by."""
-        if self.kind == "share":
+        """Return what each shift's squared residual is multiplied by."""
+        if self.kind == "fvu":
             return 1 / (len(shifts) * self.energy)
         if self.kind == "absolute":
             return 1 / shifts.numel()
@@ -57,7 +57,7 @@ def evaluate(
     dtype: torch.dtype = torch.float32,
     into: Weights | None = None,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Give the loss and the sparsity of each member on a batch, in the way that costs less.
+    """Return the loss and the sparsity of each member on a batch, in the way that costs less.
 
     Gradients by the encoder and the decoder are written `into` memory where it is given, over what is there: for a caller
     that is done with one step's gradients before the next's. Fresh memory for them adds a quarter to the time of the product

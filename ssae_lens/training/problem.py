@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.training.config import ProblemConfig
+from ssae_lens.training.ensemble import Ensemble
 from ssae_lens.training.measures import Measure
-from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss, Weights
 
 # The smooth count's δ, from where it is almost L1 to where it counts, in units of the mean |code| at the start.
@@ -23,7 +23,7 @@ ANNEAL = 0.4
 
 
 class ShiftProblem(cooper.ConstrainedMinimizationProblem):
-    """Members' losses and sparsities, as an objective and one inequality a member.
+    """Ensemble' losses and sparsities, as an objective and one inequality a member.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
 
     def __init__(
         self,
-        members: Members,
+        members: Ensemble,
         problem: ProblemConfig,
         bounds: Float[Tensor, " m"],
         loss: Loss,
@@ -95,7 +95,7 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         self.gradients = Weights(torch.empty_like(own.W_enc), torch.empty_like(own.W_dec), None, None)
 
     @property
-    def most_multiplier(self) -> float:
+    def max_multiplier(self) -> float:
         """The most that a multiplier need be: all codes at zero lose everything, and so price a level at a loss of one."""
         return 1e6 if self.by_budget else 1.0
 
@@ -135,7 +135,7 @@ class ShiftProblem(cooper.ConstrainedMinimizationProblem):
         return dense + (self.bounds - dense) * self.annealed
 
     def compute_cmp_state(self, shifts: Float[Tensor, "b r"]) -> cooper.CMPState:
-        """Give Cooper the objective and the violations on a batch."""
+        """Return Cooper the objective and the violations on a batch."""
         measure = self.measure
         loss, sparsity = self.members.loss_and_sparsity(shifts, self.loss, measure, self.dtype, self.gradients)
         self.state = loss.detach(), sparsity.detach()

@@ -17,19 +17,19 @@ SMALLEST = 1e-6
 def refitted(
     codes: Float[Tensor, "n h"], shifts: Float[Tensor, "n d"], rows: Float[Tensor, "h d"]
 ) -> Float[Tensor, "h d"]:
-    """Give the rows that write shifts best from the codes that stand out; a latent without any keeps its row.
+    """Return the rows that write shifts best from the codes that stand out; a latent without any keeps its row.
 
     It is solved on the CPU: not every device has double precision.
     """
     place, (codes, shifts, rows) = rows.device, (each.cpu() for each in (codes, shifts, rows))
-    standing = torch.where(standing_out(codes.abs()), codes, torch.zeros_like(codes)).double()
+    standing = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes)).double()
     gram = standing.T @ standing
     found = torch.linalg.pinv(gram, rtol=SMALLEST, hermitian=True) @ (standing.T @ shifts.double())
     alive = found.norm(dim=1, keepdim=True) > 0
     return torch.where(alive, found.to(rows.dtype), rows).to(place)
 
 
-def standing_out(sizes: Float[Tensor, "n h"]) -> Bool[Tensor, "n h"]:
+def active_mask(sizes: Float[Tensor, "n h"]) -> Bool[Tensor, "n h"]:
     """Say which ``|codes|`` of each latent are of the larger of two kinds, parted to be most unlike (Otsu 1979)."""
     ordered = sizes.cpu().double().sort(dim=0).values
     total, n = ordered.cumsum(0), len(ordered)

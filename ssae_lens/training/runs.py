@@ -23,7 +23,7 @@ from ssae_lens.base import files
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.training.data import Rows, Stream
-from ssae_lens.training.fit import Group
+from ssae_lens.training.training_group import TrainingGroup
 
 LOG_ROWS = 100
 RUN, CHECKPOINT = "run.json", "checkpoint.pt"
@@ -35,7 +35,9 @@ THREADS_FROM = 1 << 24
 class Run:
     """Groups in training on one data set (and some, perhaps, on parts of it), with what is kept of it."""
 
-    def __init__(self, data: Rows | Stream, groups: Sequence[Group], *, seed: int, about: dict[str, Any]) -> None:
+    def __init__(
+        self, data: Rows | Stream, groups: Sequence[TrainingGroup], *, seed: int, about: dict[str, Any]
+    ) -> None:
         self.data, self.groups, self.seed = data, groups, seed
         self.solver = groups[0].solver
         self.about = {**about, "data": data.fingerprint(), "versions": versions()}
@@ -206,7 +208,7 @@ class Run:
 
 
 @contextmanager
-def _threads_for(groups: Sequence[Group], batch_size: int) -> Iterator[None]:
+def _threads_for(groups: Sequence[TrainingGroup], batch_size: int) -> Iterator[None]:
     """Keep small products on one thread: handing them out costs more than it saves, many times more on a busy machine."""
     before = torch.get_num_threads()
     if max(batch_size * group.members.W_enc.numel() for group in groups) < THREADS_FROM:
@@ -239,7 +241,7 @@ def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
 
 
 def _flat(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Give a step's rows of the log as numbers by name, which is what Weights & Biases takes.
+    """Return a step's rows of the log as numbers by name, which is what Weights & Biases takes.
 
     Groups of one width (a sweep of top-k has one for each k) are counted through: they must not write over each other.
     """
@@ -279,7 +281,7 @@ def _differences(begun: dict[str, Any], asked: dict[str, Any]) -> str:
     return "; ".join(f"{k}: {begun.get(k)!r} against {asked.get(k)!r}" for k in asked if begun.get(k) != asked.get(k))
 
 
-def _state(group: Group) -> dict[str, Any]:
+def _state(group: TrainingGroup) -> dict[str, Any]:
     return {
         "members": group.members.state_dict(),
         "duals": group.problem.state_dict(),
@@ -289,7 +291,7 @@ def _state(group: Group) -> dict[str, Any]:
     }
 
 
-def _restore(group: Group, kept: dict[str, Any]) -> None:
+def _restore(group: TrainingGroup, kept: dict[str, Any]) -> None:
     group.members.load_state_dict(kept["members"])
     group.problem.load_state_dict(kept["duals"])
     group.problem.scale = kept["scale"].to(group.device)
@@ -298,5 +300,5 @@ def _restore(group: Group, kept: dict[str, Any]) -> None:
     group.history[:] = json.loads(kept["history"])
 
 
-def _optimizers(group: Group) -> list[torch.optim.Optimizer]:
+def _optimizers(group: TrainingGroup) -> list[torch.optim.Optimizer]:
     return [*group.optimizer.primal_optimizers, *(getattr(group.optimizer, "dual_optimizers", None) or [])]

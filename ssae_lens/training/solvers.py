@@ -22,14 +22,14 @@ KINDS = {"simultaneous": SimultaneousOptimizer, "augmented": AlternatingDualPrim
 
 
 def formulation_for(solver: SolverConfig) -> type[cooper.formulations.Formulation]:
-    """Give the Lagrangian that a solver works on."""
+    """Return the Lagrangian that a solver works on."""
     if solver.solver == "augmented":
         return cooper.formulations.AugmentedLagrangian
     return cooper.formulations.Lagrangian
 
 
 def make_optimizer(problem: ShiftProblem, solver: SolverConfig) -> Any:
-    """Give the Cooper optimiser whose `roll` is one step of training."""
+    """Return the Cooper optimiser whose `roll` is one step of training."""
     weights = list(problem.members.parameters())
     if problem.problem.kind == "topk":
         return UnconstrainedOptimizer(problem, _adam(weights, solver.lr))
@@ -55,4 +55,4 @@ def _ascent(problem: ShiftProblem, duals: list[Any], solver: SolverConfig) -> to
         return nuPI(duals, lr=solver.dual_lr, Kp=torch.tensor(1.0), Ki=torch.tensor(1.0), ema_nu=0.9, maximize=True)
     if solver.solver == "augmented" or problem.absolute:
         return torch.optim.SGD(duals, lr=solver.dual_lr, maximize=True)
-    return MultiplicativeAscent(duals, lr=solver.dual_lr, most=problem.most_multiplier)
+    return MultiplicativeAscent(duals, lr=solver.dual_lr, most=problem.max_multiplier)

@@ -17,18 +17,18 @@ from ssae_lens.evals.steering._topic_texts import LINES, halves
 from ssae_lens.evals.steering.local_judges import mean_activations
 from ssae_lens.evals.steering.prompts import NEUTRAL
 from ssae_lens.hooks.capture import capture_shifts
-from ssae_lens.hooks.sites import origin_of
+from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.latents.concepts import Concept
 from ssae_lens.latents.match import match_concepts
 from ssae_lens.pairs import load_pairs
 from ssae_lens.pairs.schema import TEXTS, fingerprint_of
 from ssae_lens.sae import SSAE
-from ssae_lens.training.sweep import sweep
+from ssae_lens.training._sweep import sweep
 from studies.decomposition.reading import read
 from studies.decomposition.settings import Settings
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # Beyond this many standard errors a feature's change between the texts of a behaviour is taken for known.
 SURE = 3.0
@@ -101,12 +101,12 @@ class Bench:
         return self.sae.W_dec.detach().cpu().float().numpy()
 
     def held_out(self, task: Task) -> Float[np.ndarray, " d"]:
-        """Give the same difference between the task's held-out texts."""
+        """Return the same difference between the task's held-out texts."""
         without, with_it = (mean_activations(self.model, texts, self.hook) for texts in (task.without, task.with_it))
         return (with_it - without).mean(0)
 
     def random(self, task: Task, length: float) -> Float[np.ndarray, " d"]:
-        """Give a random vector of a length, another for each task."""
+        """Return a random vector of a length, another for each task."""
         generator = np.random.default_rng([self.settings.seed, int(fingerprint([task.name]), 16) % 2**32])
         drawn = generator.normal(size=self.sae.cfg.d_in)
         return (length * drawn / np.linalg.norm(drawn)).astype(np.float32)
@@ -133,7 +133,7 @@ class Bench:
         return Sides(vectors.mean(0), change, abs(change) > SURE * error, firing)
 
     def ssae(self, pool: Pool, position: str) -> tuple[SSAE, dict[str, Concept]]:
-        """Give the SSAE learned from pairs without their labels, and, by the labels, which latent is which concept."""
+        """Return the SSAE learned from pairs without their labels, and, by the labels, which latent is which concept."""
         if id(pool) not in self._ssaes:
             self._ssaes[id(pool)] = self._learn(pool, position)
         return self._ssaes[id(pool)]
@@ -162,13 +162,13 @@ class Bench:
 
 
 def texts_read(n_sentences: int) -> list[str]:
-    """Give texts of several kinds, from none of which anything is learned."""
+    """Return texts of several kinds, from none of which anything is learned."""
     topics = [text for lines in LINES.values() for text in halves(lines)[1]]
     return [*NEUTRAL, *topics, *load_pairs("sentences", "test", n=n_sentences)["source"][:]]
 
 
 def activations_of(model: "Model", texts: list[str], hook: str) -> Float[np.ndarray, "tokens d"]:
-    """Give the activations of texts' tokens but each first one, whose activation is enormous in most models."""
+    """Return the activations of texts' tokens but each first one, whose activation is enormous in most models."""
     rows: list[np.ndarray] = []
 
     def keep(values: np.ndarray) -> np.ndarray:
@@ -180,7 +180,7 @@ def activations_of(model: "Model", texts: list[str], hook: str) -> Float[np.ndar
 
 
 def encoded(ssae: Any, rows: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n d"]]:
-    """Give an SSAE's codes of rows, and what it makes of them."""
+    """Return an SSAE's codes of rows, and what it makes of them."""
     with torch.no_grad():
         codes = ssae.encode(torch.from_numpy(np.asarray(rows, dtype=np.float32)))
         return codes.numpy(), ssae.decode(codes).numpy()

@@ -179,7 +179,7 @@ def _code(
 
 
 def _against(bench: Bench, called: np.ndarray, lost: np.ndarray) -> Numbers | None:
-    """Give the lowest cosine of features called up for nothing with any that was lost, beside all other features'."""
+    """Return the lowest cosine of features called up for nothing with any that was lost, beside all other features'."""
     if not len(called) or not len(lost):
         return None
     lowest = cosines(bench.atoms, bench.atoms[lost]).min(1)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ssae_lens.base import checks
-from ssae_lens.metrics.cosines import unit_rows
+from ssae_lens.metrics._cosines import unit_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Step:
     explained: float
 
     def codes(self, n: int) -> Float[np.ndarray, " n"]:
-        """Give a coefficient for each of the dictionary's n atoms, most of them 0."""
+        """Return a coefficient for each of the dictionary's n atoms, most of them 0."""
         codes = np.zeros(n)
         codes[self.atoms] = self.coefficients
         return codes
@@ -58,7 +58,7 @@ def pursuit(
     """
     from scipy.optimize import nnls
 
-    checks.whole("most", most)
+    checks.integer("most", most)
     rows, vector = np.asarray(atoms, dtype=np.float64), np.asarray(vector, dtype=np.float64)
     if rows.ndim != 2 or vector.shape != rows.shape[1:]:
         raise ValueError(f"atoms has shape {rows.shape} and vector {vector.shape}; give rows as wide as the vector.")

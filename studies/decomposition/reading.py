@@ -17,14 +17,14 @@ PART = 0.1
 
 
 def read(sae: Any, rows: Float[np.ndarray, "n d"], how: str = AS_IT_IS) -> Float[np.ndarray, "n d_sae"]:
-    """Give an SAE's codes of rows."""
+    """Return an SAE's codes of rows."""
     rows = np.asarray(rows, dtype=np.float32)
     return codes_of(sae, rows).astype(np.float32) if how == AS_IT_IS else np.maximum(inputs(sae, rows), 0)
 
 
 @torch.no_grad()
 def inputs(sae: Any, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d_sae"]:
-    """Give what an SAE's activation function is given: of each feature, the row's projection and the bias."""
+    """Return what an SAE's activation function is given: of each feature, the row's projection and the bias."""
     seen: list[torch.Tensor] = []
 
     def look(values: torch.Tensor, hook: Any) -> None:  # noqa: ARG001 - TransformerLens passes it by name
@@ -37,12 +37,12 @@ def inputs(sae: Any, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d_s
 
 @torch.no_grad()
 def decoded(sae: Any, codes: Float[np.ndarray, "n d_sae"]) -> Float[np.ndarray, "n d"]:
-    """Give what an SAE makes of codes, its decoder's bias included."""
+    """Return what an SAE makes of codes, its decoder's bias included."""
     return sae.decode(torch.from_numpy(codes).to(sae.device, sae.dtype)).float().cpu().numpy()
 
 
 def strongest(codes: Float[np.ndarray, " d_sae"], most: int) -> Int[np.ndarray, " few"]:
-    """Give the features of the largest |codes|, largest first, those that are 0 left out."""
+    """Return the features of the largest |codes|, largest first, those that are 0 left out."""
     order = np.argsort(-abs(codes), kind="stable")[:most]
     return order[codes[order] != 0]
 
@@ -54,12 +54,12 @@ def used(codes: Float[np.ndarray, " d_sae"]) -> int:
 
 
 def explained(vector: Float[np.ndarray, " d"], again: Float[np.ndarray, " d"]) -> float:
-    """Give 1 − ‖v − v̂‖² / ‖v‖²: the share of a vector's squared length that v̂ explains, below 0 where 0 explains more."""
+    """Return 1 − ‖v − v̂‖² / ‖v‖²: the share of a vector's squared length that v̂ explains, below 0 where 0 explains more."""
     return float(1 - np.square(vector - again, dtype=np.float64).sum() / np.square(vector, dtype=np.float64).sum())
 
 
 def cosine(one: Float[np.ndarray, " d"], other: Float[np.ndarray, " d"]) -> float:
-    """Give the cosine of two vectors, 0 where one is zero."""
+    """Return the cosine of two vectors, 0 where one is zero."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / lengths if lengths else 0.0
 
@@ -78,6 +78,6 @@ def agreeing(
 def rows_shown(
     codes: Float[np.ndarray, " d_sae"], zero: Float[np.ndarray, " d_sae"], most: int
 ) -> list[dict[str, float]]:
-    """Give a code's strongest features with their codes of the zero vector; of an empty code, the zero vector's."""
+    """Return a code's strongest features with their codes of the zero vector; of an empty code, the zero vector's."""
     features: Sequence[int] = strongest(codes, most).tolist() or strongest(zero, most).tolist()
     return [{"feature": each, "value": float(codes[each]), "zero_value": float(zero[each])} for each in features]

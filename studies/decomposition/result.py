@@ -84,7 +84,7 @@ class Result(cells.Result):
         return found
 
     def text(self) -> str:
-        """Give the table to read in a terminal."""
+        """Return the table to read in a terminal."""
         about, seen = self.about, self.activations
         lines = [f"Steering vectors of {about['model']} at {about['hook']}, taken apart", ""]
         lines += [*self._rows(), "", self._caption(), "", "What is found again of Mayne et al. (arXiv 2411.08790)"]
@@ -99,17 +99,17 @@ class Result(cells.Result):
         return "\n".join(lines)
 
     def figures(self) -> dict[str, Any]:
-        """Give a plotly figure for each finding, by name."""
+        """Return a plotly figure for each finding, by name."""
         from studies.decomposition.figures import figures
 
         return figures(self)
 
     def figure(self) -> Any:
-        """Give the first of the figures: the zero vector's features beside those of vectors."""
+        """Return the first of the figures: the zero vector's features beside those of vectors."""
         return self.figures()["zero vector"]
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it; ``features`` and ``summary`` are what `Report.add_decomposition` takes."""
+        """Return everything as JSON holds it; ``features`` and ``summary`` are what `Report.add_decomposition` takes."""
         import json
 
         summary = json.loads(self.summary.to_json(orient="records") or "[]")
@@ -126,7 +126,7 @@ class Result(cells.Result):
             temporary.write_text(f'<!doctype html><meta charset="utf-8"><body>{page}</body>\n', encoding="utf-8")
 
     def _tabulated(self) -> "pd.DataFrame":
-        """Give a row for each vector."""
+        """Return a row for each vector."""
         import pandas as pd
 
         return pd.DataFrame([self._row(each) for each in self.vectors])
@@ -212,7 +212,7 @@ class Result(cells.Result):
 
 
 def _summed(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give the lines of one vector in the summary."""
+    """Return the lines of one vector in the summary."""
     name = each["cell"]["task"]
     for length in lengths_of(each):
         code = code_of(each, length, AS_IT_IS)
@@ -245,7 +245,7 @@ def _summed(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _shown(each: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Give the strongest features of one vector by dictionary."""
+    """Return the strongest features of one vector by dictionary."""
     for length in dict.fromkeys([OWN, lengths_of(each)[-1]]):
         for how in (AS_IT_IS, NO_THRESHOLD):
             code = code_of(each, length, how)

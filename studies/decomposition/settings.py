@@ -47,12 +47,12 @@ class Settings:
         for length in self.lengths:
             checks.above("lengths", length, 0, "A vector's own length is always read.")
         for name in ("top", "shown", "changed", "n_texts", "n_pairs"):
-            checks.whole(name, getattr(self, name))
+            checks.integer(name, getattr(self, name))
         for each in self.atoms:
-            checks.whole("atoms", each)
+            checks.integer("atoms", each)
         if not self.lengths or not self.atoms:
             raise ValueError(f"lengths is {self.lengths} and atoms {self.atoms}; give at least one of each.")
-        checks.whole("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
+        checks.integer("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
         checks.above("rare", self.rare, 0)
 
 

@@ -13,7 +13,7 @@ from ssae_lens.base.versions import versions
 from ssae_lens.evals.cells import Cell, filled
 from ssae_lens.evals.steering import Features, Task, built_in
 from ssae_lens.evals.steering.saes import shipped_features
-from ssae_lens.hooks.sites import origin_of
+from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.models import load_model
 from ssae_lens.pairs.schema import fingerprint_of
 from studies.decomposition import measure
@@ -22,7 +22,7 @@ from studies.decomposition.result import Result
 from studies.decomposition.settings import QUICK, Settings
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 MODEL = "smollm2-135m"
 QUICK_TASKS = ("positive sentiment", "past tense", "politeness", "certainty")
@@ -114,7 +114,7 @@ def study(
 
 
 def _parts(bench: Bench, tasks: Sequence[Task]) -> list[tuple[Cell, Callable[[], dict[str, Any]]]]:
-    """Give all that is measured: the settings of each cell, and what measures it."""
+    """Return all that is measured: the settings of each cell, and what measures it."""
     parts: list[tuple[Cell, Callable[[], dict[str, Any]]]] = [
         ({"part": "activations"}, partial(measure.of_activations, bench))
     ]

@@ -23,18 +23,18 @@ FULL = "1"
 
 
 def verdicts(activations: Numbers, vectors: Sequence[Numbers], ssaes: Sequence[Numbers]) -> list[Verdict]:
-    """Give for each finding what the paper says, what is found here, and whether it is found again."""
+    """Return for each finding what the paper says, what is found here, and whether it is found again."""
     found = [rule(activations, vectors) for rule in RULES]
     return [*found, *_ours(vectors, ssaes)]
 
 
 def code_of(vector: Numbers, length: str, reading: str) -> Numbers:
-    """Give what a reading makes of a vector at a length."""
+    """Return what a reading makes of a vector at a length."""
     return next(each for each in vector["codes"] if each["length"] == length and each["reading"] == reading)
 
 
 def lengths_of(vector: Numbers) -> list[str]:
-    """Give the lengths at which a vector was read."""
+    """Return the lengths at which a vector was read."""
     return list(dict.fromkeys(each["length"] for each in vector["codes"]))
 
 

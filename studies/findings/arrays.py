@@ -7,19 +7,19 @@ import numpy as np
 from jaxtyping import Float
 
 from ssae_lens.metrics import bootstrap_interval
-from ssae_lens.metrics.cosines import cosines
+from ssae_lens.metrics._cosines import cosines
 
 Estimate = dict[str, float]
 
 
 def estimate(rows: Float[np.ndarray, "n *m"], statistic: Callable[[np.ndarray], Any] = np.mean) -> Estimate:
-    """Give a statistic with its 95 % bootstrap interval, as JSON holds it."""
+    """Return a statistic with its 95 % bootstrap interval, as JSON holds it."""
     found = bootstrap_interval(np.asarray(rows, dtype=np.float64), statistic, resamples=1000)
     return {"estimate": found.estimate, "low": found.low, "high": found.high}
 
 
 def rank_correlation(pairs: Float[np.ndarray, "n 2"]) -> float:
-    """Give Spearman's correlation of two columns; 0 where one is constant."""
+    """Return Spearman's correlation of two columns; 0 where one is constant."""
     from scipy.stats import rankdata
 
     one, other = (rankdata(column) for column in np.asarray(pairs).T)
@@ -32,7 +32,7 @@ def ratio(part: float, whole: float) -> float:
 
 
 def alike(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
-    """Give the cosines of all rows with one another, what they have in common taken out."""
+    """Return the cosines of all rows with one another, what they have in common taken out."""
     rows = np.asarray(rows, dtype=np.float64)
     return cosines(rows - rows.mean(0), rows - rows.mean(0))
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ssae_lens.evals.steering import scores
 from ssae_lens.evals.steering.prompts import CHOOSING, NEUTRAL, REPORTING
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.decoding import Sampler
-from ssae_lens.hooks.steer import steer
 from ssae_lens.methods.sae_ts.rollouts import Rollouts, rollouts
 from studies.findings.arrays import estimate, rank_correlation
 from studies.findings.material import MAX_ROWS, Material, unit
@@ -89,7 +89,7 @@ def told(rows: Sequence[Numbers]) -> Numbers:
 
 
 def _vectors(material: Material) -> dict[str, Float[Tensor, " d"]]:
-    """Give decoder rows, random directions, and both ways along what any vector does (Mb)."""
+    """Return decoder rows, random directions, and both ways along what any vector does (Mb)."""
     settings, map_ = material.settings, material.approximator
     rows = unit(material.effects.vectors[material.fitted[: settings.rows]])
     generator = torch.Generator().manual_seed(settings.seed)
@@ -141,7 +141,7 @@ def _read(
 def _likelihoods(
     material: Material, texts: Rollouts, units: Tensor, scales: Sequence[float], temperature: float
 ) -> tuple[Float[np.ndarray, "points texts"], Float[np.ndarray, "points texts"]]:
-    """Give each text's mean loss under the unsteered model, and the mean entropy of what its tokens were drawn from."""
+    """Return each text's mean loss under the unsteered model, and the mean entropy of what its tokens were drawn from."""
     model: Any = material.model
     shape = texts.tokens.shape[:2]
     tokens, generated = texts.tokens.flatten(0, 1), texts.generated.flatten(0, 1)
@@ -166,7 +166,7 @@ def _over(values: Float[Tensor, "n pos"], where: Bool[Tensor, "n pos"]) -> Float
 
 
 def names(text: str) -> float:
-    """Give the share of words with a capital that begin no sentence: most of them are names.
+    """Return the share of words with a capital that begin no sentence: most of them are names.
 
     Examples
     --------
@@ -179,14 +179,14 @@ def names(text: str) -> float:
 
 
 def _worst(material: Material) -> float:
-    """Give the mean loss of neutral texts with their words shuffled, as the judge of coherence has it."""
+    """Return the mean loss of neutral texts with their words shuffled, as the judge of coherence has it."""
     rng = random.Random(0)
     mixed = [" ".join(rng.sample(words, len(words))) for words in (text.split() for text in NEUTRAL)]
     return float(scores.losses(material.model, mixed).mean())
 
 
 def _likelier(row: Numbers, base: Numbers) -> float:
-    """Give the rise that is left if only the loss had changed: how much of it likelier text makes."""
+    """Return the rise that is left if only the loss had changed: how much of it likelier text makes."""
     ratio = np.array(row["coherence"]) / np.maximum(row["distinct"], 1e-9)
     before = np.array(base["coherence"]) / np.maximum(base["distinct"], 1e-9)
     return float(((ratio - before) * base["distinct"]).mean())

@@ -73,7 +73,7 @@ DRAWN: dict[str, Callable[[Numbers], Any]] = {
 
 
 def _bars(rows: list[Numbers], name: str) -> dict[str, Any]:
-    """Give the intervals as error bars."""
+    """Return the intervals as error bars."""
     above = [each[name]["high"] - each[name]["estimate"] for each in rows]
     below = [each[name]["estimate"] - each[name]["low"] for each in rows]
     return {"error_y": {"type": "data", "array": above, "arrayminus": below}}

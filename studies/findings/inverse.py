@@ -59,7 +59,7 @@ def measure(material: Material) -> Numbers:
 def _ways(
     M: Float[Tensor, "d d_sae"], b: Float[Tensor, " d_sae"], material: Material, features: list[int]
 ) -> dict[str, Float[Tensor, "n d"]]:
-    """Give the vector of each feature in each way, length 1."""
+    """Return the vector of each feature in each way, length 1."""
     columns, away = _columns(M, features), (M @ b)[None]
     wanted = torch.zeros(len(features), M.shape[1], dtype=torch.float64)
     wanted[range(len(features)), features] = 1.0
@@ -126,6 +126,6 @@ def _columns(M: Float[Tensor, "d d_sae"], features: list[int]) -> Float[Tensor, 
 
 
 def _pairwise(rows: Float[Tensor, "n d"]) -> float:
-    """Give the mean cosine of different rows."""
+    """Return the mean cosine of different rows."""
     n = len(rows)
     return float(((rows @ rows.T).sum() - n) / (n * (n - 1)))

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.hooks.sites import layer_of
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
+from ssae_lens.hooks.hook_points import layer_of
 from ssae_lens.methods.sae_ts.scales import Losses
 from studies.findings.arrays import estimate, rank_correlation, same_geometry
 from studies.findings.material import Material, unit
@@ -20,7 +20,7 @@ Numbers = dict[str, Any]
 
 
 def hooks_of(material: Material) -> list[str]:
-    """Give the hooks to read: the SAE's own, and those after it that the settings ask for."""
+    """Return the hooks to read: the SAE's own, and those after it that the settings ask for."""
     blocks = [int(share * (material.model.cfg.n_layers - 1)) for share in material.settings.layers]
     own = layer_of(material.hook) or 0
     return list(dict.fromkeys([material.hook, *(f"blocks.{b}.hook_resid_post" for b in blocks if b > own)]))
@@ -75,7 +75,7 @@ def _direct(
 def _moved(
     material: Material, units: Float[Tensor, "n d"], scales: Float[Tensor, " n"], hooks: list[str]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Float[Tensor, "n vocab"], Float[Tensor, " n"]]:
-    """Give for each vector and hook the mean change, its size beside the activation's, its mean square; and the output's."""
+    """Return per vector and hook the mean change, its relative size, its mean square; and the output's."""
     model: Any = material.model
     texts = Losses(model, material.hook, material.effects.settings.texts)
     tokens, real = texts.tokens.to(model.cfg.device), texts.real.clone()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ssae_lens.base import assets
 from ssae_lens.evals.steering.saes import APPROXIMATOR
-from ssae_lens.hooks.sites import reading
+from ssae_lens.hooks.hook_points import reading
 from ssae_lens.methods.sae_ts import Approximator, Effects
 from ssae_lens.methods.sae_ts.effects import ENORMOUS
 from ssae_lens.methods.sae_ts.rollouts import Rollouts, feature_means, rollouts
@@ -20,7 +20,7 @@ from ssae_lens.steering_vector import SteeringVector
 from studies.findings.settings import Settings
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 EFFECTS = "effects.safetensors"
 MAX_ROWS = 128
@@ -79,7 +79,7 @@ class Material:
         return np.random.default_rng(self.settings.seed).permutation(found).tolist()
 
     def vectors(self, units: Float[Tensor, "n d"]) -> list[SteeringVector]:
-        """Give rows as vectors at the hook."""
+        """Return rows as vectors at the hook."""
         return [SteeringVector(each, self.hook) for each in units]
 
     def written(self, units: Float[Tensor, "n d"], scales: Sequence[float], seed: int) -> Rollouts:
@@ -98,7 +98,7 @@ class Material:
         )
 
     def effects_of(self, texts: Rollouts) -> Float[Tensor, "n d_sae"]:
-        """Give the features' means over what was written, less those without steering."""
+        """Return the features' means over what was written, less those without steering."""
         longest = ENORMOUS * self.effects.mean_norm
         return feature_means(self.model, self.sae, self.hook, texts, longest, MAX_ROWS) - self.effects.baseline
 
@@ -116,7 +116,7 @@ class Material:
 
 
 def folder_of(model_name: str) -> Path:
-    """Give the folder of what ships for a model: an SAE, effects and a map."""
+    """Return the folder of what ships for a model: an SAE, effects and a map."""
     name = Path(model_name).name
     for release, ids in assets.shipped().items():
         for sae_id in ids:

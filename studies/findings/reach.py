@@ -56,7 +56,7 @@ def compared(
     missed, due = (np.square(found - each).sum(1) for each in (predicted, usual))
 
     def centred(a: str, b: str, rows: np.ndarray) -> float:
-        """Give Σ(aᵢ − ā)(bᵢ − b̄) over the rows drawn."""
+        """Return Σ(aᵢ − ā)(bᵢ − b̄) over the rows drawn."""
         some = inner[a, b][np.ix_(rows, rows)]
         return float(np.trace(some) - some.sum() / n)
 

@@ -26,11 +26,11 @@ class Result(cells.Result):
     name = "findings"
 
     def of(self, question: str) -> dict[str, Any]:
-        """Give what was measured of a question."""
+        """Return what was measured of a question."""
         return next(each for each in self.cells if each["cell"]["question"] == question)
 
     def text(self) -> str:
-        """Give the numbers to read in a terminal."""
+        """Return the numbers to read in a terminal."""
         about = self.about
         lines = [f"Open questions, on {about['model']} at {about['hook']} (95 % bootstrap intervals)"]
         for question, title in TITLES.items():
@@ -45,13 +45,13 @@ class Result(cells.Result):
         return []
 
     def figures(self) -> dict[str, Any]:
-        """Give a plotly figure for each question."""
+        """Return a plotly figure for each question."""
         from studies.findings.figures import DRAWN
 
         return {question: DRAWN[question](self.of(question)) for question in TITLES}
 
     def figure(self) -> Any:
-        """Give the last question's figure."""
+        """Return the last question's figure."""
         return self.figures()["reach"]
 
     def save(self, folder: str | Path) -> None:
@@ -65,11 +65,11 @@ class Result(cells.Result):
             temporary.write_text(page, encoding="utf-8")
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it."""
+        """Return everything as JSON holds it."""
         return json.loads(json.dumps(super().to_json()))
 
     def _tabulated(self) -> "pd.DataFrame":
-        """Give a row for each number that has an interval: the question, where it stands there, and the three numbers."""
+        """Return a row for each number that has an interval: the question, where it stands there, and the three numbers."""
         import pandas as pd
 
         return pd.DataFrame([{"question": q, **row} for q in TITLES for row in _intervals(self.of(q), "")])

@@ -40,7 +40,7 @@ class Settings:
     def __post_init__(self) -> None:
         checks.python_numbers(self)
         for name in ("rows", "carried", "features", "held_out"):
-            checks.whole(name, getattr(self, name), 3, "An interval needs some.")
+            checks.integer(name, getattr(self, name), 3, "An interval needs some.")
         for name in ("scales", "temperatures", "multiples"):
             for each in getattr(self, name):
                 checks.above(name, each, 0)

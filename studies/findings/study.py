@@ -17,7 +17,7 @@ from studies.findings.result import Result
 from studies.findings.settings import QUICK, Settings
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 MODEL = "smollm2-135m"
 # Each question by what measures it; the longest first.

@@ -13,7 +13,7 @@ LEAST_PAIRS = 4
 
 
 def bending(data: Data) -> dict[str, dict[str, float]]:
-    """Give for each concept, from the pairs that change it alone, how its shift bends; measured on held-out pairs.
+    """Return for each concept, from the pairs that change it alone, how its shift bends; measured on held-out pairs.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def bending(data: Data) -> dict[str, dict[str, float]]:
 
 
 def categories(data: Data) -> dict[str, dict[str, float]]:
-    """Give for each attribute of several values how its shifts lie: as a subspace, and as contrasts of two values.
+    """Return for each attribute of several values how its shifts lie: as a subspace, and as contrasts of two values.
 
     A concept is named ``attribute:before>after`` or ``attribute=value``. From the training pairs that change one attribute
     alone, each of its values gets a place e, by least squares of the shift on e(after) − e(before); v values so make v − 1
@@ -81,7 +81,7 @@ def categories(data: Data) -> dict[str, dict[str, float]]:
 
 
 def attributes(concepts: list[str]) -> dict[str, list[int]]:
-    """Give the columns of each attribute, from concepts named ``attribute:before>after`` or ``attribute=value``."""
+    """Return the columns of each attribute, from concepts named ``attribute:before>after`` or ``attribute=value``."""
     found: dict[str, list[int]] = {}
     for column, name in enumerate(concepts):
         attribute = name.partition(":" if ">" in name else "=")
@@ -91,7 +91,7 @@ def attributes(concepts: list[str]) -> dict[str, list[int]]:
 
 
 def _values(concepts: list[str], columns: list[int]) -> tuple[list[str], Float[np.ndarray, "k v"]]:
-    """Give an attribute's values, and what a change of each of its concepts does to them: from −1 to 1."""
+    """Return an attribute's values, and what a change of each of its concepts does to them: from −1 to 1."""
     ends = [concepts[column].partition(":" if ">" in concepts[column] else "=")[2] for column in columns]
     sides = [end.split(">") if ">" in end else [end] for end in ends]
     values = sorted({value for side in sides for value in side})
@@ -109,7 +109,7 @@ def _alone(labels: Float[np.ndarray, "n c"], columns: list[int]) -> np.ndarray:
 
 
 def _signed(store: Any, concept: int) -> Float[np.ndarray, "m d"]:
-    """Give the shifts that change one concept alone, turned to where it rises."""
+    """Return the shifts that change one concept alone, turned to where it rises."""
     labels = labels_of(store)
     rows = single(labels, concept)
     return store.shifts[rows] * labels[rows, concept][:, None]

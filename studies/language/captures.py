@@ -10,7 +10,7 @@ import numpy as np
 from ssae_lens.base.files import fingerprint
 from ssae_lens.hooks import capture_shifts
 from ssae_lens.hooks.encoding import start_token
-from ssae_lens.hooks.sites import origin_of
+from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.models import load_model
 from ssae_lens.pairs import fingerprint_of
 from ssae_lens.shifts import ShiftStore
@@ -54,7 +54,7 @@ class Captures:
         return known | {"bos": start_token(self.model)}
 
     def hook(self, depth: float) -> str:
-        """Give the residual stream at a share of the model's depth: half of 30 blocks is after block 15."""
+        """Return the residual stream at a share of the model's depth: half of 30 blocks is after block 15."""
         n_layers = self.model.cfg.n_layers
         return f"blocks.{min(n_layers - 1, round(depth * n_layers))}.hook_resid_post"
 
@@ -69,7 +69,7 @@ class Captures:
             capture_shifts(self.model, pairs, missing, **options)
 
     def place(self, corpus: str, hook: str, position: str, *, fewer: bool = False) -> "Place":
-        """Give the place of a capture, which another process can open."""
+        """Return the place of a capture, which another process can open."""
         n_train = len(self.halves(corpus, fewer).train)
         key = fingerprint([self.about, self._key(corpus, fewer), n_train, position])
         folder = self.folder / f"{Path(corpus).stem}-{position.strip(':')}-{key}"
@@ -88,7 +88,7 @@ class Place:
         return f"{self.path.parent.name}/{self.path.stem}"
 
     def open(self, n: int | None = None, rows: Sequence[int] | None = None) -> Data:
-        """Give the data, with the first `n` training pairs, or those of some `rows`.
+        """Return the data, with the first `n` training pairs, or those of some `rows`.
 
         Pairs with an enormous activation are left out: here and there a model takes a token for a place to rest its
         attention, and the shift to such a place says nothing of what the text means.

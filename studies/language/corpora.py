@@ -62,7 +62,7 @@ def halves(name: str, most: tuple[int, int] | None = None) -> Halves:
 
 
 def concatenate(parts: Halves) -> "Dataset":
-    """Give both parts as one data set, what is learned from first."""
+    """Return both parts as one data set, what is learned from first."""
     from datasets import concatenate_datasets
 
     columns = [name for name in ("source", "target", "changes", "content") if name in parts.train.column_names]
@@ -70,12 +70,12 @@ def concatenate(parts: Halves) -> "Dataset":
 
 
 def shared(train: "Dataset", test: "Dataset") -> list[str]:
-    """Give the texts and contents that two sets of pairs have in common."""
+    """Return the texts and contents that two sets of pairs have in common."""
     known = {key for keys in keys_of(train) for key in keys}
     return sorted({key for keys in keys_of(test) for key in keys} & known)
 
 
 def apart(train: "Dataset", test: "Dataset") -> list[int]:
-    """Give the rows of `train` that have no text or content in common with any of `test`."""
+    """Return the rows of `train` that have no text or content in common with any of `test`."""
     held_out = {key for keys in keys_of(test) for key in keys}
     return [row for row, keys in enumerate(keys_of(train)) if held_out.isdisjoint(keys)]

@@ -90,36 +90,36 @@ def turns(n: int, *, seed: int) -> Float[np.ndarray, "n 1"]:
 def sides_of(
     store: ShiftStore, turned: Float[np.ndarray, "n 1"]
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
-    """Give the activations before and after, of pairs turned round where `turned` is −1."""
+    """Return the activations before and after, of pairs turned round where `turned` is −1."""
     forth = turned > 0
     return np.where(forth, store.source, store.target), np.where(forth, store.target, store.source)
 
 
 def labels_of(store: ShiftStore) -> Float[np.ndarray, "n c"]:
-    """Give a store's signed changes as numbers."""
+    """Return a store's signed changes as numbers."""
     if store.labels is None:
         raise ValueError("The pairs have no signed changes; give a corpus with a column `changes`.")
     return store.labels.astype(np.float32)
 
 
 def mean_shifts(shifts: Float[np.ndarray, "n d"], labels: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "c d"]:
-    """Give for each concept the mean of the shifts that change it, each by its sign; zero for one that never changes."""
+    """Return for each concept the mean of the shifts that change it, each by its sign; zero for one that never changes."""
     counts = np.abs(labels).sum(axis=0)[:, None]
     return (labels.T @ shifts) / np.maximum(counts, 1)
 
 
 def single(labels: Int[np.ndarray, "n c"] | Float[np.ndarray, "n c"], concept: int) -> Int[np.ndarray, " m"]:
-    """Give the rows in which one concept changes and no other does."""
+    """Return the rows in which one concept changes and no other does."""
     return np.flatnonzero((labels[:, concept] != 0) & ((labels != 0).sum(axis=1) == 1))
 
 
 def explained(shifts: Float[np.ndarray, "n d"], predicted: Float[np.ndarray, "n d"]) -> float:
-    """Give the share of the shifts' energy that a prediction of them explains."""
+    """Return the share of the shifts' energy that a prediction of them explains."""
     total = float((shifts.astype(np.float64) ** 2).sum())
     return 1 - float(((shifts - predicted).astype(np.float64) ** 2).sum()) / total if total else 0.0
 
 
 def along(shifts: Float[np.ndarray, "n d"], directions: Float[np.ndarray, "k d"]) -> Float[np.ndarray, " k"]:
-    """Give the share of the shifts' energy within the span of the first, the first two, … orthonormal directions."""
+    """Return the share of the shifts' energy within the span of the first, the first two, … orthonormal directions."""
     energy = (shifts.astype(np.float64) @ directions.T.astype(np.float64)) ** 2
     return energy.sum(axis=0).cumsum() / (shifts.astype(np.float64) ** 2).sum()

@@ -73,7 +73,7 @@ class Row:
 
 
 def choice(corpus: str, *, quick: bool) -> Row:
-    """Give the sweep that chooses a corpus's width, which is a line of the study `widths` for each width."""
+    """Return the sweep that chooses a corpus's width, which is a line of the study `widths` for each width."""
     several = WIDTHS.get(corpus, MORE_WIDTHS)
     shorter = several[::2] if quick and len(several) > 3 else several
     return Row("widths", corpus, corpus, "sweep", settings={"d_sae": list(shorter)})
@@ -196,5 +196,5 @@ STUDIES: dict[str, Callable[..., list[Row]]] = {
 
 
 def name_of(corpus: str) -> str:
-    """Give a corpus's name in a table: that of a file without its folder."""
+    """Return a corpus's name in a table: that of a file without its folder."""
     return corpus if corpus.partition(AT)[0] in CORPORA else Path(corpus).name

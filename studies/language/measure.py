@@ -5,8 +5,8 @@ import warnings
 from typing import Any
 
 from ssae_lens.evals.cells import Cell
-from ssae_lens.training.sweep import sweep
-from ssae_lens.training.train import best_of
+from ssae_lens.training._sweep import sweep
+from ssae_lens.training._train import best_of
 from studies.fitted_dictionary import Found, from_sae
 from studies.language import transfer
 from studies.language.bending import bending, categories
@@ -37,10 +37,10 @@ def _sweep(data: Data, cell: Cell) -> dict[str, Any]:
         )
     settings = []
     for each in found.settings:
-        fit = from_sae(found.joined(each, best_of(each.outcomes)))
+        fit = from_sae(found.merged(each, best_of(each.outcomes)))
         about = {
             "width": each.d_sae,
-            "recurring": each.recurring,
+            "split_half_score": each.split_half_score,
             "udr": each.udr.codes,
             "stability": each.udr.decoders,
         }

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ssae_lens.sae import SSAE
+from ssae_lens.training._sweep import sweep
+from ssae_lens.training._train import best_of
 from ssae_lens.training.config import SolverConfig
-from ssae_lens.training.sweep import sweep
-from ssae_lens.training.train import best_of
 from studies import baselines
 from studies.fitted_dictionary import Found, from_sae, linear
 from studies.language.data import Data
@@ -71,7 +71,7 @@ def trained(
     found = sweep(shifts, d_sae=width, seeds=members, halves=False, device="cpu", quiet=True, **given)
     (setting,) = found.settings
     best = [begin + best_of(setting.outcomes[begin : begin + restarts]) for begin in range(0, len(members), restarts)]
-    return [(found.joined if joined else found.ssae)(setting, member) for member in best]
+    return [(found.merged if joined else found.ssae)(setting, member) for member in best]
 
 
 def preset(name: str) -> Callable[..., list[Found]]:
@@ -101,7 +101,7 @@ def mean_difference(data: Data, *_: Any) -> list[Found]:
 
 
 def both_ways(shifts: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "2n d"]:
-    """Give every shift and its opposite: for methods that centre, which would take away what all pairs share."""
+    """Return every shift and its opposite: for methods that centre, which would take away what all pairs share."""
     return np.concatenate([shifts, -shifts])
 
 

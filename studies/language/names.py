@@ -36,12 +36,12 @@ def naming(data: Data, cell: Cell) -> dict[str, Any]:
 
 
 def judge_of(name: str) -> Judge:
-    """Give the judge of a name: the one that knows no words, or a language model."""
+    """Return the judge of a name: the one that knows no words, or a language model."""
     return LexicalJudge() if name == LexicalJudge.name else LocalJudge(name, quiet=True)
 
 
 def candidates_of(concepts: list[str], names: str) -> dict[str, tuple[str, str]]:
-    """Give the names to choose among: a corpus's own concepts, what they are values of, or common concepts."""
+    """Return the names to choose among: a corpus's own concepts, what they are values of, or common concepts."""
     if names == "common":
         return common_concepts()
     if names == "attributes":
@@ -61,7 +61,7 @@ def as_contrasts(named: Concepts, labelled: Concepts) -> Concepts:
 
 
 def attribute_of(concept: str) -> str:
-    """Give the attribute of a contrast of two values, ``attribute:before>after``."""
+    """Return the attribute of a contrast of two values, ``attribute:before>after``."""
     return concept.partition(":")[0]
 
 

@@ -41,14 +41,14 @@ class NamingAccuracy:
     chance: float | None
 
     def accuracy(self, kind: str | None = None) -> Interval:
-        """Give the share of right names, with its interval, of all concepts or of one kind."""
+        """Return the share of right names, with its interval, of all concepts or of one kind."""
         cells = [each for each in self.cells if kind in (None, each["kind"])]
         if not cells:
             checks.one_of("kind", kind, dict.fromkeys(each["kind"] for each in self.cells))
         return wilson_interval(sum(each["right"] for each in cells), len(cells))
 
     def table(self) -> "pd.DataFrame":
-        """Give a row for each kind of concept, and one for all."""
+        """Return a row for each kind of concept, and one for all."""
         import pandas as pd
 
         kinds = [*dict.fromkeys(each["kind"] for each in self.cells), None]
@@ -70,7 +70,7 @@ class NamingAccuracy:
         return pd.DataFrame(rows).set_index("kind")
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it."""
+        """Return everything as JSON holds it."""
         return {"by": self.by, "chance": self.chance, "cells": self.cells}
 
     def __str__(self) -> str:

@@ -82,6 +82,6 @@ FIGURES: tuple[Figure, ...] = (
 
 
 def figure_of(corpus: str, method: str, score: str, width: int | None = None) -> Figure | None:
-    """Give the published number that stands beside one of ours, if there is one."""
+    """Return the published number that stands beside one of ours, if there is one."""
     fitting = [each for each in FIGURES if (each.corpus, each.method, each.score) == (corpus, method, score)]
     return next((each for each in fitting if each.width in (None, width)), None)

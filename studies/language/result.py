@@ -33,7 +33,7 @@ class Result(cells.Result):
     name = "language"
 
     def _tabulated(self) -> "pd.DataFrame":
-        """Give a row for each line of each study: of a sweep for each width, of what is measured by concept for each."""
+        """Return a row for each line of each study: of a sweep for each width, of what is measured by concept for each."""
         import pandas as pd
 
         return pd.DataFrame([row for line in self.about["lines"] for row in self._rows(line)])
@@ -87,7 +87,7 @@ class Result(cells.Result):
         return said
 
     def text(self) -> str:
-        """Give the table to read in a terminal."""
+        """Return the table to read in a terminal."""
         model = self.about["model"]
         lines = [
             f"{model['model_name']}, {model['d_model']} dimensions; held-out content; {len(self.about['seeds'])} seeds",
@@ -112,13 +112,13 @@ class Result(cells.Result):
         return "\n".join(lines)
 
     def figure(self) -> Any:
-        """Give a plotly figure: methods, widths, numbers of pairs and layers, and bending."""
+        """Return a plotly figure: methods, widths, numbers of pairs and layers, and bending."""
         from studies.language.figure import figure
 
         return figure(self.table)
 
     def by_concept(self, study: str) -> dict[str, dict[str, tuple[float, float]]]:
-        """Give by corpus, for each concept, how well our codes follow it, and how near our row is to its mean shift."""
+        """Return by corpus, for each concept, how well our codes follow it, and how near our row is to its mean shift."""
         found = {}
         for line in self.about["lines"]:
             cell = self.cells[line["cell"]]
@@ -131,7 +131,7 @@ class Result(cells.Result):
         return found
 
     def _by_concept(self, study: str) -> list[str]:
-        """Give the lines of each corpus that has few concepts."""
+        """Return the lines of each corpus that has few concepts."""
         lines = []
         for corpus, concepts in self.by_concept(study).items():
             if 1 < len(concepts) <= FEW:
@@ -152,13 +152,13 @@ class Result(cells.Result):
 
 
 def _shared(cell: dict[str, Any]) -> dict[str, Any]:
-    """Give what is one number for all fits of a cell."""
+    """Return what is one number for all fits of a cell."""
     names = ("latents", "ceiling", "unsteered", "udr", "stability", "mcc_chance", "mcc_max_chance", "rows_chance")
     return {name: cell[name] for name in names if name in cell}
 
 
 def _numbers(fits: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Give the mean over fits of each score, and the standard deviation of the MCC."""
+    """Return the mean over fits of each score, and the standard deviation of the MCC."""
     names = [name for name, value in fits[0].items() if isinstance(value, int | float) and name != "width"]
     spread = {"mcc_sd": stdev(each["mcc"] for each in fits)} if len(fits) > 1 else {}
     return {name: fmean(each[name] for each in fits) for name in names} | spread

@@ -84,7 +84,7 @@ def study(
     workers
         Processes of one thread each. None is as many as there are processors; 1 stays in this one.
     """
-    checks.whole("seeds", seeds, 2, "Stability compares seeds.")
+    checks.integer("seeds", seeds, 2, "Stability compares seeds.")
     for name in studies or ():
         checks.one_of("a study", name, STUDIES)
     if rows is None:
@@ -168,7 +168,7 @@ class _Bench:
             self.captures.read(corpus, list(names), position, fewer=fewer)
 
     def _task(self, row: Row, width: int | None) -> _Task:
-        """Give all that shapes a line's numbers, but for versions of packages."""
+        """Return all that shapes a line's numbers, but for versions of packages."""
         hook = self.captures.hook(row.depth)
         learned, tried = (
             self.captures.place(corpus, hook, row.where, fewer=row.fewer) for corpus in (row.corpus, row.tried)
@@ -191,7 +191,7 @@ class _Bench:
         return _Task(cell, learned, tried)
 
     def _apart(self, row: Row) -> list[int]:
-        """Give the pairs of a transfer's corpus that have nothing in common with what it is tried on."""
+        """Return the pairs of a transfer's corpus that have nothing in common with what it is tried on."""
         learned, tried = self.captures.halves(row.corpus), self.captures.halves(row.tried)
         return apart(concatenate(learned), tried.test)
 

@@ -57,7 +57,7 @@ def scores(found: Found, data: Data) -> dict[str, Any]:
 
 
 def chances(data: Data, width: int) -> dict[str, float]:
-    """Give what the scores of a width are expected to be where there is nothing to find."""
+    """Return what the scores of a width are expected to be where there is nothing to find."""
     n, concepts = len(data.test) - 1, len(data.concepts)
     # A mean over few concepts varies from draw to draw.
     draws = max(LEAST_DRAWS, DRAWS // concepts)
@@ -77,14 +77,14 @@ def agreement(found: Sequence[Found], data: Data) -> dict[str, float]:
 
 
 def read(found: Found, source: Float[np.ndarray, "n d"], target: Float[np.ndarray, "n d"]) -> np.ndarray:
-    """Give the codes of pairs: of their shifts or, of what was learned from activations, the difference of both sides'."""
+    """Return the codes of pairs: of their shifts or, of what was learned from activations, the difference of both sides'."""
     if found.of_activations:
         return found.encode(target) - found.encode(source)
     return found.encode(target - source)
 
 
 def steering_shift(found: Found, data: Data) -> Float[np.ndarray, "n d"]:
-    """Give what steering by the labels' concepts adds to each held-out source.
+    """Return what steering by the labels' concepts adds to each held-out source.
 
     Each concept that changes in a pair adds its own latent's row, by its sign, at one scale: the mean code of the
     training pairs that change it. Latents are matched on training pairs as well.

@@ -32,7 +32,7 @@ HEADINGS = {
     "rows_chance": "chance",
     "stability": "seeds",
     "udr": "UDR",
-    "recurring": "again",
+    "split_half_score": "again",
     "unsteered": "unsteered",
     "steered": "steered",
     "steered_authors": "authors'",
@@ -66,7 +66,7 @@ right        names: the share of the matched concepts whose latent a judge names
 
 
 def block(title: str, rows: Any) -> Iterator[str]:
-    """Give the lines of one part of the table, with what is the same in all of them above."""
+    """Return the lines of one part of the table, with what is the same in all of them above."""
     shared = ("ceiling", "mcc_shuffled", "mcc_chance", "unsteered") if title else ()
     same = [name for name in shared if name in rows and rows[name].notna().any()]
     if title:
@@ -80,7 +80,7 @@ def block(title: str, rows: Any) -> Iterator[str]:
 
 
 def aligned(lines: list[list[str]]) -> Iterator[str]:
-    """Give lines of text from cells of text, the first column to the left and the others to the right."""
+    """Return lines of text from cells of text, the first column to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *others in lines:
         cells = [each.rjust(width) for each, width in zip(others, widths[1:], strict=True)]
@@ -94,7 +94,7 @@ def _label(row: dict[str, Any]) -> str:
 
 
 def _entry(row: dict[str, Any], name: str) -> str:
-    """Give a number, with the paper's in brackets."""
+    """Return a number, with the paper's in brackets."""
     if name not in row:
         return ""
     value = row[name]
@@ -106,7 +106,7 @@ def _entry(row: dict[str, Any], name: str) -> str:
 
 
 def records(rows: Any) -> list[dict[str, Any]]:
-    """Give rows as dictionaries of what they have."""
+    """Return rows as dictionaries of what they have."""
     return [
         {name: value for name, value in row.items() if not (isinstance(value, float) and isnan(value))}
         for row in rows.to_dict("records")

@@ -16,7 +16,7 @@ SAME = {("corr", "language"): "french"}
 
 
 def onto(learned: Data, tried: Data, corpus: str) -> Data:
-    """Give the training pairs of one corpus with the held-out pairs of another, whose labels go under the same names."""
+    """Return the training pairs of one corpus with the held-out pairs of another, whose labels go under the same names."""
     names = [SAME.get((corpus, name), name) for name in tried.concepts]
     missing = [name for name in names if name not in learned.concepts]
     if missing:

@@ -11,7 +11,7 @@ AGAIN, ATOMS, BEATEN = "What is found again", "Explained by so many", "Where our
 
 
 def vectors(result: Result) -> str:
-    """Give what each dictionary makes of each vector, what the columns are, and the means by number of decoder rows."""
+    """Return what each dictionary makes of each vector, what the columns are, and the means by number of decoder rows."""
     text = _text(result)
     rows = text[text.index("\n\n") : text.index(AGAIN)].strip("\n")
     return _fenced(f"{rows}\n\n{text[text.index(ATOMS) : text.index(BEATEN)]}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from ssae_lens.hooks.sites import layer_of
+from ssae_lens.hooks.hook_points import layer_of
 from studies.findings.inverse import ALONE, CUT, TARGETED
 from studies.findings.result import Result
 from studies.findings.settings import QUICK
@@ -16,7 +16,7 @@ HALVES = {0.25: "¼", 0.5: "½"}
 
 
 def layers(result: Result) -> str:
-    """Give what is left of a vector at later blocks."""
+    """Return what is left of a vector at later blocks."""
     rows = [
         [
             str(layer_of(each["hook"])),
@@ -30,7 +30,7 @@ def layers(result: Result) -> str:
 
 
 def inverse(result: Result) -> str:
-    """Give the map's vectors taken apart, the largest of each column but the halves' bold; of rounding only where it is."""
+    """Return the map's vectors taken apart, the largest of each column but the halves' bold."""
     found = _of(result, "inverse")["vectors"]
     head = {
         "beyond": "share of it in rounding",
@@ -49,7 +49,7 @@ def inverse(result: Result) -> str:
 
 
 def steered(result: Result) -> str:
-    """Give what steering by each of those vectors does to its own feature, the largest bold."""
+    """Return what steering by each of those vectors does to its own feature, the largest bold."""
     rows = _of(result, "inverse")["measured"]["rows"]
     effects = [_shown(each["own"], _with_zero) for each in rows]
     p_values = ["" if each["way"] == TARGETED else figure(each["p"], 3) for each in rows]
@@ -60,7 +60,7 @@ def steered(result: Result) -> str:
 
 
 def reach(result: Result) -> str:
-    """Give the map at multiples of the scales that it was fitted at."""
+    """Return the map at multiples of the scales that it was fitted at."""
     rows = []
     for each in _of(result, "reach")["rows"]:
         multiple = each["multiple"]

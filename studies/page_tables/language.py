@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def corpora(result: Result) -> str:
-    """Give ours on every corpus."""
+    """Return ours on every corpus."""
     head = "corpus,pairs,width,MCC,ridge,shuffled,chance,rows,chance,≥ .90,same,seeds,unsteered,steered,authors'"
     rows = [
         [
@@ -43,7 +43,7 @@ def corpora(result: Result) -> str:
 
 
 def attributes(result: Result) -> str:
-    """Give ours by attribute, on the pairs that defaults were settled on and on fresh ones."""
+    """Return ours by attribute, on the pairs that defaults were settled on and on fresh ones."""
     _fits(result)
     usual, fresh = result.by_concept("methods")[MAIN], result.by_concept("fresh")[FRESH]
     rows = [[name, *map(figure, (*scores, *fresh[name]))] for name, scores in usual.items()]
@@ -51,18 +51,18 @@ def attributes(result: Result) -> str:
 
 
 def widths(result: Result) -> str:
-    """Give both draws of sentences by the number of latents."""
+    """Return both draws of sentences by the number of latents."""
     rows = []
     tried = [each for each in _rows(result, "widths", "fresh") if "chosen" in each and each["corpus"] in (MAIN, FRESH)]
     for row in sorted(tried, key=lambda each: (each["corpus"] == FRESH, each["latents"])):
         latents = figure(row["latents"], 0) + (" (chosen)" if row["chosen"] else "")
         scores = _figures(row, "stability", "mcc", "rows")
-        rows.append([row["corpus"], latents, figure(row["recurring"], 1), *scores, figure(row["rows_near"], 2)])
+        rows.append([row["corpus"], latents, figure(row["split_half_score"], 1), *scores, figure(row["rows_near"], 2)])
     return table(["corpus", "latents", "again", "seeds", "MCC", "rows", "≥ .90"], rows)
 
 
 def methods(score: str, result: Result) -> str:
-    """Give a score of all methods on all corpora, the best of those that are told no labels in bold."""
+    """Return a score of all methods on all corpora, the best of those that are told no labels in bold."""
     fits = _fits(result)
     columns = [list(METHODS)]
     for corpus in (*CORPORA, FRESH):
@@ -73,7 +73,7 @@ def methods(score: str, result: Result) -> str:
 
 
 def settings(result: Result) -> str:
-    """Give ours by how sparse, from how many pairs, and where it is read."""
+    """Return ours by how sparse, from how many pairs, and where it is read."""
     rows = [
         [
             row["study"],
@@ -88,7 +88,7 @@ def settings(result: Result) -> str:
 
 
 def transfer(result: Result) -> str:
-    """Give what is learned on one corpus and steered on another."""
+    """Return what is learned on one corpus and steered on another."""
     rows = [
         [row["line"], *_figures(row, "mcc", "unsteered", "steered"), _beside(row, "steered_authors")]
         for row in _rows(result, "transfer")
@@ -97,7 +97,7 @@ def transfer(result: Result) -> str:
 
 
 def cat_widths(result: Result) -> str:
-    """Give CAT(135,3) at the paper's widths."""
+    """Return CAT(135,3) at the paper's widths."""
     rows = [
         [row["method"], _width(row), *_figures(row, "mcc", "ceiling", "rows"), _beside(row, "stability")]
         for row in _rows(result, "categories")
@@ -107,7 +107,7 @@ def cat_widths(result: Result) -> str:
 
 
 def categories(result: Result) -> str:
-    """Give the attributes of CAT as subspaces."""
+    """Return the attributes of CAT as subspaces."""
     head = "attribute,values,places,span,directions for 90 %,contrasts,one direction,held-out pairs"
     rows = [
         [
@@ -165,7 +165,7 @@ def beaten(result: Result) -> str:
 
 
 def summary(result: Result) -> str:
-    """Give the README's table: ours beside four others on sentences."""
+    """Return the README's table: ours beside four others on sentences."""
     fits = {name: row for (corpus, name), row in _fits(result).items() if corpus == MAIN}
     ours, concepts = fits[OURS], result.by_concept("methods")[MAIN]
     counts = f"{ours['n_train']:.0f} pairs of sentences, {len(concepts)} attributes, width {_width(ours)}"
@@ -178,7 +178,7 @@ def summary(result: Result) -> str:
 
 
 def _width(row: Row) -> str:
-    """Give the width that was trained, and the latents that are left where wordings were joined."""
+    """Return the width that was trained, and the latents that are left where wordings were joined."""
     width, latents = (f"{row[name]:.0f}" if name in row else "" for name in ("width", "latents"))
     return f"{width} → {latents}" if width not in ("", latents) else latents
 
@@ -201,7 +201,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
 
 
 def _rows(result: Result, *studies: str) -> list[Row]:
-    """Give the rows of some studies on the package's corpora; every line that these studies have must be there."""
+    """Return the rows of some studies on the package's corpora; every line that these studies have must be there."""
     cells = result.cells
     there = {
         (line["study"], line["label"], line["corpus"], cells[line["cell"]]["cell"]["method"] or OURS)
@@ -216,7 +216,7 @@ def _rows(result: Result, *studies: str) -> list[Row]:
 
 
 def _fits(result: Result) -> dict[tuple[str, str], Row]:
-    """Give the methods' rows by corpus and method, the fresh corpus last."""
+    """Return the methods' rows by corpus and method, the fresh corpus last."""
     rows = [each for each in _rows(result, "methods", "fresh") if "chosen" not in each]
     return {(each["corpus"], each["method"]): each for each in rows}
 

@@ -32,16 +32,16 @@ def bold(texts: Sequence[str], values: Sequence[float | None], digits: int = 3) 
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give the lines of a table."""
+    """Return the lines of a table."""
     lines = ["| " + " | ".join(each) + " |" for each in (head, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """Give a list of what is said; of nothing, that it is nowhere."""
+    """Return a list of what is said; of nothing, that it is nowhere."""
     return "".join(f"- {each}\n" for each in lines or ["nowhere"])
 
 
 def records(frame: Any) -> list[dict[str, Any]]:
-    """Give the rows of a data frame as dictionaries of what they have."""
+    """Return the rows of a data frame as dictionaries of what they have."""
     return [{str(name): value for name, value in row.dropna().items()} for _, row in frame.iterrows()]

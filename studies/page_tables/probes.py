@@ -13,7 +13,7 @@ OURS, RAW, ALL = "SSAE codes", "raw shifts", "all"
 
 
 def scored(score: str, result: Result) -> str:
-    """Give a score by the number of features, for each kind: mean and deviation over concepts, the best of a line bold."""
+    """Return a score by the number of features, for each kind: mean and deviation over concepts, the best of a line bold."""
     kinds, numbers = result.about["widths"], [*map(str, KS), ALL]
     found = {(each["features"], each["k"], each["shuffled"]): each for each in records(result.table)}
     for kind, k in [(OURS, ALL), *((RAW, k) for k in numbers)]:

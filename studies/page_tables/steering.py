@@ -6,7 +6,7 @@ from typing import Any
 from ssae_lens.evals.steering import METHODS, Result
 from ssae_lens.evals.steering.builtin import names
 from ssae_lens.evals.steering.result import COLUMNS
-from ssae_lens.hooks.sites import layer_of
+from ssae_lens.hooks.hook_points import layer_of
 from studies.page_tables.markdown import MissingError, between, bold, bullets, figure, records, table
 
 # What the text shortens.
@@ -24,7 +24,7 @@ SMALLEST = 0.001
 
 
 def methods(result: Result) -> str:
-    """Give each method over all tasks: its means, the product's interval, the test against ours, and what it was given."""
+    """Return each method over all tasks: its means, the product's interval, the test against ours, and what it was given."""
     found = records(_whole(result).summary)
     shown = [each for each in COLUMNS if any(each[1] in row for row in found)]
     head = ["method", "tasks", *(TITLES.get(title, title) for title, _, _ in shown), "product, 95 %", "p", "given"]
@@ -43,7 +43,7 @@ def methods(result: Result) -> str:
 
 
 def summary(result: Result) -> str:
-    """Give each method over all tasks in a few columns, with what it was given."""
+    """Return each method over all tasks in a few columns, with what it was given."""
     rows = [
         [
             row["method"],
@@ -59,7 +59,7 @@ def summary(result: Result) -> str:
 
 
 def tasks(result: Result) -> str:
-    """Give behaviour × coherence of every method on every task, the best of a line bold; > marks the largest scale tried."""
+    """Return behaviour × coherence of every method on every task, the best of a row bold; > marks the largest scale."""
     made = [each["method"] for each in records(_whole(result).summary)]
     found = {(each["task"], each["method"]): each for each in records(result.table)}
     rows = []
@@ -85,7 +85,7 @@ def judges(result: Result) -> str:
 
 
 def layers(result: Result) -> str:
-    """Give CAA's product by layer, that of the layer which the other half chooses bold."""
+    """Return CAA's product by layer, that of the layer which the other half chooses bold."""
     found = records(_whole(result).layers)
     hooks = list(dict.fromkeys(each["hook"] for each in found))
     by_task: dict[str, dict[str, dict[str, Any]]] = {}
@@ -115,7 +115,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
 
 
 def _whole(result: Result) -> Result:
-    """Give a result in which every built-in task and every method was tried."""
+    """Return a result in which every built-in task and every method was tried."""
     there = {each["name"] for each in result.about["tasks"]}
     for what, wanted, found in (("task", names(), there), ("method", METHODS, result.about["methods"])):
         for name in wanted:

@@ -30,7 +30,7 @@ METHODS = {
 
 
 def worlds(result: Result) -> str:
-    """Give the MCC of codes in some worlds: mean and standard deviation over seeds, the best of the methods shown bold."""
+    """Return the MCC of codes in some worlds: mean and standard deviation over seeds, the best of the methods shown bold."""
     found = {(each["row"], each["method"]): each for each in records(result.table)}
     tried = {row.name: row.methods for row in ROWS}
     rows = []

@@ -14,7 +14,7 @@ Reader = Callable[[Float[np.ndarray, "b d"], Float[np.ndarray, "b d"]], Float[np
 
 
 def readers(ssae: Any, sae: Any, shifts: ShiftStore) -> dict[str, Reader]:
-    """Give the features by name, each a function of the two sides of some pairs."""
+    """Return the features by name, each a function of the two sides of some pairs."""
     found: dict[str, Reader] = {}
     if ssae is not None:
         require_fit(ssae, shifts)
@@ -64,7 +64,7 @@ class Features:
         return rows, np.repeat((1, 0), count)
 
     def read(self, name: str, concept: int, rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m f"]:
-        """Give features of rows, each pair turned so that the concept, where it changes, goes from 0 to 1.
+        """Return features of rows, each pair turned so that the concept, where it changes, goes from 0 to 1.
 
         Features are signed: of a change either way a linear probe could see no more than noise.
         """

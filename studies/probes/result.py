@@ -21,14 +21,14 @@ class ProbeResult(cells.Result):
     name = "probes"
 
     def _tabulated(self) -> "pd.DataFrame":
-        """Give a row for each kind and number of features: the mean and standard deviation over concepts."""
+        """Return a row for each kind and number of features: the mean and standard deviation over concepts."""
         keys = ["features", "shuffled", "k", "n_features"]
         grouped: Any = self.by_concept().groupby(keys, sort=False)[list(SCORES)]
         spreads = grouped.std().rename(columns=lambda name: f"{name}_sd")
         return grouped.mean().join(spreads).assign(concepts=grouped.size()).reset_index()
 
     def by_concept(self) -> "pd.DataFrame":
-        """Give a row for each cell."""
+        """Return a row for each cell."""
         import pandas as pd
 
         widths = self.about["widths"]
@@ -57,7 +57,7 @@ class ProbeResult(cells.Result):
         return said
 
     def text(self) -> str:
-        """Give the tables to read in a terminal."""
+        """Return the tables to read in a terminal."""
         table: Any = self.table
         concepts = sorted(self.by_concept()["concept"].unique())
         lines = [f"Probes of {len(concepts)} concepts on pairs held out: mean ± standard deviation over concepts", ""]
@@ -80,7 +80,7 @@ class ProbeResult(cells.Result):
         return "\n".join(lines)
 
     def figure(self) -> Any:
-        """Give a plotly figure: accuracy over the number of features, concepts thin, their mean thick."""
+        """Return a plotly figure: accuracy over the number of features, concepts thin, their mean thick."""
         import plotly.graph_objects as go
         from plotly.colors import qualitative
 
@@ -117,7 +117,7 @@ class ProbeResult(cells.Result):
         return [*map(str, sorted(self.about["ks"])), "all"]
 
     def _wide(self, score: str) -> Any:
-        """Give a score of the true labels, numbers of features down and kinds of features across."""
+        """Return a score of the true labels, numbers of features down and kinds of features across."""
         table: Any = self.table
         wide = table[~table["shuffled"]].pivot_table(index="k", columns="features", values=score, sort=False)
         return wide.reindex([k for k in self._ks() if k in wide.index])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssae_lens.evals.steering.saes import shipped_features
-from ssae_lens.training.sweep import sweep
+from ssae_lens.training._sweep import sweep
 from studies.language.captures import Captures
 from studies.language.corpora import QUICK
 from studies.language.grid import HALFWAY, MAIN, choice

@@ -73,7 +73,7 @@ def probe_sweep(
             "The shifts have no labels, and probes need them: capture pairs that have `changes`, or give from_arrays labels."
         )
     for k in ks:
-        checks.whole("a number of features in ks", k)
+        checks.integer("a number of features in ks", k)
     began = time.monotonic()
     by_name = {**readers(ssae, sae, shifts), **(features or {})}
     train_rows, test_rows = _split(shifts, test, held_out)
@@ -160,7 +160,7 @@ def _scaled(
 
 
 def _split(shifts: ShiftStore, test: ShiftStore | None, held_out: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give the rows to train on and those to score on, which share no text."""
+    """Return the rows to train on and those to score on, which share no text."""
     if test is not None:
         if test.concepts != shifts.concepts:
             raise ValueError(
@@ -175,7 +175,7 @@ def _split(shifts: ShiftStore, test: ShiftStore | None, held_out: float) -> tupl
 
 
 def _usable(shifts: ShiftStore, train: Features, held: Features, concepts: Sequence[str] | None) -> list[int]:
-    """Give the columns of the concepts that are there often enough, changed and unchanged; warn of the others."""
+    """Return the columns of the concepts that are there often enough, changed and unchanged; warn of the others."""
     for each in concepts or ():
         checks.one_of("a concept", each, shifts.concepts)
     wanted = [shifts.concepts.index(each) for each in concepts or shifts.concepts]

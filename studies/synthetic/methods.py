@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ssae_lens.evals.synthetic_data import World
-from ssae_lens.training.sweep import sweep
-from ssae_lens.training.train import train
+from ssae_lens.training._sweep import sweep
+from ssae_lens.training._train import train
 from studies import baselines
 from studies.fitted_dictionary import Found, from_sae
 from studies.saes import Architecture, sae

@@ -19,7 +19,7 @@ class Result(cells.Result):
     name = "synthetic"
 
     def _tabulated(self) -> "pd.DataFrame":
-        """Give a row for each world and method: the mean and standard deviation over seeds of each score."""
+        """Return a row for each world and method: the mean and standard deviation over seeds of each score."""
         import pandas as pd
 
         frame: Any = pd.DataFrame(
@@ -52,7 +52,7 @@ class Result(cells.Result):
         return said
 
     def text(self) -> str:
-        """Give the table to read in a terminal."""
+        """Return the table to read in a terminal."""
         lines = []
         for title, score in (("MCC of codes", "mcc_codes"), ("MCC of decoders", "mcc_decoders")):
             lines += [f"{title}: mean ± standard deviation over {len(self.about['seeds'])} seeds, held-out shifts", ""]
@@ -70,7 +70,7 @@ class Result(cells.Result):
         return "\n".join(lines)
 
     def figure(self) -> Any:
-        """Give a plotly figure: methods over worlds, and decline with width beside the paper's."""
+        """Return a plotly figure: methods over worlds, and decline with width beside the paper's."""
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots
 
@@ -115,7 +115,7 @@ class Result(cells.Result):
             yield str(row), {each["method"]: each for each in methods.to_dict(orient="records")}
 
     def _block(self, group: str, score: str) -> Iterator[str]:
-        """Give the lines of one part of the table; the best of a line is starred."""
+        """Return the lines of one part of the table; the best of a line is starred."""
         table: Any = self.table
         part = table[table["group"] == group]
         methods = list(dict.fromkeys(part["method"]))
@@ -134,5 +134,5 @@ class Result(cells.Result):
 
     @staticmethod
     def _entry(row: Any, score: str, best: float) -> str:
-        """Give mean and spread, starred where no other mean is larger by what is shown."""
+        """Return mean and spread, starred where no other mean is larger by what is shown."""
         return f"{row[score]:.3f}±{row[score + '_sd']:.3f}" + ("*" if row[score] >= best - 0.0005 else " ")

@@ -59,7 +59,7 @@ def study(
         Show no progress.
     """
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    checks.whole("the number of seeds", len(seeds), 2, "A standard deviation needs at least two.")
+    checks.integer("the number of seeds", len(seeds), 2, "A standard deviation needs at least two.")
     for row in rows:
         for name in row.methods:
             checks.one_of(f"a method of {row.name!r}", name, METHODS)
@@ -84,7 +84,7 @@ def study(
 
 
 def _cell(row: Row, method: str, seed: int, n: int, steps: int | None) -> Cell:
-    """Give all that shapes a cell's numbers, but for versions of packages."""
+    """Return all that shapes a cell's numbers, but for versions of packages."""
     width = row.width
     steps = steps or (WIDE_STEPS if (width or 0) > 128 else STEPS)
     world = {"row": row.name, "group": row.group, "kind": row.kind, "settings": row.settings}
@@ -92,7 +92,7 @@ def _cell(row: Row, method: str, seed: int, n: int, steps: int | None) -> Cell:
 
 
 def _job(row: Row, seed: int, cells: list[Cell], folder: Path | None) -> Job:
-    """Give the cells of one world to run together; the widest worlds take longest."""
+    """Return the cells of one world to run together; the widest worlds take longest."""
 
     def run() -> list[Cell]:
         return filled(cells, folder, lambda: row.make(seed, cells[0]["n"]), _score)

@@ -13,9 +13,9 @@ from ssae_lens.base import checks
 
 @pytest.mark.parametrize("number", [3, np.int64(3), np.uint8(3)])
 def test_whole_numbers(number):
-    checks.whole("n", number, 3)
+    checks.integer("n", number, 3)
     with pytest.raises(ValueError, match="it must be a whole number of at least 4"):
-        checks.whole("n", number, 4)
+        checks.integer("n", number, 4)
 
 
 @pytest.mark.parametrize("number", [3, 3.0, np.int64(3), np.float32(3), np.float64(3), Fraction(3)])
@@ -30,7 +30,7 @@ def test_real_numbers(number):
 
 @pytest.mark.parametrize("value", [True, np.bool_(True), "3", None, float("nan"), np.float32("nan"), np.array([3]), 3j])
 def test_what_is_no_number(value):
-    for check in (checks.whole, checks.at_least, checks.above):
+    for check in (checks.integer, checks.at_least, checks.above):
         with pytest.raises(ValueError, match=r"x is .*; it must be"):
             check("x", value, 0)
 
@@ -38,7 +38,7 @@ def test_what_is_no_number(value):
 def test_whole_numbers_are_not_floats_and_infinity_is_not_finite():
     for value in (3.0, np.float64(3)):
         with pytest.raises(ValueError, match="a whole number"):
-            checks.whole("n", value)
+            checks.integer("n", value)
     with pytest.raises(ValueError, match="it must be finite"):
         checks.above("x", np.float32("inf"), 0)
     with pytest.raises(ValueError, match="it must be finite"):

@@ -22,10 +22,10 @@ def test_there_are_examples_where_one_begins():
         "ssae_lens.models.load",
         "ssae_lens.pairs.load",
         "ssae_lens.hooks.capture",
-        "ssae_lens.training.train",
+        "ssae_lens.training._train",
     }
-    begun |= {"ssae_lens.latents.match", "ssae_lens.hooks.steer", "ssae_lens.dashboard.notebook"}
-    begun |= {"ssae_lens.steering_vector", "ssae_lens.methods.cosine_table"}
+    begun |= {"ssae_lens.latents.match", "ssae_lens.hooks._steer", "ssae_lens.dashboards.notebook"}
+    begun |= {"ssae_lens.steering_vector", "ssae_lens.methods._cosine_table"}
     assert begun <= set(MODULES)
 
 

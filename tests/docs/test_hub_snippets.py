@@ -48,7 +48,7 @@ def hub(monkeypatch, tmp_path):
 
 
 def program(page) -> str:
-    """Give a page's snippets one after another, as Python."""
+    """Return a page's snippets one after another, as Python."""
     whole = [_as_python(each) for each in sorted(SAID, key=lambda each: each.line) if each.page == page]
     return "\n".join(whole)
 

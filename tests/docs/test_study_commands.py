@@ -14,7 +14,7 @@ from snippets import PROGRAMS, ROOT, commands_to_run
 from stand_ins import stand_ins
 from typer.testing import CliRunner
 
-from ssae_lens.dashboard.studies import comparison_of
+from ssae_lens.dashboards.studies import comparison_of
 from studies.language import STUDIES
 
 COMMANDS = {
@@ -63,7 +63,7 @@ def test_runs_whole(page, small, monkeypatch, tmp_path):
 def _check_demo(_words: list[str], printed: str) -> None:
     report = Path("ssae-demo/report.html")
     assert printed.rstrip().endswith(f"open {report}")
-    assert "recurring" in printed
+    assert "split_half_score" in printed
     assert "plotly" in report.read_text(encoding="utf-8")
     assert {each.name for each in Path("ssae-demo").iterdir()} == {"report.html", "shifts.h5", "ssae"}
 

@@ -15,7 +15,7 @@ import torch
 from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
 
 from ssae_lens import SSAE, ShiftStore, SteeringVector, capture_shifts, load_pairs, sweep, train
-from ssae_lens.dashboard import build_report
+from ssae_lens.dashboards import build_report
 from ssae_lens.methods.sae_ts import Approximator, Effects, Settings, fit_approximator, measure_effects
 from ssae_lens.models import tiny_model
 from ssae_lens.shifts import merge

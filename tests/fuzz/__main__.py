@@ -95,7 +95,7 @@ def _warm_up():
     import torch
 
     import ssae_lens.cli
-    import ssae_lens.dashboard
+    import ssae_lens.dashboards
     import ssae_lens.evals.steering.files  # noqa: F401
 
     torch.set_num_threads(1)

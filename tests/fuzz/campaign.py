@@ -21,7 +21,7 @@ def fuzz(
     findings: Path | None = None,
     report: Callable[[str], object] = lambda _: None,
 ) -> dict[str, Tally]:
-    """Give each reader its inputs, and return what became of them.
+    """Return each reader its inputs, and return what became of them.
 
     Parameters
     ----------

@@ -267,7 +267,7 @@ def _run(folder):
 
 
 def _report_of_run(folder):
-    from ssae_lens.dashboard import build_report
+    from ssae_lens.dashboards import build_report
 
     build_report(_small_ssae(), run=folder, quiet=True).to_dict()
 
@@ -296,7 +296,7 @@ def _results(folder):
 
 
 def _report_of_results(folder):
-    from ssae_lens.dashboard import build_report
+    from ssae_lens.dashboards import build_report
 
     report = build_report(
         _small_ssae(), comparison=folder / "study.json", decomposition=folder / "features.json", quiet=True

@@ -11,9 +11,9 @@ import torch
 from tokenizers import processors
 
 from ssae_lens.base.files import sha256_of
-from ssae_lens.hooks import parts, work
+from ssae_lens.hooks import capture_job, shards
 from ssae_lens.hooks.capture import capture_shifts
-from ssae_lens.hooks.distributed import Crew
+from ssae_lens.hooks.process_group import ProcessGroup
 from ssae_lens.models import load_model, tiny_model
 from ssae_lens.pairs import load_pairs, schema
 from ssae_lens.pairs.schema import from_rows, signed_changes
@@ -282,14 +282,14 @@ def counting(model):
 
 def test_an_interrupted_capture_is_gone_on_with(model, pairs, tmp_path, monkeypatch):
     expected = capture_shifts(model, pairs, HOOK, **SMALL)
-    tokens, path = work.Plan.tokens, tmp_path / "shifts.h5"
+    tokens, path = capture_job.Plan.tokens, tmp_path / "shifts.h5"
 
     def interrupted(plan, number):
         if number == 2:
             raise KeyboardInterrupt
         return tokens(plan, number)
 
-    monkeypatch.setattr(work.Plan, "tokens", interrupted)
+    monkeypatch.setattr(capture_job.Plan, "tokens", interrupted)
     with pytest.raises(KeyboardInterrupt):
         capture_shifts(model, pairs, HOOK, path=path, **SMALL)
     monkeypatch.undo()
@@ -333,7 +333,7 @@ def test_each_process_does_its_share_of_the_same_store(model, pairs, tmp_path, m
     capture_shifts(model, pairs, HOOK, path=tmp_path / "one.h5", **SMALL).close()
 
     def captured_by(rank, wait):
-        monkeypatch.setattr(work, "crew", lambda: contextlib.nullcontext(Crew(rank, 2, wait)))
+        monkeypatch.setattr(capture_job, "process_group", lambda: contextlib.nullcontext(ProcessGroup(rank, 2, wait)))
         with counting(model) as ran, contextlib.suppress(BrokenPipeError):
             capture_shifts(model, pairs, HOOK, path=tmp_path / "two.h5", **SMALL).close()
         return len(ran) - 1  # less the look at the hook
@@ -361,7 +361,7 @@ class TestOrphanedParts:
 
     def killed_before_it_removed_its_parts(self, model, pairs, path, monkeypatch):
         with monkeypatch.context() as patched:
-            patched.setattr(parts.Parts, "remove", interrupted)
+            patched.setattr(shards.Parts, "remove", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 capture_shifts(model, pairs, HOOK, path=path, **SMALL)
         return path.with_name(path.name + ".partial")
@@ -427,7 +427,7 @@ print(capture_shifts(tiny_model(), load_pairs("sentences", n=40), "blocks.1.hook
 PRELUDE = """
 import os, signal, sys
 import torch
-from ssae_lens.hooks import parts, work
+from ssae_lens.hooks import capture_job, shards
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs import load_pairs
@@ -460,7 +460,7 @@ def watched(function):
     return watching
 
 
-for where, name in ((work.Plan, "tokens"), (os, "fsync"), (parts.Parts, "get")):
+for where, name in ((capture_job.Plan, "tokens"), (os, "fsync"), (shards.Parts, "get")):
     setattr(where, name, watched(getattr(where, name)))
 event = 0
 capture(sys.argv[1] + "/whole")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ssae_lens.hooks import decoding
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.decoding import FEW, Sampler
 from ssae_lens.hooks.generation import generate_sweep
-from ssae_lens.hooks.steer import steer
 from ssae_lens.hooks.trace import Recorder
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.steering_vector import SteeringVector

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.likelihood import Likelihood, log_probabilities
-from ssae_lens.hooks.steer import steer
 from ssae_lens.models import tiny_model
 from ssae_lens.steering_vector import SteeringVector
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssae_lens.hooks.passes import UNKNOWN, _not_padding, unwatch, watch
+from ssae_lens.hooks.forward_pass import UNKNOWN, _not_padding, unwatch, watch
 from ssae_lens.models.tiny import tiny_model, tiny_tokenizer
 
 PROMPTS = ["The man", "The king and the queen were sad.", "I like"]

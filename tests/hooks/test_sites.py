@@ -5,7 +5,7 @@ import torch
 from sae_lens import HookedSAETransformer, SAETransformerBridge
 
 from ssae_lens import SSAE, SSAEConfig
-from ssae_lens.hooks.sites import hook_point, layer_of, origin_of, reading, require_residual, resolve_hook
+from ssae_lens.hooks.hook_points import hook_point, layer_of, origin_of, reading, require_residual, resolve_hook
 from ssae_lens.models import describe, tiny_model
 
 POST = "blocks.1.hook_resid_post"

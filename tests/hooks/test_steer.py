@@ -9,9 +9,9 @@ import torch
 from sae_lens import HookedSAETransformer
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.hooks import sites
-from ssae_lens.hooks.sites import origin_of
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks import hook_points
+from ssae_lens.hooks._steer import steer
+from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.hooks.token_positions import After
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.sae import SSAE
@@ -394,7 +394,7 @@ class TestWhenItSteers:
 
     def test_entering_does_not_check_the_model_again(self, model, monkeypatch):
         steering = steer(model, SteeringVector(torch.ones(D), origin=origin_of(model, HOOK)))
-        monkeypatch.setattr(sites, "describe", lambda _: pytest.fail("the fingerprint was computed again"))
+        monkeypatch.setattr(hook_points, "describe", lambda _: pytest.fail("the fingerprint was computed again"))
         with steering:
             model(PROMPTS[0])
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssae_lens.hooks.passes import UNKNOWN, Pass
+from ssae_lens.hooks.forward_pass import UNKNOWN, Pass
 from ssae_lens.hooks.token_positions import After, check_positions, chosen
 from ssae_lens.models.tiny import tiny_tokenizer
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from ssae_lens.methods._mean_shift import mean_shift
 from ssae_lens.methods.contrast import Contrast
-from ssae_lens.methods.mean_shift import mean_shift
 from ssae_lens.shifts import ShiftStore
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.hooks.likelihood import log_probabilities
-from ssae_lens.hooks.steer import steer
 from ssae_lens.methods import caa, mean_shift, random
 from ssae_lens.models import load_model
 from ssae_lens.pairs import load_pairs

@@ -6,7 +6,7 @@ from sklearn.linear_model import Lasso
 from sklearn.metrics import r2_score
 
 from ssae_lens.metrics import control_shuffled, dci
-from ssae_lens.metrics.dci import _lasso, concentration
+from ssae_lens.metrics._dci import _lasso, concentration
 
 HADAMARD = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2
 

@@ -43,7 +43,7 @@ NO_METHOD = ("sweep", "bending", "categories")
 
 def language_cell(row):
     if row.kind == "sweep":
-        scores = {"mcc": 0.5, "rows": 0.25, "rows_near": 0.125, "stability": 1.0, "recurring": 5.94}
+        scores = {"mcc": 0.5, "rows": 0.25, "rows_near": 0.125, "stability": 1.0, "split_half_score": 5.94}
         return {"chosen": 8, "settings": [{**scores, "width": width} for width in (16, 8)]}
     if row.kind == "bending":
         return {"concepts": {"language": {"mean": 0.5, "one": 0.25, "dimensions": 128, "pairs": 52}}}

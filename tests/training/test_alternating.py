@@ -4,7 +4,7 @@ from cooper.optim import AlternatingDualPrimalOptimizer
 
 from ssae_lens.training.alternating import DirectAlternating
 from ssae_lens.training.config import ProblemConfig, SolverConfig
-from ssae_lens.training.members import Members
+from ssae_lens.training.ensemble import Ensemble
 from ssae_lens.training.objective import Loss
 from ssae_lens.training.problem import ShiftProblem
 from ssae_lens.training.solvers import make_optimizer
@@ -13,8 +13,8 @@ from ssae_lens.training.solvers import make_optimizer
 def trained(kind, shifts, solver, **config):
     """A hundred steps on batches, with a solver's own optimisers in the hands of a kind of Cooper's."""
     config = ProblemConfig(d_sae=5, **config)
-    members = Members(shifts.shape[1], config, [0, 1])
-    problem = ShiftProblem(members, config, torch.tensor([0.05, 0.4]), Loss("share", 2.0), 0.2)
+    members = Ensemble(shifts.shape[1], config, [0, 1])
+    problem = ShiftProblem(members, config, torch.tensor([0.05, 0.4]), Loss("fvu", 2.0), 0.2)
     made = make_optimizer(problem, SolverConfig(solver=solver))
     optimizer = kind(problem, primal_optimizers=made.primal_optimizers, dual_optimizers=made.dual_optimizers)
     if kind is AlternatingDualPrimalOptimizer:
@@ -47,5 +47,5 @@ def test_the_same_as_coopers_over_100_steps(solver, config):
 
 def test_is_what_alternates_by_default():
     config = ProblemConfig(d_sae=5)
-    problem = ShiftProblem(Members(6, config, [0]), config, torch.tensor([0.05]), Loss("share", 2.0), 0.2)
+    problem = ShiftProblem(Ensemble(6, config, [0]), config, torch.tensor([0.05]), Loss("fvu", 2.0), 0.2)
     assert type(make_optimizer(problem, SolverConfig())) is DirectAlternating

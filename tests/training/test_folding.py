@@ -5,10 +5,10 @@ import torch
 from sae_lens import SAE
 
 from ssae_lens.training.config import ProblemConfig
+from ssae_lens.training.ensemble import Ensemble
 from ssae_lens.training.folding import fold
-from ssae_lens.training.inputs import fit_input
+from ssae_lens.training.input_map import fit_input
 from ssae_lens.training.measures import Measure
-from ssae_lens.training.members import Members
 
 D, H, N = 10, 6, 400
 MAPS = ["balanced", "subspace", "whiten", "zca", "standardise", "none"]
@@ -16,9 +16,9 @@ CODE_NORMS = ["none", "layer", "batch"]
 
 
 def trained(config, shifts):
-    """Members whose every weight has been moved, and the map they read through."""
+    """Ensemble whose every weight has been moved, and the map they read through."""
     read = fit_input(shifts, config)
-    members = Members(read.width(D), config, [0, 1])
+    members = Ensemble(read.width(D), config, [0, 1])
     with torch.no_grad():
         for each in members.parameters():
             each.add_(torch.randn_like(each) * 0.3)

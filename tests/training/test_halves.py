@@ -118,6 +118,6 @@ def test_noise_whose_pairs_have_several_rows_is_not_found_again():
     noise = torch.randn(60, 32, generator=torch.Generator().manual_seed(0)).numpy()
     doubled = store_of(noise.repeat(2, axis=0), row_ids=np.repeat(np.arange(60), 2))
     given = {**QUICK, "steps": 300, "device": "cpu"}
-    once, twice = (sweep(each, **given).settings[0].recurring for each in (store_of(noise), doubled))
+    once, twice = (sweep(each, **given).settings[0].split_half_score for each in (store_of(noise), doubled))
     assert once < 0
     assert twice == pytest.approx(once, abs=1)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ssae_lens.training.config import ProblemConfig
-from ssae_lens.training.inputs import fit_input, root_mean_square, row_space
+from ssae_lens.training.input_map import fit_input, root_mean_square, row_space
 
 D, R = 12, 5
 MAPS = ["balanced", "subspace", "whiten", "zca", "standardise", "none"]

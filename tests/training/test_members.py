@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from ssae_lens.training.config import ProblemConfig
+from ssae_lens.training.ensemble import Ensemble
 from ssae_lens.training.measures import Measure
-from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss
 
 R, H = 8, 6
@@ -14,7 +14,7 @@ L1 = Measure("l1")
 
 
 def make_members(seeds=(0, 1), **config):
-    members = Members(R, ProblemConfig(d_sae=H, **config), seeds)
+    members = Ensemble(R, ProblemConfig(d_sae=H, **config), seeds)
     with torch.no_grad():
         for name, each in members.named_parameters():
             if name not in ("W_enc", "W_dec"):
@@ -24,7 +24,7 @@ def make_members(seeds=(0, 1), **config):
 
 
 def test_seeds_make_members():
-    one, both = Members(R, ProblemConfig(d_sae=H), [1]), Members(R, ProblemConfig(d_sae=H), [0, 1])
+    one, both = Ensemble(R, ProblemConfig(d_sae=H), [1]), Ensemble(R, ProblemConfig(d_sae=H), [0, 1])
     assert torch.equal(one.W_dec[0], both.W_dec[1])
     assert not torch.allclose(both.W_dec[0], both.W_dec[1])
     torch.testing.assert_close(both.W_dec.norm(dim=2), torch.ones(2, H))
@@ -34,7 +34,7 @@ def test_seeds_make_members():
 @pytest.mark.parametrize(("width", "d_sae"), [(1, 5), (8, 1), (1, 1)])
 def test_encoder_and_decoder_do_not_share_memory(width, d_sae):
     """The transpose of one row or one column is contiguous as it stands."""
-    members = Members(width, ProblemConfig(d_sae=d_sae), [0])
+    members = Ensemble(width, ProblemConfig(d_sae=d_sae), [0])
     assert members.W_enc.data_ptr() != members.W_dec.data_ptr()
 
 
@@ -109,8 +109,8 @@ def test_standardise_sample_norm_gives_its_scale_back():
 
 def test_bfloat16_of_normalised_members_is_close():
     members, shifts = make_members(code_norm="layer"), torch.randn(64, R)
-    exact = members.loss_and_sparsity(shifts, Loss("share", 8.0), L1)
-    short = members.loss_and_sparsity(shifts, Loss("share", 8.0), L1, torch.bfloat16)
+    exact = members.loss_and_sparsity(shifts, Loss("fvu", 8.0), L1)
+    short = members.loss_and_sparsity(shifts, Loss("fvu", 8.0), L1, torch.bfloat16)
     for a, b in zip(exact, short, strict=True):
         assert b.dtype == torch.float32
         assert not torch.equal(a, b)

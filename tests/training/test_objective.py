@@ -8,7 +8,7 @@ from ssae_lens.training.measures import Measure
 from ssae_lens.training.objective import Loss, Weights, by_moments, by_residuals, evaluate, moments_pay
 
 M, B, R, H = 3, 11, 6, 5
-LOSSES = ["share", "relative", "absolute"]
+LOSSES = ["fvu", "relative", "absolute"]
 MEASURES = ["l1", "smooth", "step"]
 
 
@@ -36,7 +36,7 @@ def plain(shifts, weights, loss_kind, energy, measure):
     output = codes @ W_dec
     output = output if b_dec is None else output + b_dec[:, None]
     lost = (output - shifts).square()
-    if loss_kind == "share":
+    if loss_kind == "fvu":
         loss = lost.sum((1, 2)) / B / energy
     elif loss_kind == "relative":
         own = shifts.square().sum(1)
@@ -100,7 +100,7 @@ def test_gradients_are_written_where_asked(way):
     """Over what is there, and the same as in memory of their own."""
     shifts, weights = torch.randn(B, R, dtype=torch.float64), make_weights(biased=False)
     into = Weights(*(torch.full_like(each, torch.nan) for each in weights[:2]), None, None)
-    given = shifts, weights, Loss("share", 2.5), make_measure("l1")
+    given = shifts, weights, Loss("fvu", 2.5), make_measure("l1")
     for _ in range(2):
         values = way(*given, into=into)
         found = torch.autograd.grad(values[0].sum() + values[1].sum(), weights[:2])
@@ -117,7 +117,7 @@ def test_moments_are_taken_where_they_are_less_to_multiply():
     assert not moments_pay(1, 512, 2304, 4096)
     assert moments_pay(4, 256, 24, 16)
     assert not moments_pay(1, 64, 128, 16)
-    # Members share the batch's moments.
+    # Ensemble share the batch's moments.
     assert not moments_pay(1, 64, 30, 18)
     assert moments_pay(8, 64, 30, 18)
 
@@ -128,7 +128,7 @@ def test_single_precision_moments_are_close_where_little_is_lost():
     shifts = torch.randn(256, 16, dtype=torch.float64) @ rows
     exact = Weights(torch.linalg.pinv(rows)[None] * 0.97, rows[None], None, None)
     short = Weights(*(each.float() for each in exact[:2]), None, None)
-    loss, measure = Loss("share", shifts.square().sum(1).mean().item()), Measure("l1")
+    loss, measure = Loss("fvu", shifts.square().sum(1).mean().item()), Measure("l1")
     wanted = by_residuals(shifts, exact, loss, measure, torch.float64)[0]
     assert wanted.item() == pytest.approx(0.03**2, rel=1e-6)
     torch.testing.assert_close(by_moments(shifts.float(), short, loss, measure)[0].double(), wanted, rtol=1e-3, atol=0)
@@ -140,7 +140,7 @@ def test_bfloat16_products_are_close():
     measure = make_measure("smooth", dtype=torch.float32)
     results = {}
     for dtype in (torch.float32, torch.bfloat16):
-        values = evaluate(shifts, weights, Loss("share", 2.5), measure, dtype)
+        values = evaluate(shifts, weights, Loss("fvu", 2.5), measure, dtype)
         results[dtype] = [*(each.detach() for each in values), *gradients(values, weights)]
     for exact, short in zip(results[torch.float32], results[torch.bfloat16], strict=True):
         assert short.dtype == torch.float32
@@ -150,7 +150,7 @@ def test_bfloat16_products_are_close():
 def test_losses_know_their_units():
     """A share or a relative loss does not change with the shifts' scale."""
     shifts, weights = torch.randn(B, R, dtype=torch.float64), make_weights(biased=False)
-    for kind, power in (("share", 0), ("relative", 0), ("absolute", 2)):
+    for kind, power in (("fvu", 0), ("relative", 0), ("absolute", 2)):
         lost = [
             evaluate(s * shifts, weights, Loss(kind, 2.0 * s**2), make_measure("l1"), torch.float64) for s in (1, 10)
         ]

@@ -11,7 +11,7 @@ from split_features import split_shifts
 from ssae_lens import SSAE
 from ssae_lens.metrics import active_codes, mean_abs, r2_uncentred
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.training import data, merge_wordings, sweep, train
+from ssae_lens.training import data, merge_split_latents, sweep, train
 from ssae_lens.training.outcome import FitQuality, Outcome, measure_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The constraint")
@@ -132,7 +132,7 @@ def test_a_merged_ssae_describes_itself(merged):
 def test_merging_a_loaded_ssae_describes_it_too(merged, tmp_path):
     swept, shifts, _ = merged
     swept.ssae(0).save_model(tmp_path)
-    loaded = merge_wordings(SSAE.load_from_disk(tmp_path), shifts)
+    loaded = merge_split_latents(SSAE.load_from_disk(tmp_path), shifts)
     told = loaded.cfg.metadata.training
     assert loaded.outcome is None
     assert (told["d_sae"], told["d_sae_trained"]) == (loaded.cfg.d_sae, 10)

@@ -13,7 +13,7 @@ from torch import nn
 from ssae_lens.training import train
 from ssae_lens.training.config import settings
 from ssae_lens.training.data import Rows
-from ssae_lens.training.fit import Group
+from ssae_lens.training.training_group import TrainingGroup
 
 from .conftest import make_world
 
@@ -72,7 +72,7 @@ def test_steps_of_the_reference(version):
     shifts = make_world(n=400, d=D, concepts=H).shifts * 8
     problem, solver = settings(version, d_sae=H, level=LEVEL[version], steps=STEPS, warmup=0.0)
     data = Rows(shifts.numpy())
-    group = Group(data, problem, solver, [0], [problem.level], torch.device("cpu"))
+    group = TrainingGroup(data, problem, solver, [0], [problem.level], torch.device("cpu"))
     model = Plain(version, group.members.W_enc[0].detach(), group.members.W_dec[0].detach())
     theirs = PlainProblem(model, problem.level)
     optimiser = ExtrapolationConstrainedOptimizer(

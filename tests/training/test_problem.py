@@ -7,8 +7,8 @@ import torch
 from ssae_lens.metrics import mcc_codes
 from ssae_lens.training import train
 from ssae_lens.training.config import SOLVERS, ProblemConfig, SolverConfig
+from ssae_lens.training.ensemble import Ensemble
 from ssae_lens.training.measures import Measure
-from ssae_lens.training.members import Members
 from ssae_lens.training.objective import Loss
 from ssae_lens.training.problem import ShiftProblem
 from ssae_lens.training.solvers import formulation_for, make_optimizer
@@ -19,10 +19,10 @@ R, H = 7, 5
 FIT = 0.2
 
 
-def make_problem(bounds=(0.1, 0.3), warmup=0.0, loss="share", solver="alternating", **config):
+def make_problem(bounds=(0.1, 0.3), warmup=0.0, loss="fvu", solver="alternating", **config):
     by_budget = "level" not in config
     config = ProblemConfig(d_sae=H, **config, **({"budget": bounds[0]} if by_budget else {}))
-    members = Members(R, config, range(len(bounds)))
+    members = Ensemble(R, config, range(len(bounds)))
     formulation = formulation_for(SolverConfig(solver=solver))
     return ShiftProblem(members, config, torch.tensor(bounds), Loss(loss, 2.0), FIT, warmup, formulation)
 
@@ -78,7 +78,7 @@ def test_budget(shifts):
 def test_a_budget_is_beyond_what_must_be_lost():
     problem = make_problem()
     config = problem.problem
-    more = ShiftProblem(problem.members, config, torch.tensor([0.1, 0.3]), Loss("share", 2.0), FIT, floor=0.4)
+    more = ShiftProblem(problem.members, config, torch.tensor([0.1, 0.3]), Loss("fvu", 2.0), FIT, floor=0.4)
     torch.testing.assert_close(more.bounds, torch.tensor([0.4 + 0.6 * 0.1, 0.4 + 0.6 * 0.3]))
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ssae_lens.training import train
-from ssae_lens.training.refit import refitted, standing_out
+from ssae_lens.training.refit import active_mask, refitted
 
 from .conftest import make_world
 
@@ -20,7 +20,7 @@ def codes():
 
 def test_what_stands_out_is_parted_by_otsus_rule(codes):
     sizes = sum(codes).abs()
-    found = standing_out(sizes)
+    found = active_mask(sizes)
     for latent in range(H):
         column = sizes[:, latent].double().numpy()
         spreads = {}

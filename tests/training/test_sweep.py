@@ -7,8 +7,8 @@ from sae_lens import SAE
 
 from ssae_lens.metrics import mcc_codes, mcc_decoders, udr
 from ssae_lens.training import sweep, train
-from ssae_lens.training.fit import Outcome
-from ssae_lens.training.swept import Setting, Sweep, chance_score, split_half_score
+from ssae_lens.training.sweep_result import Setting, Sweep, chance_sum, split_half_sum
+from ssae_lens.training.training_group import Outcome
 
 from .conftest import make_world
 
@@ -133,7 +133,7 @@ def test_what_is_found_again_chooses():
 
     found, missed = 1.0, 0.5
     settings = [setting(2, [found] * 2), setting(3, [found] * 3), setting(5, [found] * 3 + [missed] * 2)]
-    assert [each.recurring for each in settings] == pytest.approx([2, 3, 3 - 2 * 0.5])
+    assert [each.split_half_score for each in settings] == pytest.approx([2, 3, 3 - 2 * 0.5])
     assert Sweep(settings, None, {}).chosen.d_sae == 3
     unmet = setting(9, [found] * 9, "infeasible")
     assert Sweep([*settings, unmet], None, {}).chosen.d_sae == 3
@@ -142,10 +142,10 @@ def test_what_is_found_again_chooses():
 def test_halves_are_fitted_apart(world):
     swept = sweep(world.shifts, d_sae=4, seeds=2, **QUICK)
     assert swept.settings[0].again.shape == (4,)
-    assert swept.table()["recurring"][0] == pytest.approx((2 * swept.settings[0].again ** 2 - 1).sum())
+    assert swept.table()["split_half_score"][0] == pytest.approx((2 * swept.settings[0].again ** 2 - 1).sum())
     without = sweep(world.shifts, d_sae=4, seeds=2, halves=False, **QUICK)
     assert without.settings[0].again is None
-    assert np.isnan(without.settings[0].recurring)
+    assert np.isnan(without.settings[0].split_half_score)
     for name, value in without.ssae(0).state_dict().items():
         assert torch.equal(swept.ssae(0).state_dict()[name], value)
     # Twice every shift: halves are alike, and so is what is found in them.
@@ -183,8 +183,8 @@ def test_random_directions_pass_the_control_once_in_a_hundred(d_sae, d, r):
     def directions():
         return (space @ np.linalg.qr(rng.normal(size=(r, d_sae))).Q).T
 
-    bounds = np.array([chance_score(directions(), directions(), space) for _ in range(20)])
-    scores = np.array([split_half_score(mcc_decoders(directions(), directions()).per_factor) for _ in range(500)])
+    bounds = np.array([chance_sum(directions(), directions(), space) for _ in range(20)])
+    scores = np.array([split_half_sum(mcc_decoders(directions(), directions()).per_factor) for _ in range(500)])
     assert 0.003 < np.mean(scores[:, None] > bounds) < 0.03
 
 

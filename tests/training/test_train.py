@@ -10,8 +10,8 @@ from ssae_lens.base.origin import Origin
 from ssae_lens.metrics import mcc_codes, r2_uncentred
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import train
-from ssae_lens.training.fit import Outcome
-from ssae_lens.training.train import best_of
+from ssae_lens.training._train import best_of
+from ssae_lens.training.training_group import Outcome
 
 from .conftest import make_world
 

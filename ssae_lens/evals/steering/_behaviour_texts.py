@@ -176,6 +176,6 @@ We will call you back next week. | Nous vous rappellerons la semaine prochaine.
 
 
 def pairs_of(block: str) -> tuple[list[str], list[str]]:
-    """Give the texts without, and those with."""
+    """Return the texts without, and those with."""
     lines = [line.split(" | ") for line in block.strip().splitlines()]
     return [without for without, _ in lines], [with_it for _, with_it in lines]

@@ -191,6 +191,6 @@ The judge asked the witness to speak up.
 
 
 def halves(lines: str) -> tuple[list[str], list[str]]:
-    """Give the texts to learn from, and those to measure by."""
+    """Return the texts to learn from, and those to measure by."""
     texts = lines.strip().splitlines()
     return texts[: len(texts) // 2], texts[len(texts) // 2 :]

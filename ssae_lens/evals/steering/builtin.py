@@ -60,7 +60,7 @@ QUICK = ("positive sentiment", "politeness", "the sea")
 
 
 def names() -> list[str]:
-    """Give the names of the built-in tasks."""
+    """Return the names of the built-in tasks."""
     return [*BEHAVIOURS, "French", *LINES]
 
 
@@ -123,7 +123,7 @@ def flipped(contents: Sequence[str], attribute: str, seed: int = 0) -> tuple[lis
 
 @cache
 def held_out_contents() -> tuple[str, ...]:
-    """Give contents of `sentences` that no training pair has."""
+    """Return contents of `sentences` that no training pair has."""
     return tuple(load_pairs("sentences", "test", n=HELD_OUT)["content"][:])
 
 

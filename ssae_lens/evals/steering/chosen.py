@@ -8,15 +8,15 @@ from jaxtyping import Float
 
 
 def products(dose: Mapping[str, Any]) -> Float[np.ndarray, "scales"]:
-    """Give mean behaviour × mean coherence at each scale, as SAE-TS scores."""
+    """Return mean behaviour × mean coherence at each scale, as SAE-TS scores."""
     return np.mean(dose["behaviour"], axis=1) * np.mean(dose["coherence"], axis=1)
 
 
 def best_scale(dose: Mapping[str, Any]) -> float:
-    """Give the scale at which that is most; of equals the smallest."""
+    """Return the scale at which that is most; of equals the smallest."""
     return float(dose["scales"][int(np.argmax(products(dose)))])
 
 
 def best_layer(doses: Sequence[Mapping[str, Any]]) -> int:
-    """Give the number of the dose whose best scale does best: the layer that the choosing half takes."""
+    """Return the number of the dose whose best scale does best: the layer that the choosing half takes."""
     return int(np.argmax([products(each).max() for each in doses]))

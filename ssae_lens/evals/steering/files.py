@@ -41,7 +41,7 @@ def behaviour_tasks(
             made = readers.behaviour_rows(records, path.stem)
         made = [made[each] for each in np.random.default_rng(seed).permutation(len(made))]
         made = list({row["question"]: row for row in made}.values())
-        checks.whole(f"the number of different questions in {path}", len(made), 8)
+        checks.integer(f"the number of different questions in {path}", len(made), 8)
         held = min(measured, len(made) // 2)
         rows[path.stem] = made[held : held + learned]
         questions[path.stem] = tuple(Question(*(row[name] for name in readers.BEHAVIOUR)) for row in made[:held])
@@ -75,7 +75,7 @@ def topic_tasks(folder: str | Path, *, n_pairs: int = 2000) -> list[Task]:
         name = path.parent.name
         pos, neg = _texts(path, "pos"), _texts(path, "neg")
         least = min(len(pos), len(neg))
-        checks.whole(f"the number of texts of each kind in {path}", least, 4)
+        checks.integer(f"the number of texts of each kind in {path}", least, 4)
         about[name], not_about[name] = ((each[:least][::2], each[1:least:2]) for each in (pos, neg))
         if (stated := path.with_name("criteria.json")).is_file():
             with well_formed(stated, "give a list of objects with a 'score' each, or remove the file"):

@@ -15,16 +15,16 @@ from ssae_lens.evals.steering.saes import Features, shipped_features
 from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.hooks.capture import capture_shifts
-from ssae_lens.hooks.sites import origin_of, reading, resolve_hook
+from ssae_lens.hooks.hook_points import origin_of, reading, resolve_hook
 from ssae_lens.latents.match import match_concepts
 from ssae_lens.methods.codes import codes_of
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
-from ssae_lens.training.sweep import sweep
+from ssae_lens.training._sweep import sweep
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # Of an SAE's features, how many of those that differ most are tried for their effect on the output.
 CANDIDATES = 20
@@ -50,14 +50,14 @@ class Lab:
         self._kept: dict[Any, Any] = {}
 
     def hooks(self, task: Task) -> list[str]:
-        """Give the study's hook and, for a task that is steered at several, those of the other layers."""
+        """Return the study's hook and, for a task that is steered at several, those of the other layers."""
         if task.name not in self.settings.layer_tasks:
             return [self.hook]
         blocks = (int(depth * self.model.cfg.n_layers) for depth in self.settings.depths)
         return list(dict.fromkeys([self.hook, *(f"blocks.{block}.hook_resid_post" for block in blocks)]))
 
     def caa(self, task: Task, kind: Any) -> SteeringVector:
-        """Give contrastive activation addition's vector at all of these hooks, read in one pass."""
+        """Return contrastive activation addition's vector at all of these hooks, read in one pass."""
 
         def make() -> SteeringVector:
             return makers.caa(self.model, task.contrasts, self.hooks(task), kind=kind, quiet=self.quiet)
@@ -92,7 +92,7 @@ class Lab:
         return self._once(("feature", task.fingerprint), lambda: self._feature(task, features))
 
     def norm(self, hook_name: str) -> float:
-        """Give the mean norm of activations in neutral prose, the first tokens left out."""
+        """Return the mean norm of activations in neutral prose, the first tokens left out."""
         return self._once(("norm", hook_name), lambda: self._norm(hook_name))
 
     def origin(self, hook_name: str) -> Origin:

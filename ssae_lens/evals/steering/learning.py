@@ -19,7 +19,7 @@ from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # What is not in a cell's own settings and yet shapes it; raise it when a measurement or a method changes.
 EDITION = 3

@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float
 
 from ssae_lens.evals.steering.tasks import Scorer, Task
 from ssae_lens.hooks.batching import batches
-from ssae_lens.hooks.sites import reading
+from ssae_lens.hooks.hook_points import reading
 from ssae_lens.metrics import Interval, wilson_interval
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 FOLDS = 5
 # Of the probe: where it reads, as a share of the model's blocks, and scikit-learn's C.
@@ -56,7 +56,7 @@ class Judge:
     right: Interval
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "n"]:
-        """Give each text its number; an empty text shows nothing."""
+        """Return each text its number; an empty text shows nothing."""
         found = np.zeros(len(texts))
         there = np.array([bool(text.strip()) for text in texts], dtype=bool)
         if there.any():
@@ -81,7 +81,7 @@ def judge_of(task: Task, model: "Model") -> Judge:
 
 
 def french(texts: Sequence[str]) -> Float[np.ndarray, "n"]:
-    """Give the share of each text's common words, of French and English, that are French; 0 where it has none.
+    """Return the share of each text's common words, of French and English, that are French; 0 where it has none.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def french(texts: Sequence[str]) -> Float[np.ndarray, "n"]:
 def mean_activations(
     model: "Model", texts: Sequence[str], hook_name: str, through: Callable[[np.ndarray], np.ndarray] = np.asarray
 ) -> Float[np.ndarray, "n d"]:
-    """Give the mean activation of each text's tokens but the first, whose activation is enormous in most models.
+    """Return the mean activation of each text's tokens but the first, whose activation is enormous in most models.
 
     With `through`, the mean of what it makes of the activations, such as an SAE's codes.
     """

@@ -20,16 +20,16 @@ from ssae_lens.evals.steering.local_judges import Judge, judge_of
 from ssae_lens.evals.steering.prompts import NEUTRAL
 from ssae_lens.evals.steering.settings import Settings
 from ssae_lens.evals.steering.tasks import Question, Task
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.generation import generate_sweep
+from ssae_lens.hooks.hook_points import layer_of
 from ssae_lens.hooks.likelihood import Likelihood
-from ssae_lens.hooks.sites import layer_of
-from ssae_lens.hooks.steer import steer
 from ssae_lens.metrics import Interval, p_match, wilson_interval
 from ssae_lens.pairs.sentences import ATTRIBUTES, render
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 Numbers = dict[str, Any]
 
@@ -166,7 +166,7 @@ class Bench:
         return found
 
     def _added(self, way: Way, scale: float) -> SteeringVector:
-        """Give what is added to activations; where nothing is, anything, for a scale of 0."""
+        """Return what is added to activations; where nothing is, anything, for a scale of 0."""
         if way.vector is None or not scale:
             return SteeringVector(np.eye(1, self.model.cfg.d_model)[0].tolist(), "blocks.0.hook_resid_pre")
         return way.vector.normalize() * (scale * way.vector.norms["mean_residual_norm"])
@@ -181,7 +181,7 @@ class Bench:
     def _margins(
         self, way: Way, scales: Sequence[float], asked: Sequence[Question] = ()
     ) -> list[Float[np.ndarray, "n"]]:
-        """Give for each scale the propensity of each held-out pair of texts or, if the task has any, of each question."""
+        """Return for each scale the propensity of each held-out pair of texts or, if the task has any, of each question."""
         found = []
         texts = None if self.task.questions else self._likelihood(self._held_out, way)
         for scale in scales:
@@ -210,7 +210,7 @@ class Bench:
         return (*self.task.with_it[:few], *self.task.without[:few])
 
     def _likelihood(self, texts: tuple[str, ...], way: Way) -> Likelihood:
-        """Give texts to read while steered in a way. Called while nothing is: what the blocks before give is kept."""
+        """Return texts to read while steered in a way. Called while nothing is: what the blocks before give is kept."""
         layers = [layer_of(hook) for hook in way.vector.hook_names] if way.vector else []
         key = texts, way.prefix, min((layer for layer in layers if layer is not None), default=0)
         if key not in self._likelihoods:
@@ -241,7 +241,7 @@ class Bench:
         return tuple(places), [(places[without], places[with_it]) for without, with_it in pairs]
 
     def _concepts(self, expressed: Likelihood) -> Float[np.ndarray, "attributes"]:
-        """Give by how much likelier value 1 of each attribute is than value 0."""
+        """Return by how much likelier value 1 of each attribute is than value 0."""
         found = expressed.of_each()
         margins = [found[with_it] - found[without] for without, with_it in self._expressions[1]]
         return np.reshape(margins, (len(ATTRIBUTES), -1)).mean(1)

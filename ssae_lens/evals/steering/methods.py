@@ -30,28 +30,28 @@ class Method:
 
 
 def caa(lab: Lab, task: Task, kind: str = "tokens", hook: str = "") -> Way:
-    """Give contrastive activation addition's vector, at the study's hook or another."""
+    """Return contrastive activation addition's vector, at the study's hook or another."""
     if kind == "answer" and not task.questions:
         raise ValueError("it reads the letter of an answer, and the task has no questions")
     return Way(lab.of_one_length(lab.caa(task, kind).at(hook or lab.hook)))
 
 
 def ssae(lab: Lab, task: Task) -> Way:
-    """Give the row of the latent that is the task's concept; where none fits, of the one that fits it best."""
+    """Return the row of the latent that is the task's concept; where none fits, of the one that fits it best."""
     latent = lab.latent(task)  # every task counts, those on which the SSAE failed too
     row = makers.ssae(lab.ssae(task), lab.pool(task), task.concept, latent=latent)
     return Way(lab.of_one_length(row * task.sign))
 
 
 def mean_shift(lab: Lab, task: Task) -> Way:
-    """Give the mean shift of the SSAE's own pairs, with their labels; of the contrasts, where there are no such pairs."""
+    """Return the mean shift of the SSAE's own pairs, with their labels; of the contrasts, where there are no such pairs."""
     if task.pool is None:
         return Way(lab.of_one_length(makers.mean_shift(lab.contrasts(task))))
     return Way(lab.of_one_length(makers.mean_shift(lab.pool(task), task.concept) * task.sign))
 
 
 def random(lab: Lab, task: Task) -> Way:
-    """Give a direction drawn at random, another for each task."""
+    """Return a direction drawn at random, another for each task."""
     seed = int(fingerprint([task.name, lab.settings.seed]), 16)
     return Way(lab.of_one_length(makers.random(lab.caa(task, "tokens").at(lab.hook), seed=seed)))
 

@@ -22,7 +22,7 @@ from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.methods import cosine_table
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Plan:
         return cosine_table(here)["mean shift"].to_dict()
 
     def job(self, opened: Callable[[], "Model"], folder: Path | None) -> Job:
-        """Give the cells to run together, in a process that opens the model itself."""
+        """Return the cells to run together, in a process that opens the model itself."""
         count = [self._cell("judges", "", "")] + [
             self._cell(part, *key) for key in self.ways for part in ("dose", *self._later(key))
         ]
@@ -84,7 +84,7 @@ class Plan:
         return ["report", "side effects", *(["long"] if long else [])]
 
     def _cell(self, part: str, method: str, hook: str, **more: Any) -> Cell:
-        """Give all that shapes a cell's numbers, but for versions of packages."""
+        """Return all that shapes a cell's numbers, but for versions of packages."""
         way = self.ways.get((method, hook), Way())
         vector = None if way.vector is None else fingerprint(way.vector.direction.tolist())
         steered = {"method": method, "hook": hook, "vector": vector, "prefix": way.prefix}

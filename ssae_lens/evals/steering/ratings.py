@@ -67,7 +67,7 @@ def about(judge: Judge, found: Sequence[Cell]) -> dict[str, Any]:
 
 
 def means(cell: Cell) -> dict[str, float]:
-    """Give the means of a cell's ratings, and SAE-TS's product of them, of those texts that have both."""
+    """Return the means of a cell's ratings, and SAE-TS's product of them, of those texts that have both."""
     both = np.array(
         [each for each in zip(cell["behaviour"], cell["coherence"], strict=True) if None not in each], dtype=float
     )

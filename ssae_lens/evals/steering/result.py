@@ -44,7 +44,7 @@ class Result(cells.Result):
     name = "steering"
 
     def _tabulated(self) -> "pd.DataFrame":
-        """Give a row for each task and method; one that could not be made says why."""
+        """Return a row for each task and method; one that could not be made says why."""
         import pandas as pd
 
         ways = rows.by_way(self.cells)
@@ -95,7 +95,7 @@ class Result(cells.Result):
         return pd.DataFrame(found)
 
     def judged(self, of: str) -> list[dict[str, Any]]:
-        """Give what is known of the judges of behaviour, or of coherence, whose error could be measured."""
+        """Return what is known of the judges of behaviour, or of coherence, whose error could be measured."""
         return [each for each in _filled(self.judges) if each["of"] == of and "right" in each]
 
     def beaten(self) -> list[str]:
@@ -114,7 +114,7 @@ class Result(cells.Result):
         return found
 
     def text(self) -> str:
-        """Give the table to read in a terminal."""
+        """Return the table to read in a terminal."""
         about = self.about
         lines = [f"Steering {about['model']} at {about['hook']}: {len(about['tasks'])} tasks", "", *self._over_tasks()]
         lines += ["", CAPTION, "", *self._by_task(), "", *self._said_of_judges()]
@@ -128,13 +128,13 @@ class Result(cells.Result):
         return "\n".join(lines)
 
     def figure(self) -> Any:
-        """Give a plotly figure: dose and response, behaviour against coherence, tasks and methods, layers."""
+        """Return a plotly figure: dose and response, behaviour against coherence, tasks and methods, layers."""
         from ssae_lens.evals.steering.figures import figure
 
         return figure(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON holds it."""
+        """Return everything as JSON holds it."""
         import json
 
         more = {
@@ -144,7 +144,7 @@ class Result(cells.Result):
         return {**super().to_json(), **more}
 
     def _tasks(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Give each task's rows by method."""
+        """Return each task's rows by method."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for row in _filled(self.table):
             found.setdefault(row["task"], {})[row["method"]] = row
@@ -160,7 +160,7 @@ class Result(cells.Result):
             yield f"{each['method']:<18}{each['tasks']:>6}{numbers}{interval:>16}{_shown(each.get('p'), 3):>8}"
 
     def _by_task(self) -> Iterator[str]:
-        """Give the product of every method on every task; the best of a task is starred."""
+        """Return the product of every method on every task; the best of a task is starred."""
         made = [name for name in self.about["methods"] if name in set(self.summary["method"])]
         yield "Product by task (the best of each line is starred; > marks a scale at the end of those tried)"
         yield f"{'':<22}" + "".join(f"{name[:11]:>12}" for name in made)
@@ -221,7 +221,7 @@ def _entry(row: dict[str, Any], best: float) -> str:
 
 
 def _filled(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Give a table's rows, each without what it has not."""
+    """Return a table's rows, each without what it has not."""
     return [{str(name): each for name, each in row.dropna().items()} for _, row in table.iterrows()]
 
 

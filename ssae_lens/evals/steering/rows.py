@@ -30,7 +30,7 @@ MEANS = (
 
 
 def by_way(cells: Sequence[Numbers]) -> dict[tuple[str, str, str], dict[str, Numbers]]:
-    """Give the cells of each task, method and hook by what they measure."""
+    """Return the cells of each task, method and hook by what they measure."""
     found: dict[tuple[str, str, str], dict[str, Numbers]] = {}
     for each in cells:
         cell = each["cell"]
@@ -60,7 +60,7 @@ def scored(found: Mapping[str, Any], seed: int = 0) -> Numbers:
 
 
 def row_of(parts: Mapping[str, Numbers], concept: str, sign: int) -> Numbers:
-    """Give a method's numbers on a task, all of them at the scale that the other half chose."""
+    """Return a method's numbers on a task, all of them at the scale that the other half chose."""
     report, dose = parts["report"], parts["dose"]
     row: Numbers = {"scale": report["cell"]["scale"], **scored(report), "scale_at_end": _at_end(dose, report)}
     if len(dose["multipliers"]) > 1:
@@ -84,7 +84,7 @@ def row_of(parts: Mapping[str, Numbers], concept: str, sign: int) -> Numbers:
 
 
 def of_layers(cells: Sequence[Numbers], tasks: Sequence[str], hooks: Sequence[str]) -> list[Numbers]:
-    """Give for each task how its vectors do at each hook, and which hook the choosing half takes."""
+    """Return for each task how its vectors do at each hook, and which hook the choosing half takes."""
     ways, found = by_way(cells), []
     for task in tasks:
         here = [(hook, ways[task, "CAA", hook]) for hook in hooks if (task, "CAA", hook) in ways]
@@ -98,7 +98,7 @@ def of_layers(cells: Sequence[Numbers], tasks: Sequence[str], hooks: Sequence[st
 
 
 def over_tasks(rows: Sequence[Numbers], methods: Sequence[str]) -> list[Numbers]:
-    """Give each method's means over the tasks that it has, and a paired test against ours over the tasks that both have."""
+    """Return each method's means over the tasks it has, with a paired test against ours over the tasks both have."""
     products = {
         name: {row["task"]: row["product"] for row in rows if row["method"] == name and "product" in row}
         for name in methods
@@ -123,7 +123,7 @@ def over_tasks(rows: Sequence[Numbers], methods: Sequence[str]) -> list[Numbers]
 
 
 def dose_curves(cells: Sequence[Numbers], hook: str) -> dict[str, dict[str, Float[np.ndarray, "scales"]]]:
-    """Give for each method, at each scale, mean behaviour, coherence and their product over tasks, on the choosing half."""
+    """Return for each method, at each scale, mean behaviour, coherence and product over tasks, on the choosing half."""
     gathered: dict[str, list[Numbers]] = {}
     for each in cells:
         if each["cell"]["part"] == "dose" and each["cell"]["hook"] == hook:

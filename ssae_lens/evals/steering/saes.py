@@ -13,7 +13,7 @@ from ssae_lens.methods.sae_ts import Approximator
 from ssae_lens.models.identity import weights_fingerprint
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 APPROXIMATOR = "approximator.safetensors"
 
@@ -34,7 +34,7 @@ class Features:
 
 
 def shipped_features(model: "Model") -> Features | None:
-    """Give the SAE that ships with the package for a model, one with a map of effects first; None where none does."""
+    """Return the SAE that ships with the package for a model, one with a map of effects first; None where none does."""
     folders = [assets.asset_path(release, sae_id) for release, ids in assets.shipped().items() for sae_id in ids]
     folders = [each for each in folders if _is_of(each, model)]
     if not folders:

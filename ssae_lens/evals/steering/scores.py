@@ -17,7 +17,7 @@ from ssae_lens.hooks.batching import batches
 from ssae_lens.hooks.likelihood import Likelihood, log_probabilities
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # Each token has a row of logits as wide as the vocabulary.
 BATCH_TOKENS = 1024
@@ -25,7 +25,7 @@ GRAM = 3
 
 
 def losses(model: "Model", texts: Sequence[str], prompts: str | Sequence[str] = "") -> Float[np.ndarray, "n"]:
-    """Give each text's mean loss after its prompt, in nats a token (perplexity is exp of it); infinity where nothing is."""
+    """Return each text's mean loss after its prompt, in nats per token (log perplexity); infinity for an empty one."""
     before = [prompts] * len(texts) if isinstance(prompts, str) else list(prompts)
     found = np.full(len(texts), np.inf)
     there = [i for i, text in enumerate(texts) if text.strip()]
@@ -37,7 +37,7 @@ def losses(model: "Model", texts: Sequence[str], prompts: str | Sequence[str] = 
 
 
 def distinct(tokens: Sequence[int], n: int = GRAM) -> float:
-    """Give the share of a text's runs of n tokens that are different: 1 where none is repeated.
+    """Return the share of a text's runs of n tokens that are different: 1 where none is repeated.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def distinct(tokens: Sequence[int], n: int = GRAM) -> float:
 
 
 def coherence(loss: Float[np.ndarray, "n"], distinct: Float[np.ndarray, "n"], worst: float) -> Float[np.ndarray, "n"]:
-    """Give (1 − loss/worst) · distinct, from 0 to 1.
+    """Return (1 − loss/worst) · distinct, from 0 to 1.
 
     `loss` is that of the text under the unsteered model, and `worst` that of texts whose words were shuffled: as unlikely
     as that is 0, and certain is 1. What is likely because it repeats itself is brought down by `distinct`. Nothing sets
@@ -59,7 +59,7 @@ def coherence(loss: Float[np.ndarray, "n"], distinct: Float[np.ndarray, "n"], wo
 
 
 def text_margins(both: Likelihood) -> Float[np.ndarray, "n"]:
-    """Give by how much likelier texts with a behaviour are than those without, pair by pair, in nats a token.
+    """Return by how much likelier texts with a behaviour are than those without, pair by pair, in nats a token.
 
     `both` has all those with it, and then as many without.
     """
@@ -69,7 +69,7 @@ def text_margins(both: Likelihood) -> Float[np.ndarray, "n"]:
 
 @torch.no_grad()
 def answer_margins(model: "Model", questions: Sequence[Question], prefix: str = "") -> Float[np.ndarray, "n"]:
-    """Give the logit of the answer that shows the behaviour less that of the other, at the first token that differs."""
+    """Return the logit of the answer that shows the behaviour less that of the other, at the first token that differs."""
     asked = [_asked(model, each, prefix) for each in questions]
     found = np.empty(len(asked))
     for batch, ids, real in _padded([tokens for tokens, _, _ in asked]):
@@ -82,7 +82,7 @@ def answer_margins(model: "Model", questions: Sequence[Question], prefix: str = 
 
 @torch.no_grad()
 def token_log_probabilities(model: "Model", texts: Sequence[str]) -> list[Float[Tensor, "pos d_vocab"]]:
-    """Give the log-probabilities of all next tokens at each place of each text, the first token left out."""
+    """Return the log-probabilities of all next tokens at each place of each text, the first token left out."""
     tokens = [model.to_tokens(text, truncate=False)[0].tolist() for text in texts]
     found: list[Any] = [None] * len(texts)
     for batch, ids, real in _padded(tokens):
@@ -93,7 +93,7 @@ def token_log_probabilities(model: "Model", texts: Sequence[str]) -> list[Float[
 
 
 def divergence(plain: Sequence[Float[Tensor, "pos d_vocab"]], steered: Sequence[Float[Tensor, "pos d_vocab"]]) -> float:
-    """Give the mean KL divergence of what is expected with steering from what is without, KL(plain ‖ steered), in nats."""
+    """Return the mean KL divergence of what is expected with steering from what is without, KL(plain ‖ steered), in nats."""
     each = [(p.exp() * (p - q)).sum(-1) for p, q in zip(plain, steered, strict=True)]
     return float(torch.cat(each).double().mean())
 
@@ -112,7 +112,7 @@ def pareto(points: Float[np.ndarray, "n m"]) -> Bool[np.ndarray, "n"]:
 
 
 def _asked(model: Any, each: Question, prefix: str) -> tuple[list[int], int, int]:
-    """Give the tokens that both answers begin with after the question, and the next of each."""
+    """Return the tokens that both answers begin with after the question, and the next of each."""
     both = [
         model.to_tokens(f"{prefix}{each.question.rstrip()} {answer.strip()}", truncate=False)[0].tolist()
         for answer in (each.matching, each.other)
@@ -126,7 +126,7 @@ def _asked(model: Any, each: Question, prefix: str) -> tuple[list[int], int, int
 
 
 def _padded(tokens: Sequence[Sequence[int]]) -> Any:
-    """Give batches: which rows, their tokens padded on the right, and which of these are real."""
+    """Return batches: which rows, their tokens padded on the right, and which of these are real."""
     lengths = np.array([len(each) for each in tokens])
     for batch in batches(lengths, BATCH_TOKENS):
         ids = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)

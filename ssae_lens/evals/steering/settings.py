@@ -63,9 +63,9 @@ class Settings:
             )
         checks.above("step", self.step, 0)
         for name in ("n_texts", "max_new_tokens", "n_pairs", "n_contents", "long_prompts", "window", "max_rows"):
-            checks.whole(name, getattr(self, name))
-        checks.whole("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
-        checks.whole("long_tokens", self.long_tokens, 2 * self.window, "Early and late windows are compared.")
+            checks.integer(name, getattr(self, name))
+        checks.integer("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
+        checks.integer("long_tokens", self.long_tokens, 2 * self.window, "Early and late windows are compared.")
         for depth in self.depths:
             if not 0 <= depth < 1:
                 raise ValueError(f"depths holds {depth}; give shares of the model's blocks, from 0 to below 1.")

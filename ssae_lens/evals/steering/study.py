@@ -25,7 +25,7 @@ from ssae_lens.latents.judges import Judge
 from ssae_lens.models import load_model
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 MODEL = "smollm2-135m"
 QUICK_METHODS = ("SSAE", "CAA", "CAA, answer", "mean shift", "random", "prompting", "unsteered")
@@ -172,7 +172,7 @@ def require_fit(model: "Model", task: Task, settings: Settings) -> None:
 
 
 def _common(lab: Lab, task: Task) -> dict[str, Any]:
-    """Give what all cells of a task have in common."""
+    """Return what all cells of a task have in common."""
     return {
         "task": task.name,
         "group": task.group,

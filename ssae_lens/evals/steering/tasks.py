@@ -115,7 +115,7 @@ class Task:
             checks.one_of(f"The concept of {self.name!r}", self.concept, schema.concept_names(self.pool.pairs))
 
     def with_prompts(self, most: int) -> Self:
-        """Give the task with at most so many prompts of each kind, texts of each kind, and pairs of questions."""
+        """Return the task with at most so many prompts of each kind, texts of each kind, and pairs of questions."""
         return replace(
             self,
             **{name: getattr(self, name)[:most] for name in ("choosing", "reporting", "elsewhere")},
@@ -138,7 +138,7 @@ class Task:
         return fingerprint([texts, asked, how, schema.fingerprint_of(self.contrasts), pool])
 
     def _check_questions(self) -> None:
-        checks.whole(f"the number of questions of {self.name!r}", len(self.questions), 4, "Each half needs two.")
+        checks.integer(f"the number of questions of {self.name!r}", len(self.questions), 4, "Each half needs two.")
         for each in self.questions:
             if not each.question.strip() or each.matching.strip() == each.other.strip():
                 raise ValueError(
@@ -173,7 +173,7 @@ class Task:
 
     def _check_prompts(self) -> None:
         for name in ("choosing", "reporting"):
-            checks.whole(f"the number of {name} prompts of {self.name!r}", len(getattr(self, name)), 2)
+            checks.integer(f"the number of {name} prompts of {self.name!r}", len(getattr(self, name)), 2)
         if both := set(self.choosing) & set(self.reporting):
             raise ValueError(
                 f"The task {self.name!r} has the prompt {min(both)!r} in both halves; a scale chosen on it would be "

@@ -89,8 +89,8 @@ class EndpointJudge:
         wait: Callable[[float], object] = time.sleep,
         quiet: bool = False,
     ) -> None:
-        checks.whole("workers", workers)
-        checks.whole("retries", retries, least=0)
+        checks.integer("workers", workers)
+        checks.integer("retries", retries, minimum=0)
         checks.above("timeout", timeout, 0)
         checks.above("deadline", deadline, 0)
         if per_minute is not None:

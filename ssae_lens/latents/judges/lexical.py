@@ -46,7 +46,7 @@ def _agreement(option: str, lost: Sequence[str], gained: Sequence[str]) -> int:
 
 
 def _sides(seen: str) -> tuple[list[str], list[str]]:
-    """Give the words before arrows and those after; between two, a comma ends one change and begins the next."""
+    """Return the words before arrows and those after; between two, a comma ends one change and begins the next."""
     first, *rest = seen.split(ARROW)
     lost, gained = [first], rest[-1:]
     for each in rest[:-1]:

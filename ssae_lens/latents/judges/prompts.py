@@ -13,5 +13,5 @@ def _all() -> dict[str, Any]:
 
 
 def prompt(name: str, **values: Any) -> str:
-    """Give a prompt with its gaps filled."""
+    """Return a prompt with its gaps filled."""
     return _all()[name].strip("\n").format(**values)

@@ -68,7 +68,7 @@ class Judge(Protocol):
 
 
 def option_in(said: str, options: Sequence[str]) -> str | None:
-    """Give the option that a text names: it is the text, or it alone of all options stands in it as a word.
+    """Return the option that a text names: it is the text, or it alone of all options stands in it as a word.
 
     Examples
     --------

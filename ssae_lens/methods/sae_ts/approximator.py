@@ -186,8 +186,8 @@ def _adam(
     x: Float[Tensor, "n d"], y: Float[Tensor, "n d_sae"], seed: int, *, lr: float, epochs: int, batch_size: int
 ) -> tuple[Float[Tensor, "d d_sae"], Float[Tensor, "d_sae"]]:
     checks.above("lr", lr, 0)
-    checks.whole("epochs", epochs)
-    checks.whole("batch_size", batch_size)
+    checks.integer("epochs", epochs)
+    checks.integer("batch_size", batch_size)
     x, y = x.float(), y.float()
     generator = torch.Generator().manual_seed(seed)
     # Uniform, with variance 2 / d_sae, as Kaiming's rule gives it for a matrix of this shape.

@@ -15,7 +15,7 @@ from ssae_lens.base.files import fingerprint, locked, tidy
 from ssae_lens.base.origin import Origin
 from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
-from ssae_lens.hooks.parts import Parts, folder_of
+from ssae_lens.hooks.shards import Parts, folder_of
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
 from ssae_lens.methods.codes import place_of
 from ssae_lens.methods.sae_ts import settings as storage
@@ -26,7 +26,7 @@ from ssae_lens.models.identity import weights_fingerprint
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 KIND = "effects"
 SHAPES = {"vectors": "n d_model", "effects": "n d_sae", "scales": "n", "rises": "n", "baseline": "d_sae"}
@@ -154,7 +154,7 @@ def measure_effects(
     torch.Size([3, 64])
     """
     settings = settings or Settings()
-    checks.whole("max_rows", max_rows)
+    checks.integer("max_rows", max_rows)
     origin = place_of(model, sae)
     # Rounded before they are used, so that the file holds what was steered by.
     units = storage.half("vectors", unit_rows(vectors, origin.d_model))

@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssae_lens.hooks.decoding import Sampler, generate_rows, rows_for
-from ssae_lens.hooks.sites import reading
+from ssae_lens.hooks.hook_points import reading
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 
 @dataclass(frozen=True, eq=False)

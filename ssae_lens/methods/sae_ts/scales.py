@@ -13,13 +13,13 @@ from torch.nn.functional import cross_entropy
 
 from ssae_lens.base import checks
 from ssae_lens.base.progress import progress
-from ssae_lens.hooks.sites import reading, resolve_hook
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
+from ssae_lens.hooks.hook_points import reading, resolve_hook
 from ssae_lens.methods.sae_ts.settings import TEXTS, unit_rows
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 # In mean norms of the activations at the hook: the first scale that is tried, and the largest.
 FIRST, LARGEST = 0.37, 8.0
@@ -102,7 +102,7 @@ def find_scales(
     tensor([ True, False])
     """
     checks.above("target", target, 0)
-    checks.whole("max_rows", max_rows)
+    checks.integer("max_rows", max_rows)
     units = unit_rows(vectors, model.cfg.d_model)
     return search(Losses(model, hook_name, texts), units, target, max_rows, quiet=quiet)
 

@@ -91,7 +91,7 @@ class Settings:
             )  # frozen: a list, as JSON gives it, is made what equals a default
         checks.above("target", self.target, 0)
         for name in ("n_samples", "n_baseline", "max_new_tokens"):
-            checks.whole(name, getattr(self, name))
+            checks.integer(name, getattr(self, name))
         self.sampler()
 
     def sampler(self) -> Sampler:

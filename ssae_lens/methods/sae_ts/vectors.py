@@ -24,7 +24,7 @@ from ssae_lens.steering_vector import SteeringVector
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ssae_lens.hooks.sites import Model
+    from ssae_lens.hooks.hook_points import Model
 
 KINDS = ("decoder row", "targeted", "pseudo-inverse", "rotation", "random")
 

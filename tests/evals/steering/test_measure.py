@@ -6,8 +6,8 @@ import pytest
 from ssae_lens.evals.steering import Question, Way
 from ssae_lens.evals.steering.chosen import best_layer, best_scale, products
 from ssae_lens.evals.steering.measure import Bench
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.likelihood import log_probabilities
-from ssae_lens.hooks.steer import steer
 from ssae_lens.pairs.sentences import ATTRIBUTES
 
 

@@ -20,7 +20,7 @@ def question(number=0, options=COLOURS):
 
 @pytest.fixture
 def serve(monkeypatch, tmp_path):
-    """Give a function from a script, and a judge's settings, to the server and a judge of it that never sleeps."""
+    """Return a function from a script, and a judge's settings, to the server and a judge of it that never sleeps."""
     servers = []
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):

@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def serve(monkeypatch, tmp_path):
-    """Give a function from a script, and a judge's settings, to the server and a judge of it that never sleeps."""
+    """Return a function from a script, and a judge's settings, to the server and a judge of it that never sleeps."""
     servers = []
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     for name in ("http_proxy", "https_proxy", "all_proxy"):

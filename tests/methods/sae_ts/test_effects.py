@@ -8,7 +8,7 @@ import torch
 from sae_lens import SAE, StandardSAE, StandardSAEConfig, TopKTrainingSAE, TopKTrainingSAEConfig
 from safetensors.torch import save_file
 
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
 from ssae_lens.methods.sae_ts import Effects, Scales, Settings, measure_effects
 from ssae_lens.methods.sae_ts import effects as module
 from ssae_lens.models import tiny_model

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
 from ssae_lens.methods.sae_ts import find_scales
 from ssae_lens.methods.sae_ts.scales import LARGEST, TOLERANCE, search
 from ssae_lens.steering_vector import SteeringVector

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssae_lens.base.origin import Origin
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
 from ssae_lens.methods.sae_ts import Approximator, pseudo_inverse, rotated, targeted
 from ssae_lens.methods.sae_ts.vectors import rotation_of
 from ssae_lens.models.identity import weights_fingerprint

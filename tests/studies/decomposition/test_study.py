@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.dashboard.build import build_report
+from ssae_lens.dashboards.build import build_report
 from ssae_lens.methods import caa
 from ssae_lens.models import tiny_model
 from ssae_lens.sae import SSAE

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.hooks.steer import steer
+from ssae_lens.hooks._steer import steer
 from ssae_lens.methods.sae_ts import targeted
 from ssae_lens.metrics import r2_uncentred
 from studies.findings import coherence, inverse, layers, reach, said

@@ -1,0 +1,31 @@
+"""Floor 5: looking at results. A figure in a notebook, a report of one HTML file, and files for other dashboards.
+
+Each name is imported when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssae_lens.dashboards.build import build_report
+    from ssae_lens.dashboards.neuronpedia import write_neuronpedia, write_vector_set
+    from ssae_lens.dashboards.notebook import dashboard
+    from ssae_lens.dashboards.page import write_report
+    from ssae_lens.dashboards.report import Report
+
+_HOMES = {
+    "Report": "report",
+    "build_report": "build",
+    "dashboard": "notebook",
+    "write_neuronpedia": "neuronpedia",
+    "write_report": "page",
+    "write_vector_set": "neuronpedia",
+}
+
+__all__ = ["Report", "build_report", "dashboard", "write_neuronpedia", "write_report", "write_vector_set"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
