@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base.checks import finite_rows
-from ssae_lens.methods.codes import codes_of as exact_codes
-from ssae_lens.methods.codes import origin_of_sae, require_usable
+from ssae_lens.sae.codes import codes_of as exact_codes
+from ssae_lens.sae.codes import require_origin, require_usable
 from ssae_lens.shifts import ShiftStore
 
 BLOCK = 2048
@@ -56,12 +56,7 @@ def require_fit(ssae: Any, shifts: Shifts) -> None:
             f"shifts has shape {shape}; the SSAE reads rows of d_in={ssae.cfg.d_in}: give shifts of its own hook."
         )
     if isinstance(shifts, ShiftStore):
-        origin_of_sae(ssae).require_same(
-            shifts.origin,
-            "The SSAE is not of the place that the shifts were captured at",
-            ignoring=("position",),
-            hint="Capture at the SSAE's hook of its model, or give another SSAE.",
-        )
+        require_origin(ssae, shifts.origin)
 
 
 def _blocks(shifts: Shifts) -> Iterator[tuple[slice, Float[np.ndarray, "b d"]]]:

@@ -14,20 +14,13 @@ from sae_lens import SAE
 from torch import Tensor
 
 from ssae_lens.base import checks
+from ssae_lens.base.origin import Origin
 from ssae_lens.base.progress import progress
 from ssae_lens.hooks._steer import steer
-from ssae_lens.hooks.hook_points import final_norm, reading
-from ssae_lens.methods.codes import (
-    codes_of,
-    latent_number,
-    origin_of_sae,
-    place_of,
-    require_fit,
-    require_usable,
-    rows_of,
-)
-from ssae_lens.methods.contrast import Contrast
+from ssae_lens.hooks.hook_points import final_norm, layer_of, origin_of, reading, require_residual
+from ssae_lens.methods.contrast import Contrast, require_fit
 from ssae_lens.sae import SSAE
+from ssae_lens.sae.codes import codes_of, latent_number, origin_of_sae, require_usable, rows_of
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
@@ -176,7 +169,7 @@ def features_by_output(
     for name, value in (("top_tokens", top_tokens), ("max_rows", max_rows)):
         checks.integer(name, value)
     _require_sae(sae)
-    origin = place_of(model, sae)
+    origin = hook_of_sae(model, sae)
     origin_of_sae(sae).require_same(origin, "The SAE is not of this model", ignoring=("hook_name",))
     chosen = [latent_number(sae, each) for each in (range(len(sae.W_dec)) if latents is None else latents)]
     if not chosen:
@@ -208,6 +201,28 @@ def features_by_output(
             bar.update(len(some))
     columns = ["latent", "output_score", "probability", "rank", "promotes"]
     return _best(pd.DataFrame(scored, columns=columns), "output_score", n)
+
+
+def hook_of_sae(model: "Model", sae: Any) -> Origin:
+    """Return the hook of a model that an SAE reads, or raise if it is not an SAE of this model's residual stream."""
+    hook_name = sae.cfg.metadata.hook_name
+    if not hook_name:
+        raise ValueError(
+            "The SAE does not say which hook it reads; set sae.cfg.metadata.hook_name, as to 'blocks.3.hook_resid_post'."
+        )
+    origin = origin_of(model, hook_name)
+    if sae.cfg.d_in != origin.d_model:
+        raise ValueError(
+            f"The SAE reads d_in={sae.cfg.d_in} numbers at {hook_name!r} and the model {origin.model_name!r} has "
+            f"d_model={origin.d_model}; give an SAE of this model's residual stream."
+        )
+    if layer_of(origin.hook_name) is None:
+        raise ValueError(
+            f"The SAE reads {origin.hook_name!r}, which is outside of the blocks, where generation cannot be steered; give "
+            "one at a hook of a block, as 'blocks.3.hook_resid_post'."
+        )
+    require_residual(model, origin.hook_name)
+    return origin
 
 
 def _lens(model: Any, rows: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vocab"]:

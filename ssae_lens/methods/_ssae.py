@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ssae_lens.methods.codes import codes_of, latent_number, require_fit
-from ssae_lens.methods.contrast import Contrast
+from ssae_lens.methods.contrast import Contrast, require_fit
 from ssae_lens.sae import SSAE
+from ssae_lens.sae.codes import codes_of, latent_number
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 

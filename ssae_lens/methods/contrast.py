@@ -6,12 +6,14 @@ Methods read shifts through it, a block at a time, so that a store may be larger
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int8
 
 from ssae_lens.base import checks
+from ssae_lens.sae.codes import require_origin
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.shifts.layout import BLOCK
 from ssae_lens.steering_vector import SteeringVector
@@ -136,3 +138,8 @@ def require_store(shifts: ShiftStore) -> ShiftStore:
             "The shifts do not say at which hook they were captured; make the store with origin=Origin(hook_name, d_model)."
         )
     return shifts
+
+
+def require_fit(sae: Any, shifts: ShiftStore) -> None:
+    """Raise, naming both sides, unless an SAE is of the model, hook and width that shifts were captured at."""
+    require_origin(sae, require_store(shifts).origin)

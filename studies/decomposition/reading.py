@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from ssae_lens.methods.codes import codes_of
+from ssae_lens.sae.codes import codes_of
 
 # How an SAE is read: as it is, and with a ReLU in place of whatever silences small codes.
 AS_IT_IS, NO_THRESHOLD = "SAE", "SAE, no threshold"

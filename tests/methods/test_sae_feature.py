@@ -19,10 +19,10 @@ from transformer_lens import HookedTransformer
 
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.methods import features_by_activation, features_by_output, sae_feature
-from ssae_lens.methods.codes import codes_of, rows_of
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs import load_pairs
 from ssae_lens.sae import SSAE
+from ssae_lens.sae.codes import codes_of, rows_of
 from ssae_lens.shifts import ShiftStore
 
 D, D_SAE = 32, 48
@@ -212,7 +212,7 @@ def test_an_sae_of_another_kind(shifts):
 
 
 def test_what_cannot_be_used_is_said(model, shifts):
-    with pytest.raises(ValueError, match="latent is 48; there are latents 0 to 47"):
+    with pytest.raises(ValueError, match="latent is 48; the SAE has latents 0 to 47"):
         sae_feature(make(), D_SAE)
     with pytest.raises(ValueError, match="does not say which hook it reads"):
         sae_feature(make(hook=None), 0)

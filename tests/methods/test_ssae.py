@@ -75,7 +75,7 @@ def test_what_cannot_be_used_is_said(store, unlabelled, directions):
     made = exact(store, directions)
     with pytest.raises(ValueError, match="have no labels to choose a latent by; say which latent"):
         ssae(made, unlabelled)
-    with pytest.raises(ValueError, match="latent is 3; there are latents 0 to 2"):
+    with pytest.raises(ValueError, match="latent is 3; the SAE has latents 0 to 2"):
         ssae(made, store, latent=3)
     with pytest.raises(ValueError, match="Did you mean 'gender'"):
         ssae(made, store, "gendre")

@@ -17,8 +17,8 @@ from ssae_lens.evals.steering.tasks import Task
 from ssae_lens.hooks.capture import capture_shifts
 from ssae_lens.hooks.hook_points import origin_of, reading, resolve_hook
 from ssae_lens.latents.match import match_concepts
-from ssae_lens.methods.codes import codes_of
 from ssae_lens.sae import SSAE
+from ssae_lens.sae.codes import codes_of
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 from ssae_lens.training._sweep import sweep

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens.base import assets
 from ssae_lens.base.files import fingerprint
 from ssae_lens.base.reading import read_json, well_formed
-from ssae_lens.methods.codes import place_of
+from ssae_lens.methods._sae_feature import hook_of_sae
 from ssae_lens.methods.sae_ts import Approximator
 from ssae_lens.models.identity import weights_fingerprint
 
@@ -44,7 +44,7 @@ def shipped_features(model: "Model") -> Features | None:
 
     sae = SAE.load_from_disk(folder, dtype="float32")
     mapped = folder / APPROXIMATOR
-    return Features(sae, place_of(model, sae).hook_name, Approximator.load(mapped) if mapped.is_file() else None)
+    return Features(sae, hook_of_sae(model, sae).hook_name, Approximator.load(mapped) if mapped.is_file() else None)
 
 
 def _is_of(folder: Any, model: "Model") -> bool:

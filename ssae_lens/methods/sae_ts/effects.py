@@ -17,7 +17,7 @@ from ssae_lens.base.progress import progress
 from ssae_lens.base.versions import versions
 from ssae_lens.hooks.shards import Parts, folder_of
 from ssae_lens.hooks.weight_layout import laid_out_for_generation
-from ssae_lens.methods.codes import place_of
+from ssae_lens.methods._sae_feature import hook_of_sae
 from ssae_lens.methods.sae_ts import settings as storage
 from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
 from ssae_lens.methods.sae_ts.scales import TOLERANCE, Losses, search
@@ -155,7 +155,7 @@ def measure_effects(
     """
     settings = settings or Settings()
     checks.integer("max_rows", max_rows)
-    origin = place_of(model, sae)
+    origin = hook_of_sae(model, sae)
     # Rounded before they are used, so that the file holds what was steered by.
     units = storage.half("vectors", unit_rows(vectors, origin.d_model))
     call = _call(origin, sae, units, settings, max_rows)
@@ -186,7 +186,7 @@ def _measured(
 ) -> Effects:
     """Measure the parts that are not there, and put all together."""
     parts = parts or Parts(None)
-    origin = place_of(model, sae)
+    origin = hook_of_sae(model, sae)
     measurement = _Measurement(model, sae, origin.hook_name, settings, max_rows)
     batches = units.split(measurement.vectors_at_once)
     with (

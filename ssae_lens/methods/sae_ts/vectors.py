@@ -14,7 +14,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.methods.codes import place_of
+from ssae_lens.methods._sae_feature import hook_of_sae
 from ssae_lens.methods.sae_ts.approximator import Approximator
 from ssae_lens.methods.sae_ts.effects import measure_effects
 from ssae_lens.methods.sae_ts.settings import Settings
@@ -156,7 +156,7 @@ def compare(
     """
     import pandas as pd
 
-    approximator.origin.require_same(place_of(model, sae), "The approximator is not of this model and hook")
+    approximator.origin.require_same(hook_of_sae(model, sae), "The approximator is not of this model and hook")
     random = torch.randn(len(features), sae.cfg.d_in, generator=torch.Generator().manual_seed(seed))
     rows = [
         row

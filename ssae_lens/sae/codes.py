@@ -1,11 +1,11 @@
-"""An SAE of captured activations: the checks that it belongs to them, its decoder rows and its codes, in residual units.
+"""Codes and decoder rows of any SAELens SAE in units of the residual stream, and the checks that allow it.
 
-Steering adds to raw activations, so SAELens's normalisation of them has to be undone: what it does at run time multiplies
-each code by a number that depends on the activation, and what it does to training data alone has to be folded first.
+Steering adds to raw activations, so the normalisation of activations by SAELens is undone. At run time it multiplies each
+code by a factor that depends on the activation; one applied to the training data must be folded into the weights first.
 """
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +14,6 @@ from torch import Tensor
 
 from ssae_lens.base import checks
 from ssae_lens.base.origin import Origin
-from ssae_lens.hooks.hook_points import layer_of, origin_of, require_residual
-from ssae_lens.methods.contrast import require_store
-from ssae_lens.shifts import ShiftStore
-
-if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
 
 FOLDS = {
     "expected_average_only_in": "sae.fold_activation_norm_scaling_factor(sae.cfg.d_in**0.5 / mean_norm)",
@@ -28,41 +22,19 @@ FOLDS = {
 
 
 def origin_of_sae(sae: Any) -> Origin:
-    """Return where an SAELens SAE belongs, as far as its configuration states it."""
+    """Return the origin of an SAELens SAE, as far as its configuration states it."""
     if isinstance(stated := getattr(sae, "origin", None), Origin):
         return stated
     metadata = sae.cfg.metadata
     return Origin(metadata.hook_name or "", sae.cfg.d_in, model_name=_official(metadata.model_name or ""))
 
 
-def place_of(model: "Model", sae: Any) -> Origin:
-    """Return where in a model an SAELens SAE reads, or raise if it is not an SAE of this model's residual stream."""
-    hook_name = sae.cfg.metadata.hook_name
-    if not hook_name:
-        raise ValueError(
-            "The SAE does not say which hook it reads; set sae.cfg.metadata.hook_name, as to 'blocks.3.hook_resid_post'."
-        )
-    origin = origin_of(model, hook_name)
-    if sae.cfg.d_in != origin.d_model:
-        raise ValueError(
-            f"The SAE reads d_in={sae.cfg.d_in} numbers at {hook_name!r} and the model {origin.model_name!r} has "
-            f"d_model={origin.d_model}; give an SAE of this model's residual stream."
-        )
-    if layer_of(origin.hook_name) is None:
-        raise ValueError(
-            f"The SAE reads {origin.hook_name!r}, which is outside of the blocks, where generation cannot be steered; give "
-            "one at a hook of a block, as 'blocks.3.hook_resid_post'."
-        )
-    require_residual(model, origin.hook_name)
-    return origin
-
-
 def require_usable(sae: Any) -> None:
-    """Raise unless an SAE's codes and decoder rows can be given in units of the residual stream."""
+    """Raise unless an SAE's codes and decoder rows can be converted to units of the residual stream."""
     if getattr(sae.cfg, "reshape_activations", "none") != "none" or hasattr(sae.cfg, "d_out"):
         raise ValueError(
             f"The SAE ({sae.cfg.architecture()}) at {sae.cfg.metadata.hook_name!r} does not read and write one place on the "
-            "residual stream, where a row could be added; give one that does."
+            "residual stream, so its rows cannot be added there; give an SAE that does."
         )
     if fold := FOLDS.get(sae.cfg.normalize_activations):
         raise ValueError(
@@ -71,28 +43,28 @@ def require_usable(sae: Any) -> None:
         )
 
 
-def require_fit(sae: Any, shifts: ShiftStore) -> None:
+def require_origin(sae: Any, origin: Origin) -> None:
     """Raise, naming both sides, unless an SAE is of the model, hook and width that shifts were captured at."""
     require_usable(sae)
     origin_of_sae(sae).require_same(
-        require_store(shifts).origin,
-        "The SAE is not of the place that the shifts were captured at",
+        origin,
+        "The SAE does not belong to the hook that the shifts were captured at",
         ignoring=("position",),
         hint="Capture at the SAE's hook of its model, or give another SAE.",
     )
 
 
 def latent_number(sae: Any, latent: Any) -> int:
-    """Return the number of one of an SAE's latents, or raise if there is none."""
+    """Return the index of a latent, or raise if the SAE has no such latent."""
     d_sae, number = len(sae.W_dec), checks.as_int(latent)
     if number is None or not 0 <= number < d_sae:
-        raise ValueError(f"latent is {latent!r}; there are latents 0 to {d_sae - 1}.")
+        raise ValueError(f"latent is {latent!r}; the SAE has latents 0 to {d_sae - 1}.")
     return number
 
 
 @torch.no_grad()
 def rows_of(sae: Any, latents: slice | list[int] = slice(None)) -> Float[Tensor, "n d_in"]:
-    """Return what one unit of each latent's code adds to the reconstruction, run-time normalisation apart."""
+    """Return the decoder rows: what one unit of each code adds to the reconstruction, before run-time normalisation."""
     rows = sae.W_dec[latents].detach().cpu().float()
     if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False):
         rows = rows / rows.norm(dim=1, keepdim=True)
@@ -108,7 +80,7 @@ def codes_of(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.nda
 
 
 def _scales(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.ndarray, "#b 1"]:
-    """Return what SAELens multiplies the output of each activation by, to undo what it did to the input."""
+    """Return the factor by which SAELens undoes its normalisation of each activation."""
     if sae.cfg.normalize_activations == "layer_norm":
         return activations.std(axis=1, ddof=1, keepdims=True)
     if sae.cfg.normalize_activations == "constant_norm_rescale":
@@ -117,7 +89,7 @@ def _scales(sae: Any, activations: Float[np.ndarray, "b d_in"]) -> Float[np.ndar
 
 
 def _official(name: str) -> str:
-    """Return what a model calls itself once TransformerLens has opened it; SAEs may know it as "gpt2-small", say."""
+    """Return TransformerLens's official name of a model; an SAE may store an alias such as "gpt2-small"."""
     from transformer_lens.loading_from_pretrained import get_official_model_name
 
     with suppress(ValueError):
