@@ -1,1 +1,1 @@
-"""Latents: describe them from their pairs, match them with labels, name them, and what names them."""
+"""Latents of an SSAE: descriptions, matching with concepts, names, the logit lens, and judges."""

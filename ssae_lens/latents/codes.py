@@ -1,7 +1,8 @@
-"""An SSAE's codes of captured shifts, block by block, once it is seen that the two belong together."""
+"""Codes of captured shifts under an SSAE, block by block, and their statistics per latent."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,22 +10,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base.checks import finite_rows
+from ssae_lens.base.progress import progress
+from ssae_lens.metrics.reconstruction import active
 from ssae_lens.sae.codes import codes_of as exact_codes
 from ssae_lens.sae.codes import require_origin, require_usable
 from ssae_lens.shifts import ShiftStore
 
+if TYPE_CHECKING:
+    from ssae_lens.sae import SSAE
+
 BLOCK = 2048
 
 Shifts = ShiftStore | Float[np.ndarray, "n d"] | Float[Tensor, "n d"]
+# Rows of a store with their codes.
+Rows = list[tuple[int, float]]
 
 
 def codes_of(ssae: Any, shifts: Shifts) -> Float[np.ndarray, "n d_sae"]:
-    """Return the codes of all shifts: of a store, or of an array of one a row.
+    """Return the codes of all shifts of a store, or of an array with one shift a row.
 
     Raises
     ------
     ValueError
-        If they are of another width, model or hook than the SSAE's. (Its position is not held against them.)
+        If the shifts are of another width, model or hook than the SSAE. The position may differ.
     """
     codes = np.empty((len(shifts), ssae.W_dec.shape[0]), dtype=np.float32)
     for rows, block in blocks_of_codes(ssae, shifts):
@@ -33,13 +41,13 @@ def codes_of(ssae: Any, shifts: Shifts) -> Float[np.ndarray, "n d_sae"]:
 
 
 def blocks_of_codes(ssae: Any, shifts: Shifts) -> Iterator[tuple[slice, Float[np.ndarray, "b d_sae"]]]:
-    """Check as `codes_of` does, then pass over the shifts in order: the rows, and their codes."""
+    """Yield slices of rows with their codes, in order, after the checks of `codes_of`."""
     require_fit(ssae, shifts)
     return ((rows, encode(ssae, block)) for rows, block in _blocks(shifts))
 
 
 def encode(ssae: Any, shifts: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d_sae"]:
-    """Return the codes of shifts that are known to fit."""
+    """Return the codes of shifts without checking that they belong to the SSAE."""
     return exact_codes(ssae, shifts).astype(np.float32)
 
 
@@ -69,3 +77,87 @@ def _blocks(shifts: Shifts) -> Iterator[tuple[slice, Float[np.ndarray, "b d"]]]:
         block = torch.as_tensor(shifts[rows]).detach().cpu().float()
         finite_rows("shifts", block)
         yield rows, block.numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class CodeStats:
+    """Statistics of the codes of some latents over a store.
+
+    Attributes
+    ----------
+    largest, smallest
+        For each latent, the rows of its most positive and of its most negative codes, strongest first.
+    mean_abs
+        The mean |code| over all rows.
+    density
+        The fraction of rows in which each latent is active, as in `metrics.density`.
+    typical
+        Σh² / Σ|h|, the mean |code| weighted by itself: the size of one change. 0 where all codes are 0.
+    mean_norm, mean_shift_norm
+        The mean norm of the store's activations, and of its shifts.
+    """
+
+    largest: list[Rows]
+    smallest: list[Rows]
+    mean_abs: Float[np.ndarray, " k"]
+    density: Float[np.ndarray, " k"]
+    typical: Float[np.ndarray, " k"]
+    mean_norm: float
+    mean_shift_norm: float
+
+
+def code_stats(
+    ssae: "SSAE", shifts: ShiftStore, latents: Sequence[int], n_rows: int, *, quiet: bool = False
+) -> CodeStats:
+    """Compute the statistics in one pass, with at most `n_rows` rows of each sign and one row of each pair."""
+    kept = n_rows * int(np.unique(shifts.row_ids, return_counts=True)[1].max())
+    extremes = (_Extremes(len(latents), kept), _Extremes(len(latents), kept))
+    sizes, energy, n_active = np.zeros((3, len(latents)))
+    norms = shift_norms = 0.0
+    with progress(total=len(shifts), unit=" rows", about="Describing", quiet=quiet) as bar:
+        for rows, source, target in shifts.blocks():
+            codes = encode(ssae, target - source)
+            n_active += active(codes)[:, latents].sum(axis=0)
+            codes = codes[:, latents]
+            sizes += abs(codes).sum(axis=0)
+            energy += (codes**2).sum(axis=0)
+            norms += np.linalg.norm(source, axis=1).sum() + np.linalg.norm(target, axis=1).sum()
+            shift_norms += np.linalg.norm(target - source, axis=1).sum()
+            for extreme, sign in zip(extremes, (1, -1), strict=True):
+                extreme.add(sign * codes, rows.start)
+            bar.update(len(codes))
+    n = len(shifts)
+    typical = energy / np.where(sizes > 0, sizes, 1)
+    largest, smallest = (each.best(shifts.row_ids, n_rows, sign) for each, sign in zip(extremes, (1, -1), strict=True))
+    return CodeStats(
+        largest, smallest, sizes / n, n_active / n, typical, float(norms / (2 * n)), float(shift_norms / n)
+    )
+
+
+class _Extremes:
+    """The largest codes of each latent so far, with their rows."""
+
+    def __init__(self, n_latents: int, kept: int) -> None:
+        self.kept = kept
+        self.codes = np.empty((n_latents, 0), dtype=np.float32)
+        self.rows = np.empty((n_latents, 0), dtype=np.int64)
+
+    def add(self, codes: Float[np.ndarray, "b k"], first_row: int) -> None:
+        rows = np.broadcast_to(np.arange(first_row, first_row + len(codes)), codes.T.shape)
+        all_codes = np.concatenate([self.codes, codes.T], axis=1)
+        all_rows = np.concatenate([self.rows, rows], axis=1)
+        order = np.argpartition(-all_codes, min(self.kept, all_codes.shape[1]) - 1, axis=1)[:, : self.kept]
+        self.codes = np.take_along_axis(all_codes, order, axis=1)
+        self.rows = np.take_along_axis(all_rows, order, axis=1)
+
+    def best(self, row_ids: np.ndarray, n_rows: int, sign: int) -> list[Rows]:
+        """Return the strongest rows of each latent with codes of one sign, one row of each pair."""
+        strongest = []
+        for codes, rows in zip(self.codes, self.rows, strict=True):
+            by_pair: dict[int, tuple[int, float]] = {}
+            order = np.lexsort((rows, -codes))
+            for row, code in zip(rows[order].tolist(), codes[order].tolist(), strict=True):
+                if code > 0:
+                    by_pair.setdefault(int(row_ids[row]), (row, sign * code))
+            strongest.append(list(by_pair.values())[:n_rows])
+        return strongest

@@ -1,4 +1,4 @@
-"""`Concepts`: which latent is which concept, as `match_concepts` found it."""
+"""Concepts with their latents, as `match_concepts` returns them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,21 +20,20 @@ class Concept:
     concept
         Its name.
     latent
-        Its latent, or None where there is none.
+        Its latent, or None.
     sign
-        1 where the latent's direction makes the change as labelled (or as named), −1 where it undoes it.
+        1 if the latent's direction makes the change as labelled (or named), −1 if it reverses it.
     scale
-        What one change measures, in units of the code, and so, decoder rows being of length 1, of the residual stream:
-        Σh² / Σ|h| over the pairs in which the concept changes (with a judge: over all). Codes near 0 hardly count.
+        The size of one change in units of the code, which are those of the residual stream, since decoder rows have length
+        1: Σh² / Σ|h| over the pairs in which the concept changes (with a judge, over all pairs).
     confidence
-        From labels: one less how often chance finds a latent that fits as well; of concepts that no latent has to do with,
-        one in twenty gets .95 or more. From a judge: how sure it is, which is not calibrated; None where it does not say. A
-        latent that is too uncertain to be named has the confidence of the name that it did not get.
+        With labels, one minus the permutation p-value of the fit. With a judge, the probability of the name, which is not
+        calibrated, or None. A latent without a name keeps the confidence of its best name.
     fit
-        The correlation of the latent's codes with the signed changes, from 0 to 1 (see `fits.Matches`); None from a judge,
-        and where there is no latent.
+        The |correlation| of the latent's codes with the signed changes (see `Matches`); None with a judge, and without a
+        latent.
     runner_up, runner_up_fit
-        Of all other latents the one that fits best, and how well.
+        The best fitting other latent, and its fit.
     """
 
     concept: str
@@ -48,16 +47,16 @@ class Concept:
 
 
 class Concepts(Mapping[str, Concept]):
-    """Concepts by name, each with its latent.
+    """Concepts by name.
 
     Attributes
     ----------
     by
-        What named them: ``"labels"`` or the judge's name.
+        What matched them: ``"labels"`` or the judge's name.
     descriptions
-        What the judge was shown, of each latent; empty with labels.
-    least_confidence
-        The lowest confidence at which a concept has a latent, or a latent a name; None where none was asked for.
+        The descriptions that the judge read; empty with labels.
+    min_confidence
+        The lowest confidence at which a concept has a latent, or a latent a name.
     """
 
     def __init__(
@@ -65,17 +64,17 @@ class Concepts(Mapping[str, Concept]):
         concepts: Sequence[Concept],
         by: str,
         descriptions: Sequence[LatentDescription] = (),
-        least_confidence: float | None = None,
+        min_confidence: float | None = None,
     ) -> None:
-        self._concepts = {each.concept: each for each in concepts}
+        self._concepts = {concept.concept: concept for concept in concepts}
         self.by = by
         self.descriptions = list(descriptions)
-        self.least_confidence = least_confidence
+        self.min_confidence = min_confidence
 
     def __getitem__(self, name: str) -> Concept:
         if name not in self._concepts:
-            near = checks.did_you_mean(name, self._concepts)
-            raise KeyError(f"There is no concept {name!r} among {', '.join(self._concepts)}.{near}")
+            suggestion = checks.did_you_mean(name, self._concepts)
+            raise KeyError(f"There is no concept {name!r} among {', '.join(self._concepts)}.{suggestion}")
         return self._concepts[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -85,21 +84,21 @@ class Concepts(Mapping[str, Concept]):
         return len(self._concepts)
 
     def of_latent(self, latent: int) -> Concept | None:
-        """Return the concept that a latent is matched with, if there is one."""
-        return next((each for each in self.values() if each.latent == latent), None)
+        """Return the concept that a latent is matched with, or None."""
+        return next((concept for concept in self.values() if concept.latent == latent), None)
 
     def table(self) -> "pd.DataFrame":
-        """Return a row for each concept."""
+        """Return a table with one row per concept."""
         import pandas as pd
 
         table: Any = pd.DataFrame([asdict(each) for each in self.values()]).set_index("concept")
         return table.astype({"latent": "Int64", "runner_up": "Int64"})
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON holds it."""
+        """Return everything as plain JSON data."""
         return {
             "by": self.by,
-            "least_confidence": self.least_confidence,
+            "min_confidence": self.min_confidence,
             "concepts": [asdict(each) for each in self.values()],
             "descriptions": [each.to_dict() for each in self.descriptions],
         }
@@ -107,17 +106,17 @@ class Concepts(Mapping[str, Concept]):
     def __repr__(self) -> str:
         width = max(len(name) for name in (*self, "concept"))
         lines = [f"{'concept':<{width}}  latent   scale  confidence   fit  runner-up"]
-        for each in self.values():
-            latent = "none" if each.latent is None else f"{'-' if each.sign < 0 else '+'}{each.latent}"
-            scale = "" if each.latent is None else f"{each.scale:.3g}"
-            numbers = ["" if number is None else f"{number:.3f}" for number in (each.confidence, each.fit)]
-            after = "" if each.runner_up is None else f"{each.runner_up} ({each.runner_up_fit:.2f})"
-            line = f"{each.concept:<{width}}{latent:>8}{scale:>8}{numbers[0]:>12}{numbers[1][:4]:>6}  {after}"
+        for concept in self.values():
+            latent = "none" if concept.latent is None else f"{'-' if concept.sign < 0 else '+'}{concept.latent}"
+            scale = "" if concept.latent is None else f"{concept.scale:.3g}"
+            confidence, fit = ("" if x is None else f"{x:.3f}" for x in (concept.confidence, concept.fit))
+            other = "" if concept.runner_up is None else f"{concept.runner_up} ({concept.runner_up_fit:.2f})"
+            line = f"{concept.concept:<{width}}{latent:>8}{scale:>8}{confidence:>12}{fit[:4]:>6}  {other}"
             lines.append(line.rstrip())
         return "\n".join([*lines, f"by {self.by}{self._threshold()}"])
 
     def _threshold(self) -> str:
-        if not self.least_confidence:
+        if not self.min_confidence:
             return ""
-        what = "no latent" if self.by == "labels" else "unnamed"
-        return f"; {what} below a confidence of {self.least_confidence:g}"
+        outcome = "no latent" if self.by == "labels" else "unnamed"
+        return f"; {outcome} below a confidence of {self.min_confidence:g}"

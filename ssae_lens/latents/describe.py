@@ -1,6 +1,6 @@
-"""What a latent of an SSAE stands for, as far as one can see: its pairs, its tokens, and what steering with it writes.
+"""Descriptions of latents: their strongest pairs, the tokens they promote and texts steered by them.
 
-`describe_latents` gives a `LatentDescription` for each: plain data, for judges, dashboards and files. No label is looked at.
+`describe_latents` returns one `LatentDescription` per latent: plain data for judges, dashboards and files, without labels.
 """
 
 import re
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.generation import generate_sweep
-from ssae_lens.latents.codes import require_fit
+from ssae_lens.latents.codes import CodeStats, Rows, code_stats, require_fit
 from ssae_lens.latents.logit_lens import extremes, logit_lens
-from ssae_lens.latents.strongest import Rows, Strongest, strongest
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
@@ -24,25 +23,25 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 PROMPTS = ("The old gardener said that", "This is how my day went:")
-# In mean residual norms, which are alike from model to model. (A shift is measured in a mean over tokens, or at one.)
+# In mean residual norms, which are comparable between models.
 SCALES = (-0.5, 0.5)
 WORDS = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
 class ShownPair:
-    """A pair, its code, and where its two texts differ.
+    """A pair with its code and the spans in which its texts differ.
 
     Attributes
     ----------
     row
         Its row in the store.
     code
-        What the latent says of it.
+        Its code.
     source, target
-        Its texts; empty where the store holds none.
+        Its texts; empty if the store holds none.
     source_spans, target_spans
-        The characters ``text[start:end]`` of each side that the other has not.
+        The characters ``text[start:end]`` of each side that the other side does not have.
     """
 
     row: int
@@ -55,7 +54,7 @@ class ShownPair:
 
 @dataclass(frozen=True)
 class SteeredText:
-    """What a model wrote after a prompt, steered at a scale (in mean residual norms; 0 is unsteered)."""
+    """A continuation of a prompt, steered at a scale in mean residual norms (0: unsteered)."""
 
     prompt: str
     scale: float
@@ -64,25 +63,24 @@ class SteeredText:
 
 @dataclass(frozen=True)
 class LatentDescription:
-    """What can be seen of one latent.
+    """Description of one latent.
 
     Attributes
     ----------
     latent
-        Its number.
+        Its index.
     positive, negative
-        The pairs of the largest codes above zero, and of those furthest below, strongest first.
+        The pairs with the most positive and the most negative codes, strongest first.
     promoted, suppressed
-        The tokens that its direction speaks most for and most against, with their logits (see `logit_lens`); empty without
-        a model.
+        The tokens with the largest and the smallest logits under the logit lens, with their logits; empty without a model.
     steered
-        Texts written with its direction added, and without; empty unless asked for.
+        Texts steered by its direction, and unsteered ones; empty unless requested.
     mean_abs
         The mean |code| over all rows.
     density
-        The share of rows it is active in: |code| above a hundredth of the row's largest.
+        The fraction of rows in which it is active: |code| above a hundredth of the row's largest.
     typical
-        Σh² / Σ|h|, the mean |code| in which codes near 0 hardly count: what one change measures.
+        Σh² / Σ|h|, the mean |code| weighted by itself: the size of one change.
     """
 
     latent: int
@@ -96,7 +94,7 @@ class LatentDescription:
     typical: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as dictionaries, lists, texts and numbers."""
+        """Return the description as plain dictionaries and lists."""
         return asdict(self)
 
 
@@ -121,19 +119,19 @@ def describe_latents(
     ssae
         The SSAE.
     shifts
-        Shifts of its hook, with their texts. They are read once, in order, whatever their number.
+        Shifts of its hook, with their texts. They are read in one pass.
     model
-        The model they were captured from, for tokens and steered texts.
+        The model of the shifts, for promoted tokens and steered texts.
     latents
-        Which; by default all, in their order.
+        Indices of the latents; by default all.
     n_pairs
-        Pairs to show of each sign. Of rows of one pair the strongest is shown.
+        Number of pairs of each sign. Of several rows of one pair the strongest is shown.
     n_tokens
-        Tokens to show of each sign.
+        Number of tokens of each sign.
     steered
-        Whether to write steered texts.
+        Whether to generate steered texts.
     prompts, scales, max_new_tokens
-        Of steered texts. A scale of 1 adds the mean norm of the store's activations. Each prompt is written unsteered too.
+        For steered texts. A scale of 1 adds the mean norm of the store's activations. Unsteered texts are added.
     quiet
         Show no progress.
 
@@ -151,58 +149,58 @@ def describe_latents(
     """
     if not isinstance(shifts, ShiftStore):
         raise ValueError(  # noqa: TRY004 - whatever is unusable is a ValueError
-            f"shifts is a {type(shifts).__name__}; a description needs texts: give a ShiftStore, as capture_shifts makes it."
+            f"shifts is a {type(shifts).__name__}; descriptions need texts: give a ShiftStore, as capture_shifts makes it."
         )
     require_fit(ssae, shifts)
     d_sae = ssae.W_dec.shape[0]
-    wanted = list(range(d_sae)) if latents is None else [int(each) for each in latents]
-    if not wanted or not set(wanted) <= set(range(d_sae)):
+    chosen = list(range(d_sae)) if latents is None else [int(latent) for latent in latents]
+    if not chosen or not set(chosen) <= set(range(d_sae)):
         raise ValueError(f"latents is {latents!r}; this SSAE has latents 0 to {d_sae - 1}.")
     checks.integer("n_pairs", n_pairs)
     checks.integer("n_tokens", n_tokens)
     if model is None and steered:
-        raise ValueError("steered is True and there is no model to steer; give the one that the shifts came from.")
+        raise ValueError("steered is True and there is no model to steer; give the model that the shifts came from.")
     if model is not None and model.tokenizer is None:
-        raise ValueError("The model has no tokenizer, which names its tokens; attach one.")
-    seen = strongest(ssae, shifts, wanted, n_pairs, quiet=quiet)
-    tokens: list[Any] = [([], []) for _ in wanted]
-    written: list[list[SteeredText]] = [[] for _ in wanted]
+        raise ValueError("The model has no tokenizer, which promoted tokens need; attach one.")
+    stats = code_stats(ssae, shifts, chosen, n_pairs, quiet=quiet)
+    tokens: list[Any] = [([], []) for _ in chosen]
+    texts: list[list[SteeredText]] = [[] for _ in chosen]
     if model is not None:
-        tokens = [extremes(model, logits, n_tokens) for logits in logit_lens(model, ssae.W_dec[wanted])]
+        tokens = [extremes(model, logits, n_tokens) for logits in logit_lens(model, ssae.W_dec[chosen])]
     if model is not None and steered:
-        vectors = [_vector(ssae, shifts, latent, seen) for latent in wanted]
-        written = _written(model, vectors, prompts, scales, max_new_tokens, quiet=quiet)
-    texts = shifts.texts
+        vectors = [_vector(ssae, shifts, latent, stats) for latent in chosen]
+        texts = _steered_texts(model, vectors, prompts, scales, max_new_tokens, quiet=quiet)
+    pairs = shifts.texts
     return [
         LatentDescription(
             latent,
-            positive=_shown(texts, seen.largest[place]),
-            negative=_shown(texts, seen.smallest[place]),
-            promoted=tokens[place][0],
-            suppressed=tokens[place][1],
-            steered=written[place],
-            mean_abs=float(seen.mean_abs[place]),
-            density=float(seen.density[place]),
-            typical=float(seen.typical[place]),
+            positive=_shown(pairs, stats.largest[i]),
+            negative=_shown(pairs, stats.smallest[i]),
+            promoted=tokens[i][0],
+            suppressed=tokens[i][1],
+            steered=texts[i],
+            mean_abs=float(stats.mean_abs[i]),
+            density=float(stats.density[i]),
+            typical=float(stats.typical[i]),
         )
-        for place, latent in enumerate(wanted)
+        for i, latent in enumerate(chosen)
     ]
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and marks of a text, in their order."""
+    """Return the words and punctuation marks of a text, in order."""
     return WORDS.findall(text)
 
 
 def differing_spans(source: str, target: str) -> tuple[list[Span], list[Span]]:
-    """Return the characters of each text, as (start, end), whose words the other has not in that place.
+    """Return the spans (start, end) of each text whose words the other text does not have at that position.
 
     Examples
     --------
     >>> differing_spans("The king is old.", "The queen was old.")
     ([(4, 11)], [(4, 13)])
     """
-    words = [[(each.group(), each.span()) for each in WORDS.finditer(text)] for text in (source, target)]
+    words = [[(match.group(), match.span()) for match in WORDS.finditer(text)] for text in (source, target)]
     matcher = SequenceMatcher(None, *([word for word, _ in side] for side in words), autojunk=False)
     spans: tuple[list[Span], list[Span]] = ([], [])
     for kind, *bounds in matcher.get_opcodes():
@@ -220,13 +218,13 @@ def _shown(texts: tuple[list[str], list[str]] | None, rows: Rows) -> list[ShownP
     return shown
 
 
-def _vector(ssae: "SSAE", shifts: ShiftStore, latent: int, seen: Strongest) -> SteeringVector:
+def _vector(ssae: "SSAE", shifts: ShiftStore, latent: int, stats: CodeStats) -> SteeringVector:
     hook_name = ssae.origin.hook_name or shifts.origin.hook_name
-    norms = {"mean_residual_norm": seen.mean_norm, "mean_shift_norm": seen.mean_shift_norm}
+    norms = {"mean_residual_norm": stats.mean_norm, "mean_shift_norm": stats.mean_shift_norm}
     return SteeringVector.from_ssae(ssae, latent, hook_name=hook_name, concept=str(latent), norms=norms)
 
 
-def _written(
+def _steered_texts(
     model: "Model",
     vectors: Sequence[SteeringVector],
     prompts: Sequence[str],
@@ -235,11 +233,11 @@ def _written(
     *,
     quiet: bool,
 ) -> list[list[SteeredText]]:
-    """Write every vector's texts in one sweep, and the unsteered ones, which all have in common, once."""
+    """Generate the texts of all vectors in one sweep, and the unsteered texts, which all share, once."""
     options: Any = {"unit": "residual", "max_new_tokens": max_new_tokens, "quiet": quiet}
-    plain = _texts(generate_sweep(model, prompts, vectors[0], 0.0, **options))
-    moved = generate_sweep(model, prompts, vectors, [each for each in scales if each], **options)
-    return [plain + _texts(moved[moved["vector"] == each.concept]) for each in vectors]
+    unsteered = _texts(generate_sweep(model, prompts, vectors[0], 0.0, **options))
+    table = generate_sweep(model, prompts, vectors, [scale for scale in scales if scale], **options)
+    return [unsteered + _texts(table[table["vector"] == vector.concept]) for vector in vectors]
 
 
 def _texts(table: Any) -> list[SteeredText]:

@@ -1,4 +1,4 @@
-"""Names for latents without labels: what is told of each to a judge, and what is made of its answers."""
+"""Names of latents without labels, given by a judge that reads their descriptions."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,14 @@ from ssae_lens.latents.judges.questions import Answer, Judge, Question
 
 Candidates = Mapping[str, tuple[str, str]] | Sequence[str]
 
-SHOWN_WORDS = 6
-SHOWN_PAIRS = 6
-CLEAR = 2.5
-# Words are told of where one changes in at least this share of the pairs; where none does, the pairs are.
-COMMON = 1 / 3
-# Scores are held against those of the other latents where there are so many.
-ENOUGH = 4
+MAX_WORDS = 6
+MAX_PAIRS = 6
+# Standard deviations by which a word's changes must differ from those of a fair coin.
+MIN_DEVIATION = 2.5
+# The judge reads changed words if one changes in at least this fraction of the pairs, and the pairs themselves otherwise.
+MIN_WORD_FREQUENCY = 1 / 3
+# With at least this many latents, the mean score of each option is subtracted.
+MIN_LATENTS_TO_CENTRE = 4
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,15 @@ class Name:
     Attributes
     ----------
     latent
-        Its number.
+        Its index.
     name
-        Its name; None where the judge has none.
+        Its name, or None.
     sign
-        1 where its direction makes the change as the candidates have it, −1 where it undoes it.
+        1 if its direction makes the change as the candidate states it, −1 if it reverses it.
     confidence
-        How sure the judge is, from 0 to 1; not calibrated. None where it does not say.
+        The probability that the judge gives the name, not calibrated; None if the judge has no scores.
     answer
-        What it said.
+        The judge's answer.
     """
 
     latent: int
@@ -47,9 +48,9 @@ class Name:
     confidence: float | None
     answer: Answer
 
-    def if_at_least(self, least: float) -> "Name":
-        """Return this name, or one without a name and a sign where its confidence is below `least`."""
-        if self.confidence is None or self.confidence >= least:
+    def if_at_least(self, min_confidence: float) -> "Name":
+        """Return this name, or an empty one if its confidence is below `min_confidence`."""
+        if self.confidence is None or self.confidence >= min_confidence:
             return self
         return replace(self, name=None, sign=1.0)
 
@@ -57,42 +58,47 @@ class Name:
 def name_latents(
     descriptions: Sequence[LatentDescription], judge: Judge, candidates: Candidates | None = None
 ) -> list[Name]:
-    """Have a judge name latents from their descriptions.
+    """Name latents by asking a judge about their descriptions.
 
     Parameters
     ----------
     descriptions
-        As `describe_latents` gives them.
+        As `describe_latents` returns them.
     judge
-        Who is asked. A `LocalJudge` and a `LexicalJudge` are shown the words that change most often in the strongest
-        pairs; one that reads whole questions is shown the pairs, promoted tokens and steered texts too.
+        The judge. A `LocalJudge` and a `LexicalJudge` read the words that change most often in the strongest pairs; a judge
+        that follows instructions reads the pairs, promoted tokens and steered texts too.
     candidates
-        The names to choose among, with or without what changes into what, as in ``{"tense": ("present", "past")}``; by
-        default some forty common concepts. None to choose among, ``[]``, lets the judge find its own words.
+        The names to choose among, with or without the change as in ``{"tense": ("present", "past")}``; by default some
+        forty common concepts. An empty list lets the judge use its own words.
 
     Notes
     -----
-    A judge that weighs options leans towards some whatever it sees. With several latents that leaning shows, as each
-    option's mean score over them, and is taken off. The confidence is the softmax of what is left.
+    A judge with scores prefers some options whatever it reads. With several latents, the mean score of each option over
+    the latents estimates that bias and is subtracted. The confidence is the softmax of the result.
     """
-    told = _told(candidates)
-    by_option = {_option(name, change): name for name, change in told.items()}
-    seen = [_seen(each) for each in descriptions]
-    answers = judge.answer([_question(*each, tuple(by_option)) for each in zip(descriptions, seen, strict=True)])
+    changes = _changes(candidates)
+    by_option = {_option(name, change): name for name, change in changes.items()}
+    evidence = [_evidence(description) for description in descriptions]
+    questions = [
+        _question(description, text, tuple(by_option)) for description, text in zip(descriptions, evidence, strict=True)
+    ]
+    answers = judge.answer(questions)
     chosen = _weighed(answers, list(by_option))
     names = [by_option.get(option, option) if option else None for option, _ in chosen]
-    signs = _signs(judge, [told.get(name or "", ("", "")) for name in names], seen)
+    signs = _signs(judge, [changes.get(name or "", ("", "")) for name in names], evidence)
     return [
-        Name(each.latent, name, sign, confidence, answer)
-        for each, name, sign, (_, confidence), answer in zip(descriptions, names, signs, chosen, answers, strict=True)
+        Name(description.latent, name, sign, confidence, answer)
+        for description, name, sign, (_, confidence), answer in zip(
+            descriptions, names, signs, chosen, answers, strict=True
+        )
     ]
 
 
 def changed_words(description: LatentDescription) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Count the words that the strongest pairs lose, and those they gain, most frequent first.
+    """Return the words that the strongest pairs lose and those that they gain, with counts, most frequent first.
 
-    Negative pairs count the other way round. Words of other concepts, which change without regard to this one, go either
-    way: those are left out that a coin could have sent one way as often (by 2.5 standard deviations).
+    Negative pairs count in reverse. Words of other concepts change in either direction at random, so a word is kept only if
+    its net count differs from that of a fair coin by 2.5 standard deviations.
     """
     net: Counter[str] = Counter()
     gross: Counter[str] = Counter()
@@ -102,15 +108,15 @@ def changed_words(description: LatentDescription) -> tuple[list[tuple[str, int]]
             net.update(dict.fromkeys(gained - lost, sign))
             net.update(dict.fromkeys(lost - gained, -sign))
             gross.update(gained ^ lost)
-    clear = [(word, count) for word, count in net.items() if abs(count) >= CLEAR * gross[word] ** 0.5]
-    # Words of one count by the alphabet: a set has no order to go by.
-    clear.sort(key=lambda each: (-abs(each[1]), each[0]))
-    lost = [(word, -count) for word, count in clear if count < 0]
-    return lost, [(word, count) for word, count in clear if count > 0]
+    significant = [(word, count) for word, count in net.items() if abs(count) >= MIN_DEVIATION * gross[word] ** 0.5]
+    # Words with equal counts are sorted alphabetically, since sets have no order.
+    significant.sort(key=lambda item: (-abs(item[1]), item[0]))
+    lost = [(word, -count) for word, count in significant if count < 0]
+    return lost, [(word, count) for word, count in significant if count > 0]
 
 
 def common_concepts() -> dict[str, tuple[str, str]]:
-    """Return the names that latents get by default, each with what changes into what."""
+    """Return the default candidates: names of common concepts with their changes."""
     return dict(_common())
 
 
@@ -118,11 +124,11 @@ def common_concepts() -> dict[str, tuple[str, str]]:
 def _common() -> dict[str, tuple[str, str]]:
     import yaml
 
-    listed = yaml.safe_load(files("ssae_lens.latents").joinpath("common_concepts.yaml").read_text(encoding="utf-8"))
-    return {name: (before, after) for name, (before, after) in listed.items()}
+    concepts = yaml.safe_load(files("ssae_lens.latents").joinpath("common_concepts.yaml").read_text(encoding="utf-8"))
+    return {name: (before, after) for name, (before, after) in concepts.items()}
 
 
-def _told(candidates: Candidates | None) -> dict[str, tuple[str, str]]:
+def _changes(candidates: Candidates | None) -> dict[str, tuple[str, str]]:
     if candidates is None:
         return common_concepts()
     if isinstance(candidates, Mapping):
@@ -136,70 +142,70 @@ def _option(name: str, change: tuple[str, str]) -> str:
 
 
 def _weighed(answers: Sequence[Answer], options: Sequence[str]) -> list[tuple[str | None, float | None]]:
-    """Return each latent's option, and how sure that is."""
-    if not options or not all(each.scores.keys() == set(options) for each in answers):
-        return [(each.text, None) for each in answers]
-    scores = np.array([[each.scores[option] for option in options] for each in answers])
-    if len(scores) >= ENOUGH:
+    """Return each latent's option with its probability, or the answers as they are if the judge has no scores."""
+    if not options or not all(answer.scores.keys() == set(options) for answer in answers):
+        return [(answer.text, None) for answer in answers]
+    scores = np.array([[answer.scores[option] for option in options] for answer in answers])
+    if len(scores) >= MIN_LATENTS_TO_CENTRE:
         scores = scores - scores.mean(axis=0)
-    chances = np.exp(scores - scores.max(axis=1, keepdims=True))
-    chances /= chances.sum(axis=1, keepdims=True)
+    probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     return [
         (None, None) if answer.text is None else (options[int(row.argmax())], float(row.max()))
-        for answer, row in zip(answers, chances, strict=True)
+        for answer, row in zip(answers, probabilities, strict=True)
     ]
 
 
-def _signs(judge: Judge, changes: Sequence[tuple[str, str]], seen: Sequence[str]) -> list[float]:
-    """Ask which way each latent goes; 1 where the judge cannot say, or the name has no ways."""
+def _signs(judge: Judge, changes: Sequence[tuple[str, str]], evidence: Sequence[str]) -> list[float]:
+    """Ask for the direction of each change; 1 if the judge has no answer, or the name has no direction."""
     signs = [1.0] * len(changes)
     questions = {
-        place: Question(
-            prompt("way", words=seen[place]),
+        i: Question(
+            prompt("way", words=evidence[i]),
             (f"{before} to {after}", f"{after} to {before}"),
             prompt("way_stem"),
-            seen[place],
+            evidence[i],
         )
-        for place, (before, after) in enumerate(changes)
+        for i, (before, after) in enumerate(changes)
         if before or after
     }
     answers = judge.answer(list(questions.values())) if questions else []
-    for (place, question), answer in zip(questions.items(), answers, strict=True):
-        signs[place] = -1.0 if answer.text == question.options[1] else 1.0
+    for (i, question), answer in zip(questions.items(), answers, strict=True):
+        signs[i] = -1.0 if answer.text == question.options[1] else 1.0
     return signs
 
 
-def _seen(description: LatentDescription) -> str:
-    """Say what changes: the words that most pairs have in common or, where they have none, the pairs."""
+def _evidence(description: LatentDescription) -> str:
+    """Return the words that change in most pairs or, if there are none, the differences of the strongest pairs."""
     lost, gained = changed_words(description)
-    pairs = len(description.positive) + len(description.negative)
-    if max((count for _, count in lost + gained), default=0) >= COMMON * pairs > 0:
-        return _arrow(*([word for word, _ in side[:SHOWN_WORDS]] for side in (lost, gained)))
-    sides = [_differing(each) for each in description.positive[:SHOWN_PAIRS]]
-    sides += [_differing(each)[::-1] for each in description.negative[:SHOWN_PAIRS]]
-    return ", ".join(_arrow([lost] * bool(lost), [gained] * bool(gained)) for lost, gained in sides)
+    n_pairs = len(description.positive) + len(description.negative)
+    if max((count for _, count in lost + gained), default=0) >= MIN_WORD_FREQUENCY * n_pairs > 0:
+        return _arrow(*([word for word, _ in side[:MAX_WORDS]] for side in (lost, gained)))
+    sides = [_differing(pair) for pair in description.positive[:MAX_PAIRS]]
+    sides += [_differing(pair)[::-1] for pair in description.negative[:MAX_PAIRS]]
+    return ", ".join(_arrow([before] * bool(before), [after] * bool(after)) for before, after in sides)
 
 
-def _question(description: LatentDescription, seen: str, options: tuple[str, ...]) -> Question:
-    """Put the question both ways: whole, and as what was seen."""
+def _question(description: LatentDescription, evidence: str, options: tuple[str, ...]) -> Question:
+    """Return the question in both forms: as an instruction, and as a stem with the evidence."""
     return Question(
         prompt(
             "name" if options else "name_open",
-            words=seen,
-            positive=_listed(description.positive),
-            negative=_listed(description.negative),
+            words=evidence,
+            positive=_pair_list(description.positive),
+            negative=_pair_list(description.negative),
             promoted=", ".join(repr(token) for token, _ in description.promoted) or "-",
             suppressed=", ".join(repr(token) for token, _ in description.suppressed) or "-",
-            steered="\n".join(f"{each.scale:+g}: {each.prompt} … {each.text}" for each in description.steered) or "-",
+            steered="\n".join(f"{text.scale:+g}: {text.prompt} … {text.text}" for text in description.steered) or "-",
         ),
         options,
         prompt("name_stem"),
-        seen,
+        evidence,
     )
 
 
 def _differing(pair: ShownPair) -> tuple[str, str]:
-    """Return what each text has and the other has not."""
+    """Return the differing parts of both texts."""
     source = " ".join(pair.source[start:end] for start, end in pair.source_spans)
     return source, " ".join(pair.target[start:end] for start, end in pair.target_spans)
 
@@ -208,5 +214,5 @@ def _arrow(lost: Sequence[str], gained: Sequence[str]) -> str:
     return f"{', '.join(lost) or 'nothing'} → {', '.join(gained) or 'nothing'}"
 
 
-def _listed(pairs: Sequence[ShownPair]) -> str:
-    return "\n".join(f"{each.source}\n  becomes {each.target}" for each in pairs[:SHOWN_PAIRS]) or "-"
+def _pair_list(pairs: Sequence[ShownPair]) -> str:
+    return "\n".join(f"{pair.source}\n  becomes {pair.target}" for pair in pairs[:MAX_PAIRS]) or "-"

@@ -28,7 +28,7 @@ def naming(data: Data, cell: Cell) -> dict[str, Any]:
     judge = judge_of(cell["settings"]["judge"])
     # Every name counts, however uncertain: what is measured is how often the first name is right.
     named = match_concepts(
-        ssae, data.train, judge=judge, candidates=candidates, descriptions=told, least_confidence=0, quiet=True
+        ssae, data.train, judge=judge, candidates=candidates, descriptions=told, min_confidence=0, quiet=True
     )
     if cell["settings"]["names"] == "attributes":
         named = as_contrasts(named, labelled)

@@ -84,8 +84,8 @@ def test_a_poor_fit_is_none_however_sure(ssae, store):
     """With many pairs chance is ruled out long before a latent is the concept's."""
     rng = np.random.default_rng(0)
     labels = np.where(rng.random((300, 1)) < 0.3, store.labels[:, :1], rng.integers(-1, 2, (300, 1)))
-    assert match_concepts(ssae, store, labels, least_fit=0.1)["0"].latent == 1
-    poor = match_concepts(ssae, store, labels, least_fit=0.6)["0"]
+    assert match_concepts(ssae, store, labels, min_fit=0.1)["0"].latent == 1
+    poor = match_concepts(ssae, store, labels, min_fit=0.6)["0"]
     assert (poor.latent, poor.runner_up) == (None, 1)
     assert poor.confidence > 0.95
 
@@ -155,14 +155,14 @@ class Weighing:
 def test_an_uncertain_name_of_a_judge_is_none(ssae, store):
     told = describe_latents(ssae, store, latents=[0, 1])
     given = {"judge": Weighing(), "candidates": ["a", "b"], "descriptions": told}
-    named = match_concepts(ssae, store, **given, least_confidence=0.7)
+    named = match_concepts(ssae, store, **given, min_confidence=0.7)
     assert {name: each.latent for name, each in named.items()} == {"a": 0, "unnamed (1)": 1}
     assert named["unnamed (1)"].confidence == pytest.approx(1 / (1 + np.exp(-0.2)))
-    assert named.least_confidence == 0.7
-    assert named.to_json()["least_confidence"] == 0.7
+    assert named.min_confidence == 0.7
+    assert named.to_json()["min_confidence"] == 0.7
     assert repr(named).endswith("by weighing; unnamed below a confidence of 0.7")
     every = match_concepts(ssae, store, **given)
-    assert every.least_confidence == 0.5  # of two options the better one always has half
+    assert every.min_confidence == 0.5  # of two options the better one always has half
     assert {name: each.latent for name, each in every.items()} == {"a": 0, "b": 1}
 
 
@@ -207,7 +207,7 @@ def test_bad_input(ssae, store, found):
         match_concepts(ssae, np.zeros((300, 8), dtype=np.float32), store.labels)
     with pytest.raises(ValueError, match="hook_name"):
         match_concepts(planted_ssae(hook_name="blocks.0.hook_resid_pre"), store)
-    with pytest.raises(ValueError, match="a judge is told of texts"):
+    with pytest.raises(ValueError, match="a judge reads texts"):
         match_concepts(ssae, store.shifts, judge=LexicalJudge())
     with pytest.raises(KeyError, match="Did you mean 'gender'"):
         found["gendre"]
