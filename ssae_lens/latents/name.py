@@ -9,8 +9,7 @@ from importlib.resources import files
 import numpy as np
 
 from ssae_lens.latents.describe import LatentDescription, ShownPair, words_of
-from ssae_lens.latents.judges.prompts import prompt
-from ssae_lens.latents.judges.questions import Answer, Judge, Question
+from ssae_lens.latents.judges.questions import Answer, Judge, Question, prompt
 
 Candidates = Mapping[str, tuple[str, str]] | Sequence[str]
 

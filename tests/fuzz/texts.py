@@ -407,7 +407,7 @@ def _answers(folder):
 def _read_answers(folder):
     (folder / "answer.json").rename(folder / (folder / "name").read_text())
     judge = _judge(folder)
-    judge._in_vain = 3
+    judge._failures = 3
 
     def post(*_):
         raise OSError("nothing is asked")

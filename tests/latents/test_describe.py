@@ -121,5 +121,5 @@ def test_bad_input(ssae, store, model):
         describe_latents(ssae, store, n_pairs=0)
     with pytest.raises(ValueError, match=r"shape \(2, 8\); the SSAE reads rows of d_in=32"):
         describe_latents(ssae, ShiftStore.from_arrays(np.zeros((2, 8)), np.ones((2, 8))))
-    with pytest.raises(ValueError, match="32 numbers and the model 'tiny-gpt2' has d_model=16"):
+    with pytest.raises(ValueError, match="32 dimensions and the model 'tiny-gpt2' has d_model=16"):
         describe_latents(ssae, store, tiny_model(d_model=16))

@@ -1,4 +1,4 @@
-"""`LexicalJudge`: no model at all, the baseline that a judge has to beat."""
+"""`LexicalJudge`: a baseline without a model, which counts words."""
 
 import re
 from collections.abc import Sequence
@@ -10,24 +10,24 @@ ARROW = " → "
 
 
 class LexicalJudge:
-    """Chooses the option of which most words stand in the text, as far as their first five letters go.
+    """Choose the option with the most words in the text, compared by their first five letters.
 
-    Of options that have the same words in another order, as "summer to winter" and "winter to summer", it chooses the one
-    whose words stand on the same sides of the text's arrows. Where the text has none of them, as "is → was" has neither
-    "present" nor "past", it neither names the change nor says which way it goes.
+    Of options with the same words in another order, such as "summer to winter" and "winter to summer", it chooses the one
+    whose words are on the same sides of the text's arrows. If the text has no word of any option, as "is → was" has neither
+    "present" nor "past", there is no answer.
     """
 
     name = "lexical"
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Answer questions that have options; where several have as many words in the text, or all none, none is right."""
-        return [self._one(each) for each in questions]
+        """Answer questions that have options; there is no answer if several options are tied."""
+        return [self._one(question) for question in questions]
 
     @staticmethod
     def _one(question: Question) -> Answer:
         seen = _stems(question.seen)
-        best = _best({option: sum(each in _stems(option) for each in seen) for option in question.options})
-        if len({tuple(sorted(_stems(each))) for each in best}) == 1:
+        best = _best({option: sum(stem in _stems(option) for stem in seen) for option in question.options})
+        if len({tuple(sorted(_stems(option))) for option in best}) == 1:
             lost, gained = _sides(question.seen)
             best = _best({option: _agreement(option, lost, gained) for option in best})
         if len(best) != 1:
@@ -40,21 +40,21 @@ def _best(counts: dict[str, int]) -> list[str]:
 
 
 def _agreement(option: str, lost: Sequence[str], gained: Sequence[str]) -> int:
-    """Count the words that the text loses of what an option goes from, and gains of what it goes to."""
+    """Count the lost words in the first part of an option and the gained words in its second part."""
     before, _, after = option.partition(" to ")
-    return sum(each in _stems(before) for each in lost) + sum(each in _stems(after) for each in gained)
+    return sum(stem in _stems(before) for stem in lost) + sum(stem in _stems(after) for stem in gained)
 
 
 def _sides(seen: str) -> tuple[list[str], list[str]]:
-    """Return the words before arrows and those after; between two, a comma ends one change and begins the next."""
+    """Return the words before arrows and those after; between two arrows a comma separates the changes."""
     first, *rest = seen.split(ARROW)
     lost, gained = [first], rest[-1:]
-    for each in rest[:-1]:
-        after, _, before = each.partition(", ")
+    for part in rest[:-1]:
+        after, _, before = part.partition(", ")
         gained.append(after)
         lost.append(before)
     return _stems(" ".join(lost)), _stems(" ".join(gained))
 
 
 def _stems(text: str) -> list[str]:
-    return [each[:STEM] for each in re.findall(r"[^\W\d_]+", text.casefold())]
+    return [word[:STEM] for word in re.findall(r"[^\W\d_]+", text.casefold())]

@@ -1,4 +1,4 @@
-"""`LocalJudge`: a language model on this machine, asked without a word of its own."""
+"""`LocalJudge`: a language model on this machine that compares the likelihood of options."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Union
@@ -12,19 +12,18 @@ if TYPE_CHECKING:
 
 
 class LocalJudge:
-    """Chooses the option under which a model finds the text most likely.
+    """Choose the option under which a model finds the text most likely.
 
-    A small model cannot be relied on to follow an instruction, but tells what text is likely where. So it is given each
-    option in turn, as the question's stem has it, and that one is right under which what was seen surprises least: a noisy
-    channel, log p(seen | stem with the option). What was seen is the same for all options, so that none is favoured for
-    being short or common in itself.
+    A small model does not follow instructions reliably, but assigns likelihoods. For each option, the model reads the
+    question's stem with the option in it, and the option with the largest log p(seen | stem) is chosen (a noisy channel).
+    The text is the same for all options, so short or common options have no advantage.
 
     Parameters
     ----------
     model
-        A model with its tokenizer, or the name of one that `load_model` opens when it is first asked.
+        A model with its tokenizer, or a name that `load_model` opens at the first question.
     batch_tokens
-        Tokens that go through the model together.
+        Number of tokens in a batch.
     quiet
         Show no progress.
     """
@@ -38,30 +37,30 @@ class LocalJudge:
         self.name = model if isinstance(model, str) else str(model.cfg.model_name)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Answer questions that have options, a stem and something seen."""
-        asked = [(each, option) for each in questions if _can_be_weighed(each) for option in each.options]
-        found: dict[tuple[Question, str], float] = {}
-        if asked:
+        """Answer questions that have options, a stem and a text."""
+        cases = [(question, option) for question in questions if _has_stem(question) for option in question.options]
+        scores: dict[tuple[Question, str], float] = {}
+        if cases:
             if isinstance(self._model, str):
                 self._model = load_model(self._model)
-            scores = log_probabilities(
+            values = log_probabilities(
                 self._model,
-                [f" {question.seen}" for question, _ in asked],
-                prompts=[question.stem.replace("{option}", option) for question, option in asked],
+                [f" {question.seen}" for question, _ in cases],
+                prompts=[question.stem.replace("{option}", option) for question, option in cases],
                 reduce="sum",
                 batch_tokens=self._batch_tokens,
                 quiet=self._quiet,
             )
-            found = dict(zip(asked, scores.tolist(), strict=True))
-        return [self._chosen(each, found) for each in questions]
+            scores = dict(zip(cases, values.tolist(), strict=True))
+        return [self._chosen(question, scores) for question in questions]
 
     @staticmethod
-    def _chosen(question: Question, found: dict[tuple[Question, str], float]) -> Answer:
-        if not _can_be_weighed(question):
-            return Answer(None, problem="a LocalJudge chooses among options, and needs a stem and what was seen")
-        scores = {option: found[question, option] for option in question.options}
-        return Answer(max(scores, key=lambda each: scores[each]), scores)
+    def _chosen(question: Question, scores: dict[tuple[Question, str], float]) -> Answer:
+        if not _has_stem(question):
+            return Answer(None, problem="a LocalJudge needs options, a stem and a text")
+        by_option = {option: scores[question, option] for option in question.options}
+        return Answer(max(by_option, key=lambda option: by_option[option]), by_option)
 
 
-def _can_be_weighed(question: Question) -> bool:
+def _has_stem(question: Question) -> bool:
     return bool(question.options and question.stem and question.seen)

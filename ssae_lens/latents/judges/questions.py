@@ -1,24 +1,26 @@
-"""What a judge is: something that answers questions about texts. `Question`, `Answer`, and the protocol `Judge`."""
+"""Interface of judges, which answer questions about texts: `Question`, `Answer` and the protocol `Judge`."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from functools import cache
+from importlib.resources import files
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, put for both kinds of judge.
+    """A question, in a form for each kind of judge.
 
     Attributes
     ----------
     prompt
         The whole question, for a model that follows instructions.
     options
-        The answers there are; none for one in the judge's own words.
+        The possible answers; empty for an answer in the judge's own words.
     stem, seen
-        The same, for a model that can only tell what text is likely: `stem` with ``{option}`` in it is what stands before
-        `seen`, the text in question, if that option is right.
+        The same question for a model that only assigns likelihoods: `stem`, with ``{option}`` replaced, is the text before
+        `seen` if that option is right.
 
     Examples
     --------
@@ -36,18 +38,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a judge said.
+    """The answer of a judge.
 
     Attributes
     ----------
     text
-        The option chosen, or the judge's own words; None where there is none.
+        The chosen option, or the judge's own words; None if there is no answer.
     scores
-        Where the judge weighs options: how much each fits, in nats; differences between options are what counts.
+        The score of each option in nats, if the judge has scores; only differences between options matter.
     problem
         Why there is no answer.
     said
-        What it said where that was no answer.
+        The judge's raw response.
     """
 
     text: str | None
@@ -58,17 +60,17 @@ class Answer:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Anything with a name that answers questions, one answer each, in their order."""
+    """An object with a name that answers questions."""
 
     name: str
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Answer questions. One that cannot be answered gets an `Answer` that says why."""
+        """Return one answer per question, in order; an unanswered one states its problem."""
         ...
 
 
 def option_in(said: str, options: Sequence[str]) -> str | None:
-    """Return the option that a text names: it is the text, or it alone of all options stands in it as a word.
+    """Return the option that a text names: the text equals it, or contains it and no other option as a word.
 
     Examples
     --------
@@ -78,10 +80,22 @@ def option_in(said: str, options: Sequence[str]) -> str | None:
     True
     """
     plain = said.strip(" \t\n.,:;!*_`\"'“”").casefold()
-    by_word = {each.casefold(): each for each in options}
+    by_word = {option.casefold(): option for option in options}
     if plain in by_word:
         return by_word[plain]
-    named = [each for each in options if re.search(rf"(?<!\w){re.escape(each.casefold())}(?!\w)", plain)]
-    # "very polite" names "polite" too: what lies within a longer option that is named does not count.
-    named = [each for each in named if not any(each != other and each in other for other in named)]
+    named = [option for option in options if re.search(rf"(?<!\w){re.escape(option.casefold())}(?!\w)", plain)]
+    # "very polite" contains "polite": an option within a longer named option does not count.
+    named = [option for option in named if not any(option != other and option in other for other in named)]
     return named[0] if len(named) == 1 else None
+
+
+def prompt(name: str, **values: Any) -> str:
+    """Return a prompt of `prompts.yaml` with its fields filled in."""
+    return _prompts()[name].strip("\n").format(**values)
+
+
+@cache
+def _prompts() -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(files("ssae_lens.latents.judges").joinpath("prompts.yaml").read_text(encoding="utf-8"))

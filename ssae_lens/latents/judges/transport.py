@@ -1,8 +1,8 @@
-"""Requests to a chat endpoint over HTTP, bounded in time and size.
+"""HTTP requests to a chat endpoint, bounded in time and size.
 
-The server at the other end is not trusted: a request ends at its deadline however slowly bytes arrive, no more than
-`MAX_BYTES` of an answer are read or decompressed, and redirects are not followed, since they would take the prompt and the
-key to another host.
+The server is not trusted. A request ends at its deadline even if bytes keep arriving, at most `MAX_BYTES` of a response are
+read or decompressed, and redirects are not followed, since they would send the prompt and the key to another host. HTTP
+client libraries limit the time of a single read only.
 """
 
 import base64
@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 from ssae_lens.base.reading import parse_json
 
 MAX_BYTES = 2 << 20
-# Status line and headers, and the framing of a body that is sent in chunks.
+# For the status line, the headers and the framing of chunks.
 MAX_OVERHEAD = 1 << 20
 DEFAULT_URL = "https://api.openai.com/v1"
 PORTS = {"http": 80, "https": 443}
@@ -31,14 +31,14 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Reply:
-    """What an endpoint replied.
+    """A response of an endpoint.
 
     Attributes
     ----------
     status
         The HTTP status.
     headers
-        The headers, by their names in lower case.
+        The headers, with names in lower case.
     text
         The body.
     """
@@ -49,50 +49,50 @@ class Reply:
 
     def json(self) -> Any:
         """Return the body as JSON, or raise a ValueError."""
-        return parse_json(self.text, "the reply")
+        return parse_json(self.text, "the response")
 
 
 class Endpoint:
-    """A chat endpoint: an address, and who asks.
+    """A chat endpoint: its address and the credentials.
 
     Parameters
     ----------
     base_url
-        Such as ``http://localhost:8000/v1``. A user and a password in it are sent instead of the key.
+        Such as ``http://localhost:8000/v1``. A user name and password in it are sent instead of the key.
     key
-        Sent as a bearer token; none is sent if it is empty.
+        Sent as a bearer token unless empty.
 
     Attributes
     ----------
     name
-        Host and path, without a user or password.
+        Host and path, without user name and password.
     secrets
-        The key and passwords, in the forms in which a server might quote them.
+        The key and passwords, in all forms in which a server might quote them.
     """
 
     def __init__(self, base_url: str, key: str = "") -> None:
         self._url = _checked(base_url)
         key = key.strip()
         if key and not (key.isascii() and key.isprintable()):
-            raise ValueError("The key holds characters that cannot be sent in an HTTP header; set it again.")
+            raise ValueError("The key has characters that cannot be sent in an HTTP header; set it again.")
         port = "" if self._port == PORTS[self._url.scheme] else f":{self._port}"
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.name = f"{host}{port}{self._url.path.rstrip('/')}/"
         self._headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "ssae-lens"}
         self._proxy = _proxy_of(self._url.scheme, self._host)
         secrets = [key]
-        for each in (self._url, self._proxy):
-            if each is not None and each.password:
-                secrets += [each.password, unquote(each.password), _basic(each)]
+        for url in (self._url, self._proxy):
+            if url is not None and url.password:
+                secrets += [url.password, unquote(url.password), _basic(url)]
         if self._url.username is not None:
             self._headers["Authorization"] = f"Basic {_basic(self._url)}"
         elif key:
             self._headers["Authorization"] = f"Bearer {key}"
-        self.secrets = [each for each in secrets if each]
+        self.secrets = [secret for secret in secrets if secret]
         self._tls = _tls() if self._url.scheme == "https" else None
 
     def post(self, path: str, options: Mapping[str, Any], seconds: float) -> Reply:
-        """Send a JSON object and return the reply.
+        """Send a JSON object and return the response.
 
         Parameters
         ----------
@@ -101,14 +101,14 @@ class Endpoint:
         options
             The object; ``extra_headers``, ``extra_query`` and ``extra_body`` in it are sent as such.
         seconds
-            For all of it, from the connection to the last byte.
+            Time limit from the connection to the last byte.
 
         Raises
         ------
         OSError
-            If there is no whole reply in that time.
+            If there is no complete response in that time.
         ValueError
-            If the reply is too large or no HTTP.
+            If the response is too large or no HTTP.
         """
         deadline = time.monotonic() + seconds
         body = dict(options)
@@ -130,9 +130,9 @@ class Endpoint:
             connection.request("POST", target, json.dumps(body).encode(), headers)
             return _read(connection.getresponse())
         except (http.client.RemoteDisconnected, http.client.IncompleteRead):
-            raise ConnectionError("the connection was closed before the reply was whole") from None
+            raise ConnectionError("the connection was closed before the response was whole") from None
         except http.client.HTTPException as error:
-            raise ValueError(f"the reply is not HTTP ({type(error).__name__})") from None
+            raise ValueError(f"the response is not HTTP ({type(error).__name__})") from None
         finally:
             connection.close()
             if opened is not None:
@@ -157,7 +157,7 @@ class Endpoint:
 
 
 class _BoundedSocket:
-    """What http.client uses of a socket, until a moment and up to a number of bytes."""
+    """The methods of a socket that http.client uses, with a deadline and a limit of bytes."""
 
     def __init__(self, opened: socket.socket, deadline: float) -> None:
         self._socket, self._deadline = opened, deadline
@@ -172,7 +172,7 @@ class _BoundedSocket:
         return io.BufferedReader(_BoundedReader(self._socket, self._deadline))
 
     def close(self) -> None:
-        """Leave the socket open: a response is read after http.client has closed its connection."""
+        """Leave the socket open, since http.client closes it before the response is read."""
 
 
 class _BoundedReader(io.RawIOBase):
@@ -195,7 +195,7 @@ class _BoundedReader(io.RawIOBase):
 def _until(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError("timed out: there was no whole reply in the time allowed")
+        raise TimeoutError("timed out: there was no complete response within the time limit")
     return left
 
 
@@ -204,12 +204,12 @@ def _read(response: http.client.HTTPResponse) -> Reply:
     encoding = (response.getheader("Content-Encoding") or "identity").strip().lower()
     if encoding in ("gzip", "x-gzip", "deflate"):
         try:
-            # Either header, as it comes; no more than one byte beyond what is read is ever decompressed.
+            # Accepts zlib and gzip headers; decompression stops one byte above the limit.
             raw = zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(raw, MAX_BYTES + 1)
         except zlib.error:
-            raise ValueError(f"the reply is not {encoding}, as it says") from None
+            raise ValueError(f"the response is not {encoding}, as it says") from None
     elif encoding != "identity":
-        raise ValueError(f"the reply is encoded as {encoding[:40]!r}, which was not asked for")
+        raise ValueError(f"the response is encoded as {encoding[:40]!r}, which was not asked for")
     if len(raw) > MAX_BYTES:
         raise _too_large()
     headers = {name.lower(): value for name, value in response.getheaders()}
@@ -217,7 +217,7 @@ def _read(response: http.client.HTTPResponse) -> Reply:
 
 
 def _too_large() -> ValueError:
-    return ValueError(f"the reply is larger than {MAX_BYTES >> 20} MiB")
+    return ValueError(f"the response is larger than {MAX_BYTES >> 20} MiB")
 
 
 def _checked(base_url: str) -> SplitResult:
@@ -228,7 +228,7 @@ def _checked(base_url: str) -> SplitResult:
     except ValueError:
         url, usable = None, False
     if url is None or not usable:
-        # A password may stand in it: the URL itself is not shown.
+        # The URL may contain a password and is not shown.
         raise ValueError(
             "base_url is not the address of an HTTP endpoint; give one such as 'http://localhost:8000/v1'."
         )
@@ -236,7 +236,7 @@ def _checked(base_url: str) -> SplitResult:
 
 
 def _proxy_of(scheme: str, host: str) -> SplitResult | None:
-    """Return the proxy that the environment names for a host."""
+    """Return the proxy of the environment for a host."""
     proxies = urllib.request.getproxies()
     address = proxies.get(scheme) or proxies.get("all")
     if not address or urllib.request.proxy_bypass(host):
@@ -262,7 +262,7 @@ def _basic(url: SplitResult) -> str:
 def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
-        # Some builds of Python bring no certificates of their own.
+        # Some builds of Python come without certificates.
         try:
             import certifi
         except ImportError:

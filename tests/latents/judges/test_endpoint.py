@@ -109,7 +109,7 @@ def test_nonsense_is_counted_and_said(serve):
     server.script = lambda *_: (200, reply("red"))
     assert judge.answer([question()])[0].text == "red"  # no nonsense is kept
     _, judge, _ = serve(lambda *_: (200, "not even JSON"), retries=1)
-    with pytest.warns(UserWarning, match="none of a model's"):
+    with pytest.warns(UserWarning, match="not a chat completion"):
         judge.answer([question()])
     assert (judge.tally.nonsense, judge.tally.retries) == (1, 1)
 

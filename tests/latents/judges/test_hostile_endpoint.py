@@ -124,7 +124,7 @@ class TestSize:
 
         server, judge = serve(script, timeout=20.0)
         tracemalloc.start()
-        failed(judge, "none of a model's: the reply is (larger than 2 MiB|not HTTP)")
+        failed(judge, "not a chat completion: the response is (larger than 2 MiB|not HTTP)")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert judge.tally.nonsense == 1
@@ -204,7 +204,7 @@ class TestContent:
     @pytest.mark.parametrize("raw", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}"])
     def test_what_is_no_http(self, serve, raw):
         _, judge = serve(lambda *_: [raw])
-        failed(judge, "not HTTP|closed before|not JSON|none of a model")
+        failed(judge, "not HTTP|closed before|not JSON|not a chat completion")
 
 
 class TestRedirects:

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from ssae_lens.latents.judges import EndpointJudge, Judge, LexicalJudge, LocalJudge, Question
-from ssae_lens.latents.judges.prompts import prompt
-from ssae_lens.latents.judges.questions import option_in
+from ssae_lens.latents.judges.questions import option_in, prompt
 from ssae_lens.models.tiny import tiny_model
 
 
@@ -56,7 +55,7 @@ def test_a_local_judge_only_chooses():
     judge = LocalJudge("no model of this name is opened")
     answers = judge.answer([Question("What is it?"), Question("Which?", ("a", "b"))])
     assert [each.text for each in answers] == [None, None]
-    assert "chooses among options" in answers[0].problem
+    assert "needs options" in answers[0].problem
 
 
 def test_a_lexical_judge_counts_words():
