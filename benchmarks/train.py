@@ -27,8 +27,7 @@ from ssae_lens.training import sweep, train
 from ssae_lens.training.config import settings
 from ssae_lens.training.data import Rows
 from ssae_lens.training.ensemble import Ensemble
-from ssae_lens.training.measures import Measure
-from ssae_lens.training.objective import Loss, evaluate
+from ssae_lens.training.objective import Loss, Measure, evaluate
 from ssae_lens.training.training_group import TrainingGroup
 
 CPU = torch.device("cpu")
@@ -178,11 +177,11 @@ def finding(seed: int) -> dict[str, float]:
     fitting = seconds(lambda: made.append(TrainingGroup(Rows(shifts.numpy()), problem, solver, [seed], [LEVEL], CPU)))
     ours, order = made[0], Rows(shifts.numpy())
     torch.manual_seed(seed)
-    plain = Plain(D, CONCEPTS, LEVEL * ours.map.fit_mean_abs / ours.map.scale)
+    plain = Plain(D, CONCEPTS, LEVEL * ours.input_map.fit_mean_abs / ours.input_map.scale)
     finders = {
         "ours": lambda: seconds_to_find(
             lambda number: ours.step(number, order.pick(number, solver.batch_size, seed)),
-            lambda: ours.members.codes(ours.map.apply(some), Measure("l1"))[0],
+            lambda: ours.ensemble.codes(ours.input_map.apply(some), Measure("l1"))[0],
             of_some,
         ),
         "plain": lambda: seconds_to_find(

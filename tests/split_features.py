@@ -1,17 +1,17 @@
-"""Synthetic shifts of eight concepts, of which the first has split features: it is said in three ways, a latent for each."""
+"""Synthetic shifts of eight concepts, of which the first is split into three features, a latent for each."""
 
 import torch
 
 N, D, CONCEPTS = 4000, 32, 8
-# The first concept is said in three ways, each along its own direction beside a shared one; the last of them is turned.
+# The first concept has three directions, each a sum of its own and a shared one; the last has the opposite sign.
 WAYS, TURNED = (0, 1, 2), 2
 
 
-def split_features(most=3, alike=0.8, seed=0):
-    """Signed firing of ten latents of eight concepts in shifts that change one to `most`, and their directions."""
+def split_features(max_changed=3, alike=0.8, seed=0):
+    """Return signed codes of ten latents of eight concepts, one to `max_changed` of them at a time, and their directions."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(N, CONCEPTS, generator=generator).argsort(1)
-    changed = order < torch.randint(1, most + 1, (N, 1), generator=generator)
+    changed = order < torch.randint(1, max_changed + 1, (N, 1), generator=generator)
     signs = torch.randint(0, 2, (N, CONCEPTS), generator=generator) * 2.0 - 1
     way = torch.nn.functional.one_hot(torch.randint(0, 3, (N,), generator=generator), 3)
     codes = torch.cat([(signs * changed)[:, :1] * way, (signs * changed)[:, 1:]], 1)
@@ -22,7 +22,7 @@ def split_features(most=3, alike=0.8, seed=0):
 
 
 def split_shifts(seed=2):
-    """Shifts of them, of sizes that vary."""
+    """Return shifts of these concepts, of varying sizes."""
     codes, rows = split_features()
     sizes = 0.5 + torch.rand(codes.shape, generator=torch.Generator().manual_seed(seed))
     return codes * sizes @ rows

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssae_lens.base.checks import finite_rows
 from ssae_lens.base.progress import progress
-from ssae_lens.metrics.reconstruction import active
+from ssae_lens.metrics.scores import active
 from ssae_lens.sae.codes import codes_of as exact_codes
 from ssae_lens.sae.codes import require_origin, require_usable
 from ssae_lens.shifts import ShiftStore

@@ -1,11 +1,10 @@
-"""Metrics: scores of arrays, with their intervals and what chance gives.
+"""Metrics of arrays: scores, their confidence intervals, and their values at chance.
 
 All take torch tensors or numpy arrays and return numbers or numpy arrays.
 """
 
 from ssae_lens.metrics._cosines import (
     UDR,
-    RunPair,
     cosines,
     latent_stability,
     mcc_decoders,
@@ -14,17 +13,30 @@ from ssae_lens.metrics._cosines import (
     udr,
 )
 from ssae_lens.metrics._dci import DCI, dci
-from ssae_lens.metrics.controls import Control, control_rotated, control_shuffled, expected_chance
-from ssae_lens.metrics.intervals import (
+from ssae_lens.metrics.controls import (
+    Control,
     Interval,
     PairedTest,
     bootstrap_interval,
+    control_rotated,
+    control_shuffled,
+    expected_chance,
     sign_flip_test,
     wilson_interval,
 )
 from ssae_lens.metrics.matching import Match, correlations, hungarian, mcc_codes, mcc_max
-from ssae_lens.metrics.reconstruction import active_codes, density, mean_abs, r2_centred, r2_uncentred
-from ssae_lens.metrics.scores import Steerability, harmonic_mean, p_match, propensity, steerability
+from ssae_lens.metrics.scores import (
+    Steerability,
+    active_codes,
+    density,
+    harmonic_mean,
+    mean_abs,
+    p_match,
+    propensity,
+    r2_centred,
+    r2_uncentred,
+    steerability,
+)
 
 __all__ = [
     "DCI",
@@ -33,7 +45,6 @@ __all__ = [
     "Interval",
     "Match",
     "PairedTest",
-    "RunPair",
     "Steerability",
     "active_codes",
     "bootstrap_interval",

@@ -1,8 +1,8 @@
-"""Cosines: of the rows of two matrices, of steered activations with their targets, and the stability scores made from them.
+"""Cosines of directions and of steered activations, and scores of the agreement of runs.
 
-`udr` and `latent_stability` measure how well runs from different seeds agree, which needs no labels and so may choose
-settings. UDR is the pairwise score that the SSAE's authors call so: Hungarian matching, unweighted. (The original of Duan et
-al. 2020 also weighs latents by how informative they are.)
+`udr` and `latent_stability` compare runs from different seeds, which needs no labels and so may choose settings. UDR is the
+pairwise score that the SSAE's authors call so: Hungarian matching, unweighted. (The original of Duan et al. 2020 also
+weights latents by how informative they are.)
 """
 
 from collections.abc import Sequence
@@ -14,26 +14,15 @@ from jaxtyping import Float, Shaped
 
 from ssae_lens.base.checks import one_of
 from ssae_lens.metrics.arrays import Array, as_array, as_matrix, same_length, same_width
-from ssae_lens.metrics.matching import Kind, Match, hungarian, unit_columns
-
-
-@dataclass(frozen=True)
-class RunPair:
-    """The agreement of two runs: of their codes on the same rows, and of their decoder rows."""
-
-    first: int
-    second: int
-    codes: float
-    decoders: float
+from ssae_lens.metrics.matching import KINDS, Kind, Match, hungarian, unit_columns
 
 
 @dataclass(frozen=True)
 class UDR:
-    """The agreement of every pair of runs, and its means over the pairs."""
+    """The mean agreement over pairs of runs: of their codes on the same rows, and of their decoder rows."""
 
     codes: float
     decoders: float
-    pairs: tuple[RunPair, ...]
 
 
 def cosines(rows: Shaped[Array, "k d"], others: Shaped[Array, "c d"]) -> Float[np.ndarray, "k c"]:
@@ -53,9 +42,9 @@ def steered_cosines(
     source, target
         Activations before and after the change, z and z̃.
     shift
-        What steering adds: a row for each source, or one vector for all, at the scale it is to have.
+        The vectors that steering adds, scaled: a row for each source, or one vector for all.
     """
-    source, shift, target = _three(source, shift, target)
+    source, shift, target = _steering_arrays(source, shift, target)
     return _row_cosines(source + shift, target)
 
 
@@ -68,11 +57,10 @@ def steered_cosines_frobenius(
     vector for all rows is divided by its own norm and so added √n times larger; their mean-difference baseline is
     steered that way, their own method with a row for each source.
     """
-    source, shift, target = _three(source, shift, target)
-    if not shift.any():
-        raise ValueError("shift is zero everywhere; dividing by its norm needs at least one value that is not.")
-    if not source.any():
-        raise ValueError("source is zero everywhere; dividing by its norm needs at least one value that is not.")
+    source, shift, target = _steering_arrays(source, shift, target)
+    for name, values in (("shift", shift), ("source", source)):
+        if not values.any():
+            raise ValueError(f"{name} is zero everywhere; its norm must not be zero.")
     return _row_cosines(source / np.linalg.norm(source) + shift / np.linalg.norm(shift), target)
 
 
@@ -90,13 +78,13 @@ def mcc_decoders(decoder: Shaped[Array, "k d"], directions: Shaped[Array, "c d"]
     decoder, directions = as_matrix("decoder", decoder), as_matrix("directions", directions)
     same_width("decoder", decoder, "directions", directions)
     match = hungarian(cosines(decoder, directions))
-    return replace(match, score=float(match.per_factor.sum()) / min(match.matrix.shape))
+    return replace(match, score=_mean_of_matched(match))
 
 
 def udr(
     codes: Sequence[Shaped[Array, "n k"]], decoders: Sequence[Shaped[Array, "k d"]], *, kind: Kind = "pearson"
 ) -> UDR:
-    """Match the latents of every pair of runs, by |correlation| of codes and, apart, by |cosine| of decoder rows.
+    """Match the latents of every pair of runs, by |correlation| of codes and, separately, by |cosine| of decoder rows.
 
     A latent that is constant on these rows agrees with nothing, so dead latents lower the first number.
 
@@ -109,40 +97,39 @@ def udr(
     kind
         ``pearson`` or ``spearman``.
     """
-    one_of("kind", kind, ("pearson", "spearman"))
-    _several("codes", codes)
+    one_of("kind", kind, KINDS)
+    _require_several("codes", codes)
     if len(codes) != len(decoders):
         raise ValueError(f"There are {len(codes)} codes and {len(decoders)} decoders; give one of each for every run.")
-    runs = [as_matrix(f"codes[{i}]", each) for i, each in enumerate(codes)]
+    runs = [as_matrix(f"codes[{i}]", run) for i, run in enumerate(codes)]
     for i, run in enumerate(runs[1:], start=1):
-        same_length("codes[0]", runs[0], f"codes[{i}]", run, least=2)
+        same_length("codes[0]", runs[0], f"codes[{i}]", run, minimum=2)
     decoders = _decoders(decoders)
-    units = [unit_columns(each, kind) for each in runs]
-    pairs = tuple(
-        RunPair(i, j, _over_pairs(units[i].T @ units[j]), mcc_decoders(decoders[i], decoders[j]).score)
-        for i, j in combinations(range(len(runs)), 2)
-    )
-    return UDR(float(np.mean([p.codes for p in pairs])), float(np.mean([p.decoders for p in pairs])), pairs)
+    units = [unit_columns(run, kind) for run in runs]
+    pairs = list(combinations(range(len(runs)), 2))
+    of_codes = [_mean_of_matched(hungarian(units[i].T @ units[j])) for i, j in pairs]
+    of_decoders = [mcc_decoders(decoders[i], decoders[j]).score for i, j in pairs]
+    return UDR(float(np.mean(of_codes)), float(np.mean(of_decoders)))
 
 
 def latent_stability(decoders: Sequence[Shaped[Array, "k d"]], *, run: int = 0) -> Float[np.ndarray, "k"]:
-    """Return each latent of one run its mean |cosine| with its matches in the other runs; unmatched counts 0."""
-    _several("decoders", decoders)
+    """Return for each latent of one run the mean |cosine| with its matches in the other runs; unmatched counts 0."""
+    _require_several("decoders", decoders)
     one_of("run", run, range(len(decoders)))
     decoders = _decoders(decoders)
-    others = [each for i, each in enumerate(decoders) if i != run]
-    return np.mean([mcc_decoders(each, decoders[run]).per_factor for each in others], axis=0)
+    others = [decoder for i, decoder in enumerate(decoders) if i != run]
+    return np.mean([mcc_decoders(decoder, decoders[run]).per_factor for decoder in others], axis=0)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Scale each row to unit norm; a zero row stays zero."""
+    """Return each row scaled to unit norm; a zero row stays zero."""
     largest = abs(rows).max(axis=1, keepdims=True)
     rows = rows / np.where(largest == 0, 1, largest)  # squares of tiny or huge numbers stay finite
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms == 0, 1, norms)
 
 
-def _three(source: Array, shift: Array, target: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _steering_arrays(source: Array, shift: Array, target: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     z, goal = as_matrix("source", source), as_matrix("target", target)
     eta = as_array("shift", shift, 1) if np.ndim(shift) == 1 else as_matrix("shift", shift)
     same_length("source", z, "target", goal)
@@ -157,18 +144,18 @@ def _row_cosines(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.clip((unit_rows(rows) * unit_rows(others)).sum(axis=1), -1, 1)
 
 
-def _several(name: str, runs: Sequence[Array]) -> None:
+def _require_several(name: str, runs: Sequence[Array]) -> None:
     if len(runs) < 2:
         raise ValueError(f"{name} holds {len(runs)} runs; at least 2 are needed: train with more seeds.")
 
 
 def _decoders(decoders: Sequence[Array]) -> list[np.ndarray]:
-    arrays = [as_matrix(f"decoders[{i}]", each) for i, each in enumerate(decoders)]
-    for i, each in enumerate(arrays[1:], start=1):
-        same_width("decoders[0]", arrays[0], f"decoders[{i}]", each)
+    arrays = [as_matrix(f"decoders[{i}]", decoder) for i, decoder in enumerate(decoders)]
+    for i, array in enumerate(arrays[1:], start=1):
+        same_width("decoders[0]", arrays[0], f"decoders[{i}]", array)
     return arrays
 
 
-def _over_pairs(matrix: np.ndarray) -> float:
-    """Average over the min(k, c) matched pairs: of two runs, neither is the truth that the other misses."""
-    return float(hungarian(matrix).per_factor.sum()) / min(matrix.shape)
+def _mean_of_matched(match: Match) -> float:
+    """Return the mean over the min(k, c) matched pairs: of two runs, neither is the ground truth."""
+    return float(match.per_factor.sum()) / min(match.matrix.shape)

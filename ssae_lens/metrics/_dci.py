@@ -1,43 +1,40 @@
 """Disentanglement, completeness and informativeness (Eastwood and Williams 2018).
 
-Each factor is predicted from the codes; how much each code matters for each factor is the importance matrix. A code is
-disentangled if it matters for one factor, a factor is completely captured if one code matters for it (one less the
-entropy of the shares, in both), and informativeness is how well the factors are predicted on held-out rows.
+Each factor is predicted from the codes, which gives the importance of each code for each factor. A code is disentangled if
+it matters for one factor, a factor is complete if one code matters for it (both are 1 minus a normalised entropy), and
+informativeness is the R² of the predictions on held-out rows.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from ssae_lens.base.checks import above, one_of
+from ssae_lens.base.checks import above
 from ssae_lens.metrics.arrays import Array, as_matrix, same_length
-
-Importance = Literal["lasso", "boosting"]
-IMPORTANCES: tuple[Importance, ...] = ("lasso", "boosting")
 
 
 @dataclass(frozen=True, eq=False)
 class DCI:
-    """The three scores, what they are means of, and how much each code matters for each factor.
+    """The three scores, the scores of each latent and factor, and the importances.
 
     Attributes
     ----------
     disentanglement
-        Mean of `per_latent`, each weighted by its share of all importance.
+        Mean of `per_latent`, weighted by the latents' total importance.
     completeness
         Mean of `per_factor`.
     informativeness
         Mean of `r2`.
     per_latent
-        1 where a code matters for one factor only, 0 where for all alike or for none.
+        1 where a code matters for one factor only, 0 where for all equally or for none.
     per_factor
-        1 where one code only matters for a factor, 0 where all alike or none.
+        1 where only one code matters for a factor, 0 where all do equally or none.
     r2
         R² of each factor on held-out rows; may be negative, and is 0 for a factor that is constant there.
     importances
-        Non-negative.
+        The importance of each code for each factor, non-negative.
     """
 
     disentanglement: float
@@ -53,30 +50,26 @@ def dci(
     codes: Shaped[Array, "n k"],
     factors: Shaped[Array, "n c"],
     *,
-    importance: Importance = "lasso",
     held_out: float = 0.2,
     seed: int = 0,
 ) -> DCI:
-    """Compute DCI with factors predicted by regression, binary ones too.
+    """Return DCI, with factors (binary ones too) predicted by lasso regression.
+
+    Importances are |weights| between standardised columns. The penalty is the universal one, σ √(2 ln k / n) with σ the
+    standard deviation of the residual, so there is nothing to tune, and latents of noise get a weight of exactly 0.
 
     Parameters
     ----------
     codes, factors
         Row i of both is the same example.
-    importance
-        ``lasso`` (the original's linear choice, and right for codes that are linear in the factors): |weights| between
-        standardised columns. Its penalty is the universal one, σ √(2 ln k / n) with σ the residual's, so there is
-        nothing to tune, and latents that only carry noise get a weight of exactly 0, however many they are.
-        ``boosting``: the importances of gradient-boosted trees, as in disentanglement_lib; nonlinear, and slow.
     held_out
-        The share of rows that informativeness is measured on.
+        The fraction of rows that informativeness is measured on.
     seed
-        Of the split and of the trees.
+        Of the split.
     """
-    one_of("importance", importance, IMPORTANCES)
     above("held_out", held_out, 0)
     codes, factors = as_matrix("codes", codes), as_matrix("factors", factors)
-    same_length("codes", codes, "factors", factors, least=10)
+    same_length("codes", codes, "factors", factors, minimum=10)
     tested = round(held_out * len(codes))
     if not 2 <= tested <= len(codes) - 2:
         raise ValueError(
@@ -88,13 +81,13 @@ def dci(
         (_standardised(codes[train], codes[rows]), _standardised(factors[train], factors[rows]))
         for rows in (train, test)
     )
-    fit = _lasso if importance == "lasso" else _boosting
-    importances, predicted = fit(codes, factors, held_codes, seed)
+    weights = _lasso(codes, factors)
+    importances, predicted = abs(weights), held_codes @ weights
     r2 = _r2(held_factors, predicted)
     per_latent, per_factor = concentration(importances), concentration(importances.T)
-    weights = importances.sum(axis=1) / (importances.sum() or 1)
+    of_latents = importances.sum(axis=1) / (importances.sum() or 1)
     return DCI(
-        float(weights @ per_latent),
+        float(of_latents @ per_latent),
         float(per_factor.mean()),
         float(r2.mean()),
         per_latent,
@@ -105,12 +98,12 @@ def dci(
 
 
 def concentration(importances: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows"]:
-    """Return 1 less the entropy of each row's shares, over the logarithm of their number; 0 for a row of zeros."""
+    """Return 1 minus the normalised entropy of each row; 0 for a row of zeros."""
     total = importances.sum(axis=1, keepdims=True)
     if importances.shape[1] == 1:
         return (total[:, 0] > 0).astype(float)
-    shares = importances / np.where(total == 0, 1, total)
-    entropy = -(shares * np.log(np.where(shares == 0, 1, shares))).sum(axis=1)
+    fractions = importances / np.where(total == 0, 1, total)
+    entropy = -(fractions * np.log(np.where(fractions == 0, 1, fractions))).sum(axis=1)
     return np.where(total[:, 0] == 0, 0, 1 - entropy / np.log(importances.shape[1]))
 
 
@@ -120,33 +113,23 @@ def _standardised(reference: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(constant, 0, (values - reference.mean(axis=0, dtype=np.float64)) / spread)
 
 
-def _lasso(codes: np.ndarray, factors: np.ndarray, held_codes: np.ndarray, _: int) -> tuple[np.ndarray, np.ndarray]:
+def _lasso(codes: np.ndarray, factors: np.ndarray) -> Float[np.ndarray, "k c"]:
     from sklearn.linear_model import lasso_path
 
     universal = np.sqrt(2 * np.log(max(codes.shape[1], 2)) / len(codes))
-    codes = np.asfortranarray(codes)  # as the solver wants it, or every call would copy it
+    codes = np.asfortranarray(codes)  # the solver's order, or every call would copy it
     settings: dict[str, Any] = {"precompute": codes.T @ codes, "copy_X": False, "max_iter": 10_000}
     weights = np.zeros((codes.shape[1], factors.shape[1]))
     for j, factor in enumerate(factors.T):
         noise = 1.0
         for _ in range(20):
-            # A factor that is predicted exactly would ask for no penalty at all, where lasso does not converge.
+            # An exactly predicted factor would have no penalty, and lasso would not converge.
             settings |= {"alphas": [max(noise, 1e-3) * universal], "coef_init": weights[:, j]}
             weights[:, j] = lasso_path(codes, factor, **settings)[1][:, 0]
             before, noise = noise, np.sqrt(np.mean((factor - codes @ weights[:, j]) ** 2))
             if abs(before - noise) < 1e-3:
                 break
-    return abs(weights), held_codes @ weights
-
-
-def _boosting(
-    codes: np.ndarray, factors: np.ndarray, held_codes: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.ensemble import GradientBoostingRegressor
-
-    models = [GradientBoostingRegressor(random_state=seed).fit(codes, factor) for factor in factors.T]
-    importances = np.stack([each.feature_importances_ for each in models], axis=1)
-    return importances, np.stack([each.predict(held_codes) for each in models], axis=1)
+    return weights
 
 
 def _r2(factors: np.ndarray, predicted: np.ndarray) -> np.ndarray:

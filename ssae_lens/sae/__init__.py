@@ -1,7 +1,7 @@
-"""The Sparse Shift Autoencoder, as SAELens knows architectures.
+"""The Sparse Shift Autoencoder as a SAELens architecture.
 
-`SSAE` and `SSAEConfig` are what is saved, loaded and steered with; `TrainingSSAE` and `TrainingSSAEConfig` are their
-twins for SAELens's own `SAETrainer`. Importing this package makes SAELens's loaders know the architecture ``"ssae"``.
+`SSAE` and `SSAEConfig` are saved, loaded and steered with; `TrainingSSAE` and `TrainingSSAEConfig` are for SAELens's own
+`SAETrainer`. Importing this package registers the architecture ``"ssae"`` with SAELens's loaders.
 """
 
 from sae_lens.registry import (
@@ -19,7 +19,7 @@ __all__ = ["ARCHITECTURE", "SSAE", "SSAEConfig", "TrainingSSAE", "TrainingSSAECo
 
 
 def register() -> None:
-    """Make SAELens's loaders know the architecture; a second call changes nothing."""
+    """Register the architecture with SAELens's loaders; a second call has no effect."""
     if ARCHITECTURE not in SAE_CLASS_REGISTRY:
         register_sae_class(ARCHITECTURE, SSAE, SSAEConfig)
     if ARCHITECTURE not in SAE_TRAINING_CLASS_REGISTRY:

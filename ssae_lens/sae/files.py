@@ -1,7 +1,7 @@
-"""The folder an SSAE is saved in: cfg.json and the weights, written together and verified when they are loaded.
+"""The folder of a saved SSAE: cfg.json and the weights, written together and verified on loading.
 
-``cfg.json`` holds, under ``metadata.checksum``, a hash of the weights and one of the configuration itself, so that weights
-of one SSAE with the configuration of another, and damaged files, are errors.
+``cfg.json`` has, under ``metadata.checksum``, a hash of the weights and one of the configuration itself, so that damaged
+files, and weights of one SSAE with the configuration of another, are errors.
 """
 
 import json
@@ -27,31 +27,30 @@ T = TypeVar("T")
 
 @dataclass
 class SavedSSAE:
-    """What a folder holds: the configuration as stated, the weights as stored, and the checksums that `verify` compares."""
+    """The contents of a folder: the configuration, the weights, and their checksums, which `verify` compares."""
 
     path: Path
     cfg: dict[str, Any]
     weights: dict[str, Tensor]
-    found: dict[str, str]
+    checksum: dict[str, str]
 
     @classmethod
     def read(cls, path: str | Path, names: Iterable[str]) -> "SavedSSAE":
-        """Read a folder, and say in one line what is wrong with it; `names` are the settings that are known."""
+        """Read a folder, or raise an error that says what is wrong with it; `names` are the known fields of cfg.json."""
         folder = checks.existing_folder(path, "Give the folder that save_model wrote.")
         cfg = _read_cfg(checks.existing_file(folder / CFG, "save_model writes it beside the weights."), names)
         file = checks.existing_file(folder / WEIGHTS, "save_model writes it beside cfg.json.")
         try:
-            with safe_open(file, framework="pt") as opened:
-                weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dictionary
+            weights = _read_weights(file)
         except (SafetensorError, MemoryError) as error:
-            raise ValueError(f"The weights {file} are not whole ({error}); save or copy the SSAE again.") from None
+            raise ValueError(f"The weights {file} are damaged ({error}); save or copy the SSAE again.") from None
         return cls(folder, cfg, weights, checksum(cfg, weights))
 
     def components(self, device: str, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return the configuration and the weights as a SAELens ``converter=`` does."""
+        """Return the configuration and the weights, as a SAELens ``converter=`` does."""
         from sae_lens.util import str_to_dtype
 
-        # Without a version SAELens takes a configuration for one of before its version 6, and drops what it does not know.
+        # Without a version SAELens drops unknown fields, as from a configuration older than its version 6.
         metadata = {"sae_lens_version": versions()["sae-lens"], **self.cfg["metadata"]}
         cfg = {**self.cfg, "metadata": metadata, "device": device, **(overrides or {})}
         dtype = str_to_dtype(cfg["dtype"])
@@ -59,12 +58,12 @@ class SavedSSAE:
 
     def verify(self) -> None:
         """Raise unless weights and configuration match the checksums; warn where there are none."""
-        stated = self.cfg["metadata"].get("checksum")
-        if stated is None:
+        expected = self.cfg["metadata"].get("checksum")
+        if expected is None:
             warn_of_no_checksum(self.path)
-        elif stated != self.found:
-            part = WEIGHTS if stated.get("weights") != self.found["weights"] else CFG
-            hint = f", or remove metadata.checksum from {CFG} to accept a change of your own" if part == CFG else ""
+        elif expected != self.checksum:
+            part = WEIGHTS if expected.get("weights") != self.checksum["weights"] else CFG
+            hint = f", or remove metadata.checksum from {CFG} to accept your own change" if part == CFG else ""
             raise files.DamagedFileError(
                 f"{self.path / part} is damaged or of another SSAE: it does not match the checksum in {CFG}; save or copy "
                 f"the SSAE again{hint}."
@@ -72,7 +71,7 @@ class SavedSSAE:
 
 
 def checksum(cfg: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the hashes of weights and of a configuration."""
+    """Return the hashes of the weights and of a configuration."""
     metadata = {name: value for name, value in cfg["metadata"].items() if name != "checksum"}
     return {
         "weights": digest(weights),
@@ -84,7 +83,7 @@ def checksum(cfg: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str,
 def save(
     write: Callable[[Path], tuple[Path, Path]], path: str | Path, extra: Mapping[str, str], *, overwrite: bool
 ) -> tuple[Path, Path]:
-    """Run a SAELens `write(folder)`, add checksums and `extra` texts by file name, and move all to `path` together.
+    """Save what a SAELens `write(folder)` writes to `path`, with checksums and `extra` texts by file name: all or nothing.
 
     Raises
     ------
@@ -94,22 +93,20 @@ def save(
     path = Path(path)
     with files.together(path) as staging:
         weights, cfg = write(staging)
-        stated = json.loads(cfg.read_text(encoding="utf-8"))
-        with safe_open(weights, framework="pt") as opened:
-            stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dictionary
-        stated["metadata"]["checksum"] = checksum(stated, stored)
-        cfg.write_text(json.dumps(stated), encoding="utf-8")
+        config = json.loads(cfg.read_text(encoding="utf-8"))
+        config["metadata"]["checksum"] = checksum(config, _read_weights(weights))
+        cfg.write_text(json.dumps(config), encoding="utf-8")
         for name, text in extra.items():
             (staging / name).write_text(text, encoding="utf-8")
-        if _checksum_at(path) != stated["metadata"]["checksum"]:
+        if _checksum_at(path) != config["metadata"]["checksum"]:
             files.require_free(path / CFG, overwrite=overwrite, what="the folder holds another SSAE")
     return path / weights.name, path / cfg.name
 
 
 def consistently(path: str | Path, load: Callable[[], T]) -> T:
-    """Return what `load` reads from a folder; it reads again where another process has written the folder meanwhile."""
+    """Return `load()` of a folder, repeated where another process has written the folder in between."""
     for _ in range(ATTEMPTS):
-        with suppress(files.UnwritableError):  # what cannot be settled fails its checksum
+        with suppress(files.UnwritableError):  # a folder that cannot be settled fails its checksum
             files.settle(path)
         before = _stamp(path)
         try:
@@ -122,26 +119,27 @@ def consistently(path: str | Path, load: Callable[[], T]) -> T:
     return load()
 
 
-def check_shapes(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
-    """Raise if weights have other shapes than their configuration says."""
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
+def check_shapes(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Raise unless weights have the names and shapes of `expected`."""
+    for name in sorted(expected.keys() | weights.keys()):
+        have, need = (tuple(side[name].shape) if name in side else "none" for side in (weights, expected))
+        if have != need:
             raise ValueError(
-                f"The weight {name} has shape {found.get(name, 'none')} where the configuration asks for "
-                f"{expected.get(name, 'none')}; cfg.json and the weights are not of one SSAE."
+                f"The weight {name} has shape {have} where the configuration asks for {need}; cfg.json and the weights "
+                "belong to different SSAEs."
             )
 
 
 def check_weights(metadata: Any, weights: Mapping[str, Tensor], dtype: str) -> None:
-    """Verify weights on their way into a model, where they come in the type they were stored in, and drop the checksum.
+    """Verify weights that are loaded in the type they were saved in, and remove the checksum from the metadata.
 
-    All of SAELens's loaders end here; `SSAE.load_from_disk` verifies the configuration as well.
+    All of SAELens's loaders call this; `SSAE.load_from_disk` verifies the configuration as well.
     """
-    stated = metadata.get("checksum")
-    if stated is None:
+    expected = metadata.get("checksum")
+    if expected is None:
         return
     del metadata.checksum
-    if stated.get("dtype") == dtype and stated.get("weights") != digest(weights):
+    if expected.get("dtype") == dtype and expected.get("weights") != digest(weights):
         raise files.DamagedFileError(
             f"The weights do not match the checksum in {CFG}: {WEIGHTS} is damaged or of another SSAE; copy it again."
         )
@@ -156,7 +154,7 @@ def _read_cfg(file: Path, names: Iterable[str]) -> dict[str, Any]:
             f"{file} has the architecture {architecture!r}, not {ARCHITECTURE!r}; load it with sae_lens.SAE.load_from_disk."
         )
     names = set(names)
-    # SAELens passes over a key it does not know: a setting that is not applied gives wrong codes without a word.
+    # SAELens ignores a key it does not know, but a setting that is not applied gives wrong codes.
     if unknown := sorted(cfg.keys() - names - {"architecture"}):
         raise ValueError(
             f"{file} has {unknown[0]!r}, which SSAEConfig does not know.{checks.did_you_mean(unknown[0], names)} A later "
@@ -176,6 +174,11 @@ def _read_cfg(file: Path, names: Iterable[str]) -> dict[str, Any]:
     return cfg
 
 
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    with safe_open(file, framework="pt") as tensors:
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a dictionary
+
+
 def _check_version(file: Path, version: Any) -> None:
     from packaging.version import InvalidVersion, Version
 
@@ -188,7 +191,7 @@ def _check_version(file: Path, version: Any) -> None:
 
 
 def _checksum_at(path: Path) -> Any:
-    """Return the checksum that a folder's cfg.json states, or None."""
+    """Return the checksum in a folder's cfg.json, or None."""
     try:
         return files.read_json(path / CFG)["metadata"]["checksum"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -196,7 +199,7 @@ def _checksum_at(path: Path) -> Any:
 
 
 def _stamp(path: str | Path) -> list[Any]:
-    """Return what changes when one of the files does."""
+    """Return values that change when one of the files does."""
     stamps = []
     for name in (CFG, WEIGHTS):
         with suppress(OSError):

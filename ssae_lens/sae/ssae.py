@@ -1,6 +1,6 @@
-"""The Sparse Shift Autoencoder: what is saved, loaded and steered with.
+"""The Sparse Shift Autoencoder (SSAE), a SAELens architecture.
 
-An SSAE reads a shift δ = z̃ − z between two activations of a pair of texts::
+Its input is a shift δ = z̃ − z between the activations of the two texts of a pair::
 
     h = δ · W_enc + b_enc          signed codes, no activation function
     δ̂ = h · W_dec + b_dec          rows of W_dec have unit length
@@ -31,22 +31,22 @@ from ssae_lens.sae.files import ARCHITECTURE, CFG, SavedSSAE, check_shapes, chec
 
 @dataclass
 class SSAEConfig(SAEConfig):
-    """Configuration of an `SSAE`: SAELens's fields, and what of a model is not linear.
+    """Configuration of an `SSAE`: SAELens's fields, and the parts of a model that are not linear.
 
-    Everything linear that training did to its input (standardising, whitening, a subspace, a pre-bias) is folded into the
-    weights. What cannot be folded stays here and is applied; all of it is off by default.
+    Everything linear that training did to its input (whitening, a subspace, a pre-bias) is folded into the weights. What
+    cannot be folded is a field here; all of it is off by default.
 
     Parameters
     ----------
     k
         Keep only the k largest ``|codes|`` of a shift, with their signs. None keeps all.
     input_norm
-        ``"layer"`` standardises each shift over its dimensions before the encoder and leaves the output as it is. (To have
-        the output scaled back as well, SAELens's ``normalize_activations="layer_norm"`` is the mode.) ``"whitened_layer"``
-        first maps the shift by ``W_in`` and ``b_in``, which then belong to the weights.
+        ``"layer"`` standardises each shift over its dimensions before the encoder. (SAELens's
+        ``normalize_activations="layer_norm"`` also scales the output back.) ``"whitened_layer"`` first maps the shift by
+        the weights ``W_in`` and ``b_in``.
     code_norm
-        ``"layer"`` or ``"group"`` normalises the codes of a shift, over all latents or over each of `code_groups` groups; a
-        learned scale and offset, ``code_scale`` and ``code_offset``, then belong to the weights.
+        ``"layer"`` or ``"group"`` normalises the codes of a shift, over all latents or over each of `code_groups` groups,
+        and applies the weights ``code_scale`` and ``code_offset``.
     code_groups
         The number of groups for ``code_norm="group"``.
     """
@@ -67,7 +67,7 @@ class SSAEConfig(SAEConfig):
         checks.python_numbers(self)
         check_widths(self.d_in, self.d_sae, self.k)
         if not isinstance(self.apply_b_dec_to_input, bool):
-            # It is multiplied by: another number would scale b_dec without a word.
+            # SAELens multiplies by it: another number would scale b_dec.
             raise ValueError(  # noqa: TRY004 - every unusable setting is a ValueError
                 f"apply_b_dec_to_input is {str(self.apply_b_dec_to_input)[:80]}; it must be True or False."
             )
@@ -92,7 +92,7 @@ class SSAE(SAE[SSAEConfig]):
     """
 
     b_enc: nn.Parameter
-    # What training says of how it ended, where `train` made this SSAE.
+    # The `Outcome` of training, if `train` made this SSAE.
     outcome: Any = None
     _warned_of_splicing = False
 
@@ -130,14 +130,20 @@ class SSAE(SAE[SSAEConfig]):
 
     @override
     def decode(self, feature_acts: Float[Tensor, "... d_sae"]) -> Float[Tensor, "... d_in"]:
-        """Return the shifts that codes stand for."""
+        """Return the shifts that codes reconstruct."""
         shifts = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
         return self.reshape_fn_out(self.run_time_activation_norm_fn_out(shifts), self.d_head)
 
     @property
     def origin(self) -> Origin:
-        """Where the shifts came from that this SSAE was trained on."""
-        return _origin(self.cfg)
+        """The origin of the shifts that this SSAE was trained on."""
+        metadata = self.cfg.metadata
+        names = {
+            "hook_name": metadata.hook_name or "",
+            "model_name": metadata.model_name or "",
+            "d_model": self.cfg.d_in,
+        }
+        return Origin.from_dict(names | (metadata.get("origin") or {}))
 
     @classmethod
     def from_weights(
@@ -148,7 +154,7 @@ class SSAE(SAE[SSAEConfig]):
         b_dec: Float[Tensor, "d_in"] | None = None,
         **config: Any,
     ) -> Self:
-        """Make an SSAE of weights at hand; biases are zero unless given, and `config` goes to `SSAEConfig`."""
+        """Return an SSAE with these weights; biases are zero by default, and `config` goes to `SSAEConfig`."""
         d_in, d_sae = W_enc.shape
         ssae = cls(SSAEConfig(d_in=d_in, d_sae=d_sae, **config))
         weights = {"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec}
@@ -168,7 +174,7 @@ class SSAE(SAE[SSAEConfig]):
             )
         if self.cfg.code_norm == "none":
             return super().fold_and_get_W_dec_norm()
-        # A normalised code forgets the encoder's scale: what multiplies a code stands behind the normalisation.
+        # A normalised code does not depend on the encoder's scale: the norms go behind the normalisation.
         self.W_dec.div_(norms[:, None])
         self.code_scale.mul_(norms)
         self.code_offset.mul_(norms)
@@ -176,7 +182,7 @@ class SSAE(SAE[SSAEConfig]):
 
     @override
     def save_model(self, path: str | Path, *, overwrite: bool = False) -> tuple[Path, Path]:
-        """Save weights and configuration the SAELens way, both or neither; a folder with another SSAE needs `overwrite`."""
+        """Save weights and configuration in SAELens's format; a folder that holds another SSAE needs `overwrite`."""
         return self.save_with(path, {}, overwrite=overwrite)
 
     def save_with(self, path: str | Path, extra: Mapping[str, str], *, overwrite: bool) -> tuple[Path, Path]:
@@ -193,30 +199,30 @@ class SSAE(SAE[SSAEConfig]):
         converter: Any = None,
         fold_W_dec_norm: bool = False,
     ) -> Self:
-        """Load what `save_model` wrote, verified, or any folder that a SAELens ``converter=`` reads.
+        """Load and verify what `save_model` wrote, or any folder that a SAELens ``converter=`` reads.
 
         Warns
         -----
         UserWarning
-            If the folder carries no checksum, as those of version 0.1.0 do not.
+            If the folder has no checksum, as those of version 0.1.0.
         """
         if converter is not None:
             return super().load_from_disk(path, device, dtype, converter, fold_W_dec_norm)
 
         def load() -> Self:
-            saved = SavedSSAE.read(path, [each.name for each in fields(SSAEConfig)])
+            saved = SavedSSAE.read(path, [field.name for field in fields(SSAEConfig)])
 
             def components(
                 path: str | Path, device: str, cfg_overrides: dict[str, Any] | None
             ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-                del path  # it was read already, once for both files
+                del path  # both files were read above
                 return saved.components(device, cfg_overrides)
 
             try:
                 ssae = super(SSAE, cls).load_from_disk(path, device, dtype, components, fold_W_dec_norm)
-                _ = ssae.origin  # which cfg.json may state in a way that cannot be used
+                _ = ssae.origin  # raises where cfg.json has an unusable one
             except files.DamagedFileError:
-                saved.verify()  # the same, with the file's name
+                saved.verify()  # raises the same with the file's name
                 raise
             except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
                 raise ValueError(f"{saved.path / CFG} cannot be used: {' '.join(str(error).split())}") from None
@@ -230,7 +236,7 @@ class SSAE(SAE[SSAEConfig]):
     def from_pretrained_with_cfg_and_sparsity(
         cls, release: str, sae_id: str, device: str = "cpu", dtype: str = "float32", *args: Any, **kwargs: Any
     ) -> tuple[Self, dict[str, Any], Tensor | None]:
-        """Load a release that ships with the package, else one of SAELens's releases or a Hub repository ``user/name``."""
+        """Load a release that ships with the package, one of SAELens's releases, or a Hub repository ``user/name``."""
         if release in assets.shipped():
             folder = assets.asset_path(release, sae_id)
             ssae = cls.load_from_disk(folder, device, dtype, fold_W_dec_norm=kwargs.get("fold_W_dec_norm", False))
@@ -242,14 +248,13 @@ class SSAE(SAE[SSAEConfig]):
 
     @override
     def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
-        expected = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        check_shapes(expected, {name: tuple(value.shape) for name, value in state_dict.items()})
+        check_shapes(self.state_dict(), state_dict)
         check_weights(self.cfg.metadata, state_dict, self.cfg.dtype)
 
     def _warn_if_spliced_bare(self) -> None:
-        """Warn, once, when a model runs this SSAE in place of its activations.
+        """Warn, once, when a model replaces its activations by this SSAE's reconstructions.
 
-        SAELens tells an SAE nothing of how it was spliced; the only witness is the wrapper that calls `encode`.
+        SAELens does not pass on how an SAE was spliced in, so the wrapper that calls `encode` is inspected.
         """
         if self._warned_of_splicing or torch.compiler.is_compiling():
             return
@@ -257,19 +262,19 @@ class SSAE(SAE[SSAEConfig]):
         if isinstance(caller, nn.Module) and caller is not self and getattr(caller, "use_error_term", None) is False:
             self._warned_of_splicing = True
             warnings.warn(
-                "An SSAE encodes shifts, not activations: spliced into a model without the error term it replaces the "
-                "activations by what it makes of them. Use add_sae(ssae, use_error_term=True).",
+                "An SSAE encodes shifts, not activations: without the error term the model runs on its reconstructions. "
+                "Use add_sae(ssae, use_error_term=True).",
                 stacklevel=4,
             )
 
 
 def activation(k: int | None) -> nn.Module:
-    """Return what is done to codes: nothing, or all but the k largest set to zero."""
+    """Return the activation function: the identity, or all but the k largest ``|codes|`` set to zero."""
     return nn.Identity() if k is None else AbsTopK(k)
 
 
 def initialise(sae: SAE[Any] | TrainingSAE[Any]) -> None:
-    """Begin with decoder rows of unit length, the encoder their transpose, and an offset of the codes."""
+    """Initialise decoder rows with unit norm, the encoder as their transpose, and the codes' bias with zero."""
     sae.b_enc = nn.Parameter(torch.zeros(sae.cfg.d_sae, dtype=sae.dtype, device=sae.device))
     if sae.device.type != "meta":
         with torch.no_grad():
@@ -278,20 +283,10 @@ def initialise(sae: SAE[Any] | TrainingSAE[Any]) -> None:
 
 
 def check_widths(d_in: int, d_sae: int, k: int | None) -> None:
-    """Raise unless widths are whole numbers above 0, and k among them."""
+    """Raise unless widths are positive integers, and k is at most d_sae."""
     checks.integer("d_in", d_in, hint="It is the width of the hook that the shifts come from.")
     checks.integer("d_sae", d_sae, hint="It is the number of latents to learn.")
     if k is not None:
         checks.integer("k", k, hint="Give None to keep every code.")
         if k > d_sae:
             raise ValueError(f"k is {k}, more than d_sae={d_sae}; give at most d_sae, or None to keep every code.")
-
-
-def _origin(cfg: SSAEConfig) -> Origin:
-    stated = cfg.metadata.get("origin") or {}
-    plain = {
-        "hook_name": cfg.metadata.hook_name or "",
-        "model_name": cfg.metadata.model_name or "",
-        "d_model": cfg.d_in,
-    }
-    return Origin.from_dict(plain | stated)

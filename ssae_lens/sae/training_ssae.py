@@ -1,4 +1,7 @@
-"""The SSAE in training by SAELens's own `SAETrainer`."""
+"""The training SSAE, for SAELens's own `SAETrainer`.
+
+It minimises the reconstruction error, subject to a bound on the mean ``|code|``.
+"""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,16 +25,16 @@ from ssae_lens.sae.ssae import SSAEConfig, activation, check_widths, initialise
 
 @dataclass(kw_only=True)
 class TrainingSSAEConfig(TrainingSAEConfig):
-    """Configuration of a `TrainingSSAE`, for SAELens's trainers.
+    """Configuration of a `TrainingSSAE`.
 
     Parameters
     ----------
     level
-        What the mean ``|code|`` of a batch may be at most, in the units of the shifts. None sets no bound.
+        The bound on the mean ``|code|`` of a batch, in the units of the shifts. None sets no bound.
     dual_lr
-        How fast the multiplier of that bound answers a violation, relative to the energy of the shifts.
+        The learning rate of the bound's multiplier, relative to the mean squared norm of the shifts.
     k
-        Train with the k largest ``|codes|`` of each shift alone, as SAELens's AbsTopK does. None keeps all.
+        Keep only the k largest ``|codes|`` of each shift, as SAELens's AbsTopK does. None keeps all.
     """
 
     apply_b_dec_to_input: bool = False
@@ -56,16 +59,16 @@ class TrainingSSAEConfig(TrainingSAEConfig):
     @override
     def get_inference_sae_cfg_dict(self) -> dict[str, Any]:
         self.add_training_info_to_metadata()
-        shared = {each.name for each in fields(self)} & {each.name for each in fields(SSAEConfig)}
+        shared = {field.name for field in fields(self)} & {field.name for field in fields(SSAEConfig)}
         return SSAEConfig(**{name: getattr(self, name) for name in shared}).to_dict()
 
 
 class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
-    """An SSAE in training by SAELens's `SAETrainer`: reconstruction, subject to mean ``|code|`` ≤ level.
+    """An SSAE that SAELens's `SAETrainer` trains: reconstruction, subject to mean ``|code|`` ≤ level.
 
-    The multiplier of the bound is raised while the bound is violated and lowered, not below zero, while it is slack. Decoder
-    rows are of unit length at every step, and gradients reach them in the tangent of that sphere. (`ssae_lens.train` solves
-    the same problem faster, with any of Cooper's solvers.)
+    The multiplier of the bound rises while the bound is violated and falls, not below zero, while it is slack. Decoder rows
+    have unit norm at every step, and their gradients are tangent to that sphere. (`ssae_lens.train` solves the same problem
+    faster, with Cooper.)
     """
 
     b_enc: nn.Parameter
@@ -111,7 +114,7 @@ class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
             return {}
         violation = feature_acts.abs().mean() / self.cfg.level - 1
         with torch.no_grad():
-            # In the units of the loss, so that one rate serves shifts of any size.
+            # In the units of the loss, so that one learning rate suits shifts of any size.
             energy = step_input.sae_in.float().square().sum(-1).mean()
             self.multiplier.add_(self.cfg.dual_lr * energy * violation.float()).clamp_(min=0)
         return {"sparsity_loss": (self.multiplier * violation).to(sae_out.dtype)}
@@ -120,7 +123,7 @@ class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
     def process_state_dict_for_saving_inference(self, state_dict: dict[str, Any]) -> None:
         super().process_state_dict_for_saving_inference(state_dict)
         del state_dict["multiplier"]
-        # The optimiser's last step left the rows a little off the sphere: the scale goes where the codes are made.
+        # The optimiser's last step left the rows' norms near one: they are folded into the encoder.
         norms = self.get_W_dec_norm()
         state_dict["W_dec"] = state_dict["W_dec"] / norms[:, None]
         if self.cfg.k is None:
@@ -134,7 +137,7 @@ class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
 
     @override
     def save_model(self, path: str | Path) -> tuple[Path, Path]:
-        # SAELens's trainer saves to folders that it chose, and saves there again.
+        # SAELens's trainer chooses its folders, and saves to them repeatedly.
         return save(super().save_model, path, {}, overwrite=True)
 
     @override
@@ -143,7 +146,7 @@ class TrainingSSAE(TrainingSAE[TrainingSSAEConfig]):
 
 
 class _TangentRows(torch.autograd.Function):
-    """The identity on a matrix of unit rows, whose gradient loses what points along each row."""
+    """The identity on a matrix of unit rows, whose gradient has no component along each row."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -1,4 +1,4 @@
-"""Training: the constrained problem, Cooper's solvers, one SSAE (`train`) or many (`sweep`)."""
+"""Training of SSAEs: the constrained problem, Cooper's solvers, one SSAE (`train`) or many (`sweep`)."""
 
 from ssae_lens.training._sweep import sweep
 from ssae_lens.training._train import train

@@ -1,7 +1,7 @@
-"""`sweep`: many SSAEs in one program, and the choice among them that needs no labels.
+"""`sweep`: SSAEs of several widths, bounds and seeds in one program, and the choice among them without labels.
 
-Ensemble of one width share their input map and run side by side; all share every batch. What is chosen is the setting of
-which most is found again: each is also fitted to either half of the shifts, and a latent that both halves give is there.
+Members of one width share their input map and train side by side; all share every batch. The choice is by split-half
+stability: every setting is also fitted to either half of the shifts, and latents that both fits have are reproduced.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,15 +14,15 @@ import torch
 
 from ssae_lens.base import checks
 from ssae_lens.metrics import mcc_decoders, udr
-from ssae_lens.training._train import best_of, check_device, check_level, check_wandb, warn_of_few
+from ssae_lens.training._train import best_of, check_level, check_wandb, training_device, warn_if_few_pairs
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
-from ssae_lens.training.data import Rows, Stream, open_data, opened
+from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.input_map import row_space
 from ssae_lens.training.runs import Run
-from ssae_lens.training.sweep_result import Setting, Sweep, chance_sum
+from ssae_lens.training.sweep_result import Setting, Sweep, chance_score
 from ssae_lens.training.training_group import TrainingGroup
 
-# Of how many seeds the best is taken in either half, and the fewest pairs that are worth halving.
+# The number of seeds whose best is taken in either half, and the fewest pairs that are halved.
 HALF_SEEDS, MIN_PAIRS = 4, 8
 
 
@@ -41,37 +41,37 @@ def sweep(
     checkpoint_every: int | None = None,
     overwrite: bool = False,
     quiet: bool = False,
-    **given: Any,
+    **options: Any,
 ) -> Sweep:
-    """Train an SSAE for every width, bound and seed, each batch read once, and choose among them without labels.
+    """Train an SSAE for every width, bound and seed, and choose among them without labels.
 
     Parameters
     ----------
     shifts
         As `train` takes them.
     d_sae, level, budget
-        The widths, and the levels or (without levels) the budgets, to try: one or several of each.
+        One or several widths, and levels or (without levels) budgets, to try.
     seeds
-        The seeds, or how many.
+        The seeds, or their number.
     halves
-        Fit every setting to either half of the shifts as well, from up to four of the seeds, and choose by what is found
-        again. The halves of a store share neither a pair nor a text, where that can be; rows of an array alternate. False
-        (and an iterator, which has no halves) leaves the choice to the agreement of seeds.
+        Fit every setting to either half of the shifts as well, from up to four of the seeds, and choose by split-half
+        stability. The halves of a store share neither a pair nor, if possible, a text; rows of an array alternate. With
+        False, or an iterator, the choice is by the agreement of seeds.
     out
-        A folder for the log, the table and the best SSAE; an interrupted sweep goes on when called again.
-    overwrite
-        Whether `out` may hold the SSAE of another run, which is then replaced.
+        A folder for the log, the table and the best SSAE. Re-run the same call to resume an interrupted sweep.
     wandb
-        A Weights & Biases run to log to as well. What the log has of members is there by width and number, as in
-        ``d_sae=16/loss/7``: of one width, all seeds of the first bound, then those of the next.
-    **given
+        A Weights & Biases run to log to: the log of each member by width and number, as in ``d_sae=16/loss/7`` (of one
+        width, all seeds of the first bound, then those of the next).
+    preset, device, checkpoint_every, overwrite, quiet
+        As in `train`.
+    **options
         Any other field of `ProblemConfig` and `SolverConfig`.
 
     Returns
     -------
     Sweep
-        ``.best`` is the chosen SSAE, wordings of one concept joined; ``.table()`` the numbers, ``.heat_map()`` a figure,
-        ``.ssae(row, seed)`` any member as it was trained.
+        ``.best`` is the chosen SSAE with split features merged; ``.table()`` the numbers; ``.ssae(row, seed)`` any member
+        as it was trained.
 
     Examples
     --------
@@ -80,37 +80,39 @@ def sweep(
     >>> list(swept.table()["d_sae"]), swept.best.cfg.d_in
     ([2, 4], 8)
     """
-    widths, levels, budgets = _listed(d_sae), _listed(level), _listed(budget)
-    seeds = _numbers_of(seeds)
-    if "restarts" in given:
-        raise ValueError(f"restarts is {given['restarts']!r}; in a sweep the seeds are the restarts: give seeds.")
+    widths, levels, budgets = _as_list(d_sae), _as_list(level), _as_list(budget)
+    seeds = _seed_list(seeds)
+    if "restarts" in options:
+        raise ValueError(f"A sweep has no restarts, got restarts={options['restarts']!r}; give seeds instead.")
     if not widths:
-        raise ValueError("d_sae is empty; give one width or several.")
+        raise ValueError("d_sae is empty; give at least one width.")
     if levels and budgets:
-        raise ValueError(f"level is {level!r} and budget {budget!r}; a sweep bounds one of them: leave the other out.")
+        raise ValueError(f"level is {level!r} and budget is {budget!r}; give only one of them.")
     check_wandb(wandb)
-    shifts = opened(shifts)
-    place, solver = check_device(device), SolverConfig()
-    groups: list[list[TrainingGroup]] = []
+    torch_device, solver = training_device(device), SolverConfig()
+    several = {"level": levels} if levels else {"budget": budgets} if budgets else {}
+    # For each width (and each k of top-k): the group on all shifts, and those on the halves.
+    trios: list[list[TrainingGroup]] = []
     parts: list[Rows | Stream] = []
     for width in widths:
-        several = {"level": levels} if levels else ({"budget": budgets} if budgets else {})
-        problems = list(_problems(preset, {"d_sae": width, **given}, several))
-        solver = problems[0][1]
-        parts = parts or _data(open_data(shifts, solver.batch_size), halves=halves)
-        warn_of_few(parts[0], problems[0][0])
-        for together in _together(problems):
-            groups.append([_group(each, together, solver, seeds, place, half=each is not parts[0]) for each in parts])
-            for problem in together:
-                check_level(problem, groups[-1][0])
-    used = as_dict(groups[0][0].problem_config, solver)
-    about = {"settings": used, "d_sae": widths, "bounds": levels or budgets, "seeds": seeds, "halves": len(parts) > 1}
-    run = Run(parts[0], [each for trio in groups for each in trio], seed=min(seeds), about=about)
+        configs, solver = _configs(preset, {"d_sae": width, **options}, several)
+        parts = parts or _with_halves(open_data(shifts, solver.batch_size), halves=halves)
+        warn_if_few_pairs(parts[0], configs[0])
+        trios += _training_groups(parts, configs, solver, seeds, torch_device)
+    options = as_dict(trios[0][0].config, solver)
+    about = {
+        "settings": options,
+        "d_sae": widths,
+        "bounds": levels or budgets,
+        "seeds": seeds,
+        "halves": len(parts) > 1,
+    }
+    run = Run(parts[0], [group for trio in trios for group in trio], seed=min(seeds), about=about)
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
         run.go(quiet=quiet, checkpoint_every=checkpoint_every)
         space = row_space(parts[0].sample()).numpy() if len(parts) > 1 else None
-        result = Sweep([each for trio in groups for each in _settings_of(trio, len(seeds), space)], shifts, used)
+        result = Sweep([setting for trio in trios for setting in _settings_of(trio, len(seeds), space)])
         if out is not None:
             run.save(result.best, sweep=result.table().to_dict(orient="records"))
     if result.chosen.reproducible is False:
@@ -118,88 +120,81 @@ def sweep(
     return result
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return np.atleast_1d(value).tolist()
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else np.atleast_1d(value).tolist()
 
 
-def _numbers_of(seeds: Any) -> list[int]:
-    """Return the seeds, given as such or as how many."""
-    if not isinstance(seeds, Iterable):
-        checks.integer("the number of seeds", seeds, 2, "UDR compares seeds; `train` fits one.")
+def _seed_list(seeds: Any) -> list[int]:
+    """Return the seeds, given as such or by their number."""
+    seeds = list(seeds) if isinstance(seeds, Iterable) else seeds
+    n_seeds = len(seeds) if isinstance(seeds, list) else seeds
+    checks.integer("the number of seeds", n_seeds, 2, "UDR compares seeds; `train` fits one.")
+    if not isinstance(seeds, list):
         return list(range(int(seeds)))
-    several = list(seeds)
-    checks.integer("the number of seeds", len(several), 2, "UDR compares seeds; `train` fits one.")
-    for each in several:
-        checks.integer("a seed", each, 0)
-    return [int(each) for each in several]
+    for seed in seeds:
+        checks.integer("a seed", seed, 0)
+    return [int(seed) for seed in seeds]
 
 
-def _problems(
-    preset: str | None, given: dict[str, Any], several: dict[str, list[float]]
-) -> Iterator[tuple[ProblemConfig, SolverConfig]]:
-    """Return the configuration of each bound."""
-    for name, values in several.items():
-        for value in values:
-            yield settings(preset, **given, **{name: value})
-    if not several:
-        yield settings(preset, **given)
+def _configs(
+    preset: str | None, options: dict[str, Any], several: dict[str, list[float]]
+) -> tuple[list[ProblemConfig], SolverConfig]:
+    """Return the configuration of each bound, and the solver's."""
+    bounds = [{name: value} for name, values in several.items() for value in values] or [{}]
+    pairs = [settings(preset, **options, **bound) for bound in bounds]
+    return [config for config, _ in pairs], pairs[0][1]
 
 
-def _data(data: Rows | Stream, *, halves: bool) -> list[Rows | Stream]:
-    """Return the data and, where they are wanted and can be had, its halves."""
-    return (
-        [data, *data.halves(stacklevel=4)]
-        if halves and isinstance(data, Rows) and data.n_pairs >= MIN_PAIRS
-        else [data]
-    )
+def _with_halves(data: Rows | Stream, *, halves: bool) -> list[Rows | Stream]:
+    """Return the data and, if wanted and possible, its halves."""
+    if halves and isinstance(data, Rows) and data.n_pairs >= MIN_PAIRS:
+        return [data, *data.halves()]
+    return [data]
 
 
-def _together(problems: list[tuple[ProblemConfig, SolverConfig]]) -> list[list[ProblemConfig]]:
-    """Return what runs side by side: every bound at once, but for top-k, whose k is one for all members."""
-    configs = [problem for problem, _ in problems]
-    return [[each] for each in configs] if configs[0].kind == "topk" else [configs]
-
-
-def _group(
-    data: Rows | Stream,
-    problems: list[ProblemConfig],
+def _training_groups(
+    parts: list[Rows | Stream],
+    configs: list[ProblemConfig],
     solver: SolverConfig,
     seeds: list[int],
-    place: torch.device,
-    *,
-    half: bool,
-) -> TrainingGroup:
-    seeds = seeds[:HALF_SEEDS] if half else seeds
-    bounds = [each.bound for each in problems for _ in seeds]
-    return TrainingGroup(data, problems[0], solver, seeds * len(problems), bounds, place)
+    device: torch.device,
+) -> Iterator[list[TrainingGroup]]:
+    """Return the groups of a width, on the data and its halves: one for all bounds, but one for each k of top-k."""
+    for together in [[config] for config in configs] if configs[0].kind == "topk" else [configs]:
+        trio = []
+        for part in parts:
+            part_seeds = seeds if part is parts[0] else seeds[:HALF_SEEDS]
+            bounds = [config.bound for config in together for _ in part_seeds]
+            trio.append(TrainingGroup(part, together[0], solver, part_seeds * len(together), bounds, device))
+        for config in together:
+            check_level(config, trio[0])
+        yield trio
 
 
-def _settings_of(groups: list[TrainingGroup], n_seeds: int, space: np.ndarray | None) -> Iterator[Setting]:
-    """Return the settings of a group and its halves, with what agrees; shifts vary in `space`."""
-    group = groups[0]
-    outcomes = group.outcomes()
-    codes = group.codes()
-    halves = [(each, each.solutions(), min(n_seeds, HALF_SEEDS)) for each in groups[1:]]
+def _settings_of(trio: list[TrainingGroup], n_seeds: int, space: np.ndarray | None) -> Iterator[Setting]:
+    """Return the settings of a group, with their agreement over seeds and over halves; shifts vary in `space`."""
+    group, halves = trio[0], trio[1:]
+    n_half_seeds = min(n_seeds, HALF_SEEDS)
+    outcomes, codes = group.outcomes(), group.codes()
+    half_outcomes = [half.solutions() for half in halves]
     for number, begin in enumerate(range(0, len(outcomes), n_seeds)):
         members = range(begin, begin + n_seeds)
-        problem = group.problem_config
         bound = group.bounds[begin]
-        problem = replace(problem, level=bound) if problem.level is not None else replace(problem, budget=bound)
-        agreement = udr([codes[i] for i in members], [group.decoders[i] for i in members])
-        best = [
-            half.decoders[number * few + best_of(found[number * few : (number + 1) * few])].cpu().numpy()
-            for half, found, few in halves
-        ]
+        field = "budget" if group.config.level is None else "level"
+        config = replace(group.config, **{field: bound})
+        half_decoders = []
+        for half, of_half in zip(halves, half_outcomes, strict=True):
+            half_begin = number * n_half_seeds
+            best = half_begin + best_of(of_half[half_begin : half_begin + n_half_seeds])
+            half_decoders.append(half.decoders[best].cpu().numpy())
         yield Setting(
-            problem.d_sae,
-            problem.level,
-            problem.budget,
+            config.d_sae,
+            config.level,
+            config.budget,
             outcomes[begin : begin + n_seeds],
-            agreement,
+            udr([codes[i] for i in members], [group.decoders[i] for i in members]),
             group,
             members,
-            mcc_decoders(best[0], best[1]).per_factor if best else None,
-            chance_sum(best[0], best[1], space) if space is not None else None,
+            mcc_decoders(half_decoders[0], half_decoders[1]).per_factor if half_decoders else None,
+            chance_score(half_decoders[0], half_decoders[1], space) if space is not None else None,
         )

@@ -1,6 +1,5 @@
-"""`train`: one SSAE from shifts."""
+"""`train`: one SSAE from shifts, and what it shares with `sweep`: checks, the choice of the best restart, metadata."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,13 @@ import torch
 from ssae_lens.base import checks
 from ssae_lens.base.versions import versions
 from ssae_lens.sae import SSAE
-from ssae_lens.shifts import ShiftStore
 from ssae_lens.training.config import ProblemConfig, as_dict, settings
-from ssae_lens.training.data import Rows, Stream, open_data, opened
+from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.runs import Run
 from ssae_lens.training.training_group import TrainingGroup
 
-# With fewer pairs for each latent, training warns.
+# Training warns of fewer pairs per latent.
 MIN_PAIRS_PER_LATENT = 5
 
 
@@ -32,9 +30,9 @@ def train(
     checkpoint_every: int | None = None,
     overwrite: bool = False,
     quiet: bool = False,
-    **given: Any,
+    **options: Any,
 ) -> SSAE:
-    """Learn steering vectors from shifts in which several unknown concepts change at once.
+    """Train a Sparse Shift Autoencoder on shifts in which several unknown concepts change at once.
 
     Parameters
     ----------
@@ -46,27 +44,27 @@ def train(
     seed
         Of the weights and of the order of shifts.
     preset
-        ``"v1"`` or ``"v2"``: the reference code's settings (a level of the data set's is given beside ``"v1"``).
+        ``"v1"`` or ``"v2"``: the reference code's settings. ``"v1"`` needs a level, which depends on the data set.
     out
-        A folder for the log, the checkpoint and the SSAE. A run that was interrupted goes on when called again.
+        A folder for the log, the checkpoint and the SSAE. Re-run the same call to resume an interrupted run.
     device
-        Where to train; None takes a GPU if there is one.
+        The device to train on; None takes a GPU if there is one.
     wandb
-        A Weights & Biases run to log to as well: what the log has of each restart, as in ``d_sae=16/loss/0``.
+        A Weights & Biases run to log to: the log of each restart, as in ``d_sae=16/loss/0``.
     checkpoint_every
-        Steps between checkpoints; None writes one about every half minute.
+        Steps between checkpoints; None writes one about every 30 seconds.
     overwrite
-        Whether `out` may hold the SSAE of another run, which is then replaced.
+        Whether to replace the SSAE of another run in `out`.
     quiet
-        Show no progress.
-    **given
+        Show no progress bar.
+    **options
         Any field of `ProblemConfig` and `SolverConfig`.
 
     Returns
     -------
     SSAE
-        With ``ssae.outcome`` (an `Outcome`: how the bound stands, the FVU of the shifts, and the log) and the same numbers
-        in its metadata.
+        With ``ssae.outcome`` (an `Outcome`: the status of the constraint, the FVU of the shifts, and the log) and the same
+        numbers in its metadata.
 
     Examples
     --------
@@ -79,17 +77,14 @@ def train(
     checks.integer("seed", seed, 0)
     seed = int(seed)
     check_wandb(wandb)
-    problem, solver = settings(preset, d_sae=d_sae, **given)
-    shifts = opened(shifts)
+    config, solver = settings(preset, d_sae=d_sae, **options)
     data = open_data(shifts, solver.batch_size)
-    warn_of_few(data, problem)
-    place = check_device(device)
+    warn_if_few_pairs(data, config)
     restarts = solver.restarts_for(d_sae)
-    group = TrainingGroup(
-        data, problem, solver, [seed + 1000 * i for i in range(restarts)], [problem.bound] * restarts, place
-    )
-    check_level(problem, group)
-    about = {"settings": as_dict(problem, solver), "seed": seed}
+    seeds, bounds = [seed + 1000 * i for i in range(restarts)], [config.bound] * restarts
+    group = TrainingGroup(data, config, solver, seeds, bounds, training_device(device))
+    check_level(config, group)
+    about = {"settings": as_dict(config, solver), "seed": seed}
     run = Run(data, [group], seed=seed, about=about)
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
@@ -97,77 +92,68 @@ def train(
         solutions = group.solutions()
         best = best_of(solutions)
         outcome = group.with_fit(best, solutions[best])
-        ssae = finished(group, best, shifts, about["settings"], outcome)
-        warn_if_not_converged(outcome)
+        ssae = trained_ssae(group, best, about["settings"], outcome)
+        if outcome.status == "diverged":
+            raise ValueError(outcome.message)
+        if outcome.status != "binding":
+            checks.warn(f"The constraint is {outcome.status}. {outcome.message}")
         run.save(ssae)
     return ssae
 
 
 def best_of(outcomes: list[Outcome]) -> int:
-    """Return the restart that solved the problem best: one that met its bound, and of those the lowest objective."""
+    """Return the number of the best outcome: one that met its bound, and among those the lowest objective."""
     order = {"binding": 0, "slack": 0, "infeasible": 1, "diverged": 2}
     return min(range(len(outcomes)), key=lambda i: (order[outcomes[i].status], outcomes[i].objective))
 
 
-def finished(group: TrainingGroup, member: int, shifts: Any, used: dict[str, Any], outcome: Outcome) -> SSAE:
-    """Return a member as an SSAE that says where it came from and how its training ended."""
-    store = shifts if isinstance(shifts, ShiftStore) else None
-    metadata: dict[str, Any] = {"training": {**used, **outcome.to_metadata()}, "versions": versions()}
+def trained_ssae(group: TrainingGroup, member: int, options: dict[str, Any], outcome: Outcome) -> SSAE:
+    """Return a member as an SSAE whose metadata have its origin, its options and its outcome."""
+    metadata: dict[str, Any] = {"training": {**options, **outcome.to_metadata()}, "versions": versions()}
+    store = group.data.store
     if store is not None:
         origin = store.origin
         metadata |= {"origin": origin.to_dict(), "pairs": store.pairs, "concepts": list(store.concepts)}
         metadata |= {"shifts_fingerprint": store.fingerprint, "position": origin.position}
-        named = {"model_name": origin.model_name, "model_class_name": origin.model_class, "hook_name": origin.hook_name}
-        metadata |= {name: value for name, value in named.items() if value}
+        names = {"model_name": origin.model_name, "model_class_name": origin.model_class, "hook_name": origin.hook_name}
+        metadata |= {key: name for key, name in names.items() if name}
     ssae = group.ssae(member, metadata)
     ssae.outcome = outcome
     return ssae
 
 
-def warn_if_not_converged(outcome: Outcome) -> None:
-    """Warn of an outcome that its user would want to know of."""
-    if outcome.status == "diverged":
-        raise ValueError(outcome.message)
-    if outcome.status != "binding":
-        warnings.warn(f"The constraint is {outcome.status}. {outcome.message}", stacklevel=3)
-
-
-def warn_of_few(data: Rows | Stream, problem: ProblemConfig) -> None:
+def warn_if_few_pairs(data: Rows | Stream, config: ProblemConfig) -> None:
     """Warn where there are too few pairs for the latents."""
-    if data.n_pairs is None or data.n_pairs >= MIN_PAIRS_PER_LATENT * problem.d_sae:
+    if data.n_pairs is None or data.n_pairs >= MIN_PAIRS_PER_LATENT * config.d_sae:
         return
-    what = "shifts" if data.n_pairs == data.n else "pairs"
-    warnings.warn(
-        f"There are {data.n_pairs} {what} and d_sae={problem.d_sae} latents, fewer than {MIN_PAIRS_PER_LATENT} for each: "
-        "latents follow single pairs, and not concepts. Capture more pairs or lower d_sae.",
-        stacklevel=3,
+    unit = "shifts" if data.n_pairs == data.n else "pairs"
+    checks.warn(
+        f"There are {data.n_pairs} {unit} and d_sae={config.d_sae} latents, fewer than {MIN_PAIRS_PER_LATENT} for each: "
+        "latents will follow single pairs instead of concepts. Capture more pairs or lower d_sae."
     )
 
 
-def check_level(problem: ProblemConfig, group: TrainingGroup) -> None:
-    """Raise if an absolute level on linear codes is above what could bind."""
-    if problem.level is None or problem.kind != "l1" or problem.level_unit == "relative" or not problem.linear:
+def check_level(config: ProblemConfig, group: TrainingGroup) -> None:
+    """Raise if an absolute level on linear codes is too high to bind."""
+    if config.level is None or config.kind != "l1" or config.level_unit == "relative" or not config.linear:
         return
-    most = group.map.fit_mean_abs
-    if problem.level >= most:
+    fit_mean_abs = group.input_map.fit_mean_abs
+    if config.level >= fit_mean_abs:
         raise ValueError(
-            f"level is {problem.level}, above the mean |code| of the unconstrained fit ({most:.4g}): it cannot bind. "
-            "Give less, or a relative level."
+            f"level is {config.level}, above the mean |code| of the unconstrained fit ({fit_mean_abs:.4g}): it cannot bind. "
+            "Give a lower one, or a relative level."
         )
 
 
 def check_wandb(run: Any) -> None:
-    """Raise if what should be a run of Weights & Biases takes no log, as a name does not."""
+    """Raise unless `run` is None or can log, as a Weights & Biases run can and a project's name cannot."""
     if run is not None and not callable(getattr(run, "log", None)):
-        raise ValueError(f"wandb is {run!r}; give the run itself, as wandb.init(project=…) gives it.")
+        raise ValueError(f"wandb must be a run, as wandb.init(project=…) returns it, got {run!r}.")
 
 
-def check_device(device: str | torch.device | None) -> torch.device:
-    """Return the device to train on."""
-    kind = str(device or "cpu").split(":")[0]
-    checks.one_of("device", kind, ["cpu", "cuda", "mps"])
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
-        raise ValueError(
-            f"device is {str(device)!r} and this machine has none that PyTorch can use; leave it out or give 'cpu'."
-        )
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+def training_device(device: str | torch.device | None) -> torch.device:
+    """Return the device to train on: a GPU if there is one and `device` is None."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    checks.device(device)
+    return torch.device(device)

@@ -1,10 +1,14 @@
-"""Latents that are wordings of one concept, found without labels and joined.
+"""What follows training with a budget: decoder rows refitted to active codes, and split features merged.
 
-A concept that is said in several ways ("Look," for "Excuse me, but", "Hey," for "Forgive me, but") gets a latent for each,
-as soon as there are latents to spare: each is found again in any half of the shifts, and none of them is the concept. Two
-things tell such latents from two concepts: they never fire in one shift, where latents of different concepts do by chance;
-and they point much the same way. Where no two latents fire together, as of pairs in which one thing changes at a time, the
-first says nothing, and none are joined.
+Refitting. While codes are penalised, every shift keeps small codes of unrelated latents, and decoder rows compensate for
+them. Least squares on the active codes gives rows without that, in the whole space of shifts and not only in the
+directions of the input map.
+
+Merging. A concept that is expressed in several ways ("Look," for "Excuse me, but", "Hey," for "Forgive me, but") is split
+into a latent for each as soon as there are latents to spare. Split features differ from two concepts in two ways: they are
+never active in one shift, where latents of different concepts sometimes are by chance; and they point much the same way.
+Where no two latents are active together, as in pairs in which one thing changes at a time, the first criterion is empty and
+nothing is merged.
 """
 
 from typing import Any
@@ -17,109 +21,140 @@ from torch import Tensor
 from ssae_lens.sae import SSAE
 from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.outcome import measure_fit
-from ssae_lens.training.refit import active_mask, refitted
 
-# Rows are alike from this |cosine| on.
-ALIKE = 0.3
-# Latents exclude each other that fire together in less than this share of the shifts in which latents usually would, …
-RARELY = 1 / 3
-# … if so few would be rarer than this by chance.
-SURE = 0.01
+# Split features have decoder rows of at least this |cosine|, …
+MIN_COSINE = 0.3
+# … are active together in less than this fraction of the shifts in which two latents usually would be, …
+MAX_CO_OCCURRENCE = 1 / 3
+# … and so few would occur by chance with less than this probability.
+ALPHA = 0.01
+# Directions of the codes below this fraction of the strongest are rounding errors.
+NEGLIGIBLE = 1e-6
+
+
+def active_threshold(sizes: Float[Tensor, "n h"]) -> Float[Tensor, "1 h"]:
+    """Return for each latent the ``|code|`` above which it is active: Otsu's (1979) split of its ``|codes|`` in two."""
+    ordered = sizes.cpu().double().sort(dim=0).values
+    total, n = ordered.cumsum(0), len(ordered)
+    n_below = torch.arange(1, n, dtype=torch.float64)[:, None]
+    above = total[-1] - total[:-1]
+    between = n_below * (n - n_below) * (above / (n - n_below) - total[:-1] / n_below).square()
+    return ordered.gather(0, between.argmax(0, keepdim=True)).to(sizes)
+
+
+def active_mask(sizes: Float[Tensor, "n h"]) -> Bool[Tensor, "n h"]:
+    """Return which ``|codes|`` are above their latent's `active_threshold`."""
+    return sizes > active_threshold(sizes)
+
+
+@torch.no_grad()
+def refit_decoder(
+    codes: Float[Tensor, "n h"], shifts: Float[Tensor, "n d"], rows: Float[Tensor, "h d"]
+) -> Float[Tensor, "h d"]:
+    """Return the decoder rows that reconstruct shifts best from the active codes; a latent without any keeps its row.
+
+    The least squares are solved on the CPU: not every device has double precision.
+    """
+    device, (codes, shifts, rows) = rows.device, (tensor.cpu() for tensor in (codes, shifts, rows))
+    active = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes)).double()
+    gram = active.T @ active
+    fitted = torch.linalg.pinv(gram, rtol=NEGLIGIBLE, hermitian=True) @ (active.T @ shifts.double())
+    alive = fitted.norm(dim=1, keepdim=True) > 0
+    return torch.where(alive, fitted.to(rows.dtype), rows).to(device)
 
 
 @torch.no_grad()
 def merge_split_latents(ssae: SSAE, shifts: Any) -> SSAE:
-    """Join latents that are wordings of one concept: their codes are added up, and rows fitted anew.
+    """Merge the split features of a concept into one latent: their codes are added, and decoder rows refitted.
 
     Parameters
     ----------
     ssae
-        An SSAE that is linear and was trained by budget, so that codes stand out.
+        A linear SSAE trained with a budget, whose codes separate into active and inactive ones.
     shifts
         What it was trained on, as `train` takes it; of an iterator, the first batches.
 
     Returns
     -------
     SSAE
-        One with fewer latents, whose metadata say under ``wordings`` which latents of the one given each is made of; or the
-        one given, where there is nothing to join. Its outcome and its metadata have the FVU, the active latents and the mean
-        ``|code|`` as measured on itself, and under ``training`` its own width as ``d_sae``, that of the one given as
-        ``d_sae_trained``.
+        One with fewer latents, whose metadata say under ``merged_from`` which latents of `ssae` each one is made of; or
+        `ssae` itself where there is nothing to merge. The FVU, the active latents and the mean ``|code|`` in its outcome and
+        metadata are its own, and ``training`` has its width as ``d_sae`` and that of `ssae` as ``d_sae_trained``.
     """
     norms = {name: getattr(ssae.cfg, name) for name in ("code_norm", "input_norm", "normalize_activations")}
     if ssae.cfg.k is not None or set(norms.values()) != {"none"}:
-        has = ", ".join(f"{name}={value!r}" for name, value in {"k": ssae.cfg.k, **norms}.items())
-        raise ValueError(f"The SSAE has {has}: only codes of a linear SSAE can be added up.")
+        options = ", ".join(f"{name}={value!r}" for name, value in {"k": ssae.cfg.k, **norms}.items())
+        raise ValueError(f"The SSAE has {options}, but only the codes of a linear SSAE can be added.")
     data = open_data(shifts, 1)
-    rows = data.sample().to(ssae.W_enc)
-    codes = ssae.encode(rows)
-    found = wordings(codes, ssae.W_dec)
-    if len(found) == ssae.cfg.d_sae:
+    sample = data.sample().to(ssae.W_enc)
+    codes = ssae.encode(sample)
+    groups = find_split_features(codes, ssae.W_dec)
+    if len(groups) == ssae.cfg.d_sae:
         return ssae
-    together = torch.zeros(ssae.cfg.d_sae, len(found)).to(ssae.W_enc)
-    for number, latents in enumerate(found):
-        # The first of them says which way is up.
-        together[latents, number] = (ssae.W_dec[latents] @ ssae.W_dec[latents[0]]).sign()
-    joined = refitted(codes @ together, rows - ssae.b_dec, together.T @ ssae.W_dec)
-    lengths = torch.linalg.vector_norm(joined, dim=1).clamp(min=1e-12)
-    made = SSAE.from_weights(
-        ssae.W_enc @ together * lengths,
-        joined / lengths[:, None],
-        ssae.b_enc @ together * lengths,
+    membership = torch.zeros(ssae.cfg.d_sae, len(groups)).to(ssae.W_enc)
+    for number, latents in enumerate(groups):
+        # The first latent of a group sets the sign.
+        membership[latents, number] = (ssae.W_dec[latents] @ ssae.W_dec[latents[0]]).sign()
+    rows = refit_decoder(codes @ membership, sample - ssae.b_dec, membership.T @ ssae.W_dec)
+    lengths = torch.linalg.vector_norm(rows, dim=1).clamp(min=1e-12)
+    merged = SSAE.from_weights(
+        ssae.W_enc @ membership * lengths,
+        rows / lengths[:, None],
+        ssae.b_enc @ membership * lengths,
         ssae.b_dec,
         metadata=SAEMetadata(**ssae.cfg.metadata.__dict__),
         dtype=ssae.cfg.dtype,
         device=ssae.cfg.device,
         apply_b_dec_to_input=ssae.cfg.apply_b_dec_to_input,
     )
-    _describe(made, ssae, found, data)
-    return made
+    merged.cfg.metadata.merged_from = groups
+    _update_training(merged, ssae, data)
+    return merged
 
 
-def _describe(merged: SSAE, ssae: SSAE, found: list[list[int]], data: Rows | Stream) -> None:
-    """Return a merged SSAE the metadata and the outcome of what it is, not of what it was merged from."""
-    merged.cfg.metadata.wordings = found
-    fit = measure_fit(merged, data.measured())
-    # The loss and the sparsity of the problem are those of the latents as they were trained.
-    trained = {k: v for k, v in (ssae.cfg.metadata.training or {}).items() if k not in ("loss", "sparsity")}
-    own: dict[str, Any] = {"d_sae": merged.cfg.d_sae, "d_sae_trained": ssae.cfg.d_sae}
-    own |= {"fvu": fit.fvu, "active": fit.active, "mean_abs": fit.mean_abs}
-    own["message"] = f"Merged: {fit.summary(data.n)}."
-    if ssae.outcome is not None:
-        merged.outcome = ssae.outcome.of_fit(fit, data.n)
-        own["message"] = merged.outcome.message
-    merged.cfg.metadata.training = {**trained, **own}
-
-
-def wordings(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[list[int]]:
-    """Sort latents into concepts: every two of those that stand together exclude each other and are alike."""
+def find_split_features(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[list[int]]:
+    """Return the latents grouped by concept: every two of a group exclude each other and have similar rows."""
     rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp(min=1e-12)
     cosines = (rows @ rows.T).abs().cpu()
-    one = (cosines >= ALIKE) & excluding(active_mask(codes.abs()))
-    found = [[latent] for latent in range(len(rows))]
-    place = list(range(len(rows)))
-    first, second = torch.nonzero(one.triu(1), as_tuple=True)
+    split = (cosines >= MIN_COSINE) & mutually_exclusive(active_mask(codes.abs()))
+    groups = [[latent] for latent in range(len(rows))]
+    group_of = list(range(len(rows)))
+    first, second = torch.nonzero(split.triu(1), as_tuple=True)
     for pair in cosines[first, second].argsort(descending=True, stable=True).tolist():
-        ours, theirs = place[int(first[pair])], place[int(second[pair])]
-        if ours != theirs and one[found[ours]][:, found[theirs]].all():
-            ours, theirs = sorted((ours, theirs))
-            for latent in found[theirs]:
-                place[latent] = ours
-            found[ours], found[theirs] = found[ours] + found[theirs], []
-    return [sorted(each) for each in found if each]
+        one, other = sorted((group_of[int(first[pair])], group_of[int(second[pair])]))
+        if one != other and split[groups[one]][:, groups[other]].all():
+            for latent in groups[other]:
+                group_of[latent] = one
+            groups[one], groups[other] = groups[one] + groups[other], []
+    return [sorted(group) for group in groups if group]
 
 
-def excluding(fires: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
-    """Say which two latents fire together more rarely than latents here usually do, if both go by their own shares.
+def mutually_exclusive(active: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
+    """Return which two latents are active together more rarely than two latents of these data usually are.
 
-    A count of so few shifts is Poisson's: P(X ≤ x) at a mean of m is the upper regularised gamma function Q(x + 1, m).
+    The count of so few shifts is Poisson distributed: P(X ≤ x) at a mean of m is the upper regularised gamma function
+    Q(x + 1, m).
     """
-    fires = fires.cpu().double()
-    both, share = fires.T @ fires, fires.mean(0)
-    by_chance = len(fires) * share[:, None] * share
-    above = torch.ones_like(both, dtype=torch.bool).triu(1) & (by_chance > 1)
-    # Sparse changes exclude each other a little: what is usual is half of the pairs' share of chance.
-    usual = (both[above] / by_chance[above]).median().clamp(max=1) if above.any() else torch.tensor(0.0)
-    due = by_chance * usual
-    rare = torch.special.gammaincc(both + 1, due.clamp(min=1e-12)) < SURE
-    return (both < RARELY * due) & rare
+    active = active.cpu().double()
+    observed, density = active.T @ active, active.mean(0)
+    independent = len(active) * density[:, None] * density
+    enough = torch.ones_like(observed, dtype=torch.bool).triu(1) & (independent > 1)
+    # Sparse changes exclude each other a little: the usual ratio to independence is the median over pairs of latents.
+    usual = (observed[enough] / independent[enough]).median().clamp(max=1) if enough.any() else torch.tensor(0.0)
+    expected = independent * usual
+    p_values = torch.special.gammaincc(observed + 1, expected.clamp(min=1e-12))
+    return (observed < MAX_CO_OCCURRENCE * expected) & (p_values < ALPHA)
+
+
+def _update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream) -> None:
+    """Set the outcome and the training metadata of a merged SSAE to what holds for itself."""
+    fit = measure_fit(merged, data.measured())
+    # The loss and the sparsity of the constrained problem are those of the latents as trained.
+    training = {k: v for k, v in (ssae.cfg.metadata.training or {}).items() if k not in ("loss", "sparsity")}
+    training |= {"d_sae": merged.cfg.d_sae, "d_sae_trained": ssae.cfg.d_sae}
+    training |= {"fvu": fit.fvu, "active": fit.active, "mean_abs": fit.mean_abs}
+    training["message"] = f"Merged: {fit.summary(data.n)}."
+    if ssae.outcome is not None:
+        merged.outcome = ssae.outcome.with_fit(fit, data.n)
+        training["message"] = merged.outcome.message
+    merged.cfg.metadata.training = training

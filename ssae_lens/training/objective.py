@@ -1,47 +1,89 @@
-"""Reconstruction and sparsity of a batch, with a hand-written backward pass.
+"""The loss and the sparsity of a batch, with a hand-written backward pass.
 
-`evaluate` gives both, for every member at once, as tensors that any of Cooper's Lagrangians can combine, and the gradient
-of the decoder comes out tangent to its unit rows. There are two ways to the same numbers:
+`evaluate` returns both, for every member of an ensemble at once, as tensors that any of Cooper's Lagrangians can combine.
+The gradient of the decoder is tangent to its unit rows. There are two routes to the same numbers:
 
-- by residuals, at five products of batch × read × latents (encode, decode, and three for the gradients), which an
+- by residuals, with five products of batch × input × latents (encode, decode, and three for the gradients), which an
   autoencoder of any kind costs;
-- by second moments, where the whole model is linear, as an SSAE's is. With E and D the encoder and decoder, C the second
-  moments of the batch and M = ED − 1, the loss is tr(MᵀCM) and its gradients are 2CMDᵀ and 2EᵀCM: of the five products
-  only two are left that the batch has a part in (encode, and the gradient of sparsity). `moments_pay` says where that is
-  less to multiply.
+- by second moments, since an SSAE is linear. With E and D the encoder and decoder, C the second moments of the batch and
+  M = ED − 1, the loss is tr(MᵀCM) and its gradients are 2CMDᵀ and 2EᵀCM: only two of the five products still involve the
+  batch (encode, and the gradient of sparsity). `moments_pay` says where that needs fewer multiplications.
+
+Codes have the shape (members, batch, latents). A sparsity measure is summed over latents and averaged over the batch.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssae_lens.training.measures import Measure
-
 
 @dataclass(frozen=True)
 class Loss:
-    """How a batch's residual becomes a loss."""
+    """The weight of each shift's squared residual: of kind ``"fvu"`` or ``"relative"``.
+
+    `energy` is the mean squared norm of the encoder's inputs.
+    """
 
     kind: str
     energy: float
 
     def weights(self, shifts: Float[Tensor, "b r"]) -> Float[Tensor, "b 1"] | float:
-        """Return what each shift's squared residual is multiplied by."""
+        """Return the factor of each shift's squared residual."""
         if self.kind == "fvu":
             return 1 / (len(shifts) * self.energy)
-        if self.kind == "absolute":
-            return 1 / shifts.numel()
-        # A shift of nothing has no relative loss: it counts by the others' energy.
+        # The zero shift has no relative loss: it is weighted by the mean energy.
         own = shifts.square().sum(1, keepdim=True)
         return 1 / (len(shifts) * torch.where(own > 0, own, torch.full_like(own, self.energy)))
 
 
+@dataclass
+class Measure:
+    """A sparsity measure at one step of training: of kind ``"l1"`` or ``"smooth"``.
+
+    `width` is δ of the smooth count, for each member. `k` is the number of codes of a shift that are kept; None keeps all.
+    """
+
+    kind: str
+    width: Float[Tensor, " m"] | None = None
+    k: int | None = None
+
+    def select(self, codes: Float[Tensor, "m b h"]) -> Float[Tensor, "m b h"]:
+        """Return the codes with all but the k largest ``|codes|`` of each shift set to zero."""
+        if self.k is None or self.k >= codes.shape[-1]:
+            return codes
+        largest = codes.abs().topk(self.k, dim=-1, sorted=False).indices
+        return torch.zeros_like(codes).scatter_(-1, largest, codes.gather(-1, largest))
+
+    def value(self, codes: Float[Tensor, "m b h"]) -> tuple[Float[Tensor, " m"], Tensor]:
+        """Return the measure of a batch, and a tensor that `derivative` needs."""
+        batch = codes.shape[1]
+        if self.kind == "l1":
+            # Σ |h| is h · sign(h): a product of vectors, and the sign is the derivative.
+            signs = codes.sign()
+            return (codes.reshape(len(codes), 1, -1) @ signs.reshape(len(codes), -1, 1))[:, 0, 0] / batch, signs
+        assert self.width is not None
+        width = self.width[:, None, None].to(codes.dtype)
+        # |h| / (1 + |h|/δ) is δ·(1 − 1/(1 + |h|/δ)).
+        shrunk = codes.abs().div_(width).add_(1).reciprocal_()
+        return width[:, 0, 0] * (codes.shape[2] - shrunk.sum((1, 2)) / batch), shrunk
+
+    def derivative(self, codes: Float[Tensor, "m b h"], saved: Tensor) -> Float[Tensor, "m b h"]:
+        """Return the derivative of each shift's measure by its codes."""
+        return saved if self.kind == "l1" else codes.sign().mul_(saved).mul_(saved)
+
+    def __call__(self, codes: Float[Tensor, "m b h"]) -> Float[Tensor, " m"]:
+        """Return the measure of a batch, differentiable by PyTorch with this measure's own derivative."""
+        fixed = codes.detach()
+        value, saved = self.value(fixed)
+        linear = (codes * self.derivative(fixed, saved)).sum((1, 2)) / codes.shape[1]
+        return value + linear - linear.detach()
+
+
 class Weights(NamedTuple):
-    """The weights of m members: what `evaluate` differentiates by. Biases are given both or neither."""
+    """The weights of m members that `evaluate` differentiates by. There are both biases or neither."""
 
     W_enc: Float[Tensor, "m r h"]
     W_dec: Float[Tensor, "m h r"]
@@ -50,54 +92,30 @@ class Weights(NamedTuple):
 
 
 def evaluate(
-    shifts: Float[Tensor, "b r"],
-    weights: Weights,
-    loss: Loss,
-    measure: Measure,
-    dtype: torch.dtype = torch.float32,
-    into: Weights | None = None,
-) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Return the loss and the sparsity of each member on a batch, in the way that costs less.
-
-    Gradients by the encoder and the decoder are written `into` memory where it is given, over what is there: for a caller
-    that is done with one step's gradients before the next's. Fresh memory for them adds a quarter to the time of the product
-    that fills it.
-    """
-    # Rounded to bfloat16, moments would drown what is left of a loss.
-    linear = weights.b_dec is None and measure.k is None and dtype != torch.bfloat16
-    members, read, latents = weights.W_enc.shape
-    if linear and moments_pay(members, len(shifts), read, latents):
-        return by_moments(shifts, weights, loss, measure, into)
-    return by_residuals(shifts, weights, loss, measure, dtype, into)
-
-
-def moments_pay(members: int, batch: int, read: int, latents: int) -> bool:
-    """Say whether second moments, whose products grow with what is read and not with the batch, are less to multiply."""
-    # Of either way's products, those that the other does not have; members share the batch's moments.
-    by_moments = batch * read**2 + members * read**2 * (read + 3 * latents)
-    return by_moments < 3 * members * batch * read * latents
-
-
-def by_residuals(
-    shifts: Float[Tensor, "b r"],
-    weights: Weights,
-    loss: Loss,
-    measure: Measure,
-    dtype: torch.dtype = torch.float32,
-    into: Weights | None = None,
-) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Evaluate by what each shift's reconstruction leaves of it."""
-    return _ByResiduals.apply(shifts, *weights, loss, measure, dtype, into)  # pyright: ignore[reportReturnType]
-
-
-def by_moments(
     shifts: Float[Tensor, "b r"], weights: Weights, loss: Loss, measure: Measure, into: Weights | None = None
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Evaluate by the second moments of the batch; the model has no offsets and keeps all codes."""
-    return _ByMoments.apply(shifts, weights.W_enc, weights.W_dec, loss, measure, into)  # pyright: ignore[reportReturnType]
+    """Return the loss and the sparsity of each member on a batch, by the cheaper route.
+
+    Gradients of the encoder and the decoder overwrite the memory of `into`, for a caller that no longer needs the last
+    step's. Fresh memory for them adds a quarter to the time of the product that fills it.
+    """
+    members, width, latents = weights.W_enc.shape
+    linear = weights.b_dec is None and measure.k is None
+    if linear and moments_pay(members, len(shifts), width, latents):
+        return _ByMoments.apply(shifts, *weights[:2], loss, measure, into)  # pyright: ignore[reportReturnType]
+    return _ByResiduals.apply(shifts, *weights, loss, measure, into)  # pyright: ignore[reportReturnType]
+
+
+def moments_pay(members: int, batch: int, width: int, latents: int) -> bool:
+    """Return whether second moments, whose products grow with the input width and not the batch, cost less."""
+    # Only the products that the other route does not have; members share the batch's moments.
+    cost = batch * width**2 + members * width**2 * (width + 3 * latents)
+    return cost < 3 * members * batch * width * latents
 
 
 class _ByMoments(torch.autograd.Function):
+    """The loss and the sparsity by the second moments of the batch, for a model without biases that keeps all codes."""
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any,
@@ -108,34 +126,36 @@ class _ByMoments(torch.autograd.Function):
         measure: Measure,
         into: Weights | None,
     ) -> tuple[Tensor, Tensor]:
-        several = len(W_enc)
-        codes = torch.bmm(shifts.expand(several, -1, -1), W_enc)
+        members = len(W_enc)
+        codes = torch.bmm(shifts.expand(members, -1, -1), W_enc)
         scale = loss.weights(shifts)
         moments = (shifts.T @ shifts).mul_(scale) if isinstance(scale, float) else shifts.T @ (shifts * scale)
-        lost = torch.bmm(W_enc, W_dec)
-        lost.diagonal(dim1=1, dim2=2).sub_(1)
-        weighed = torch.bmm(moments.expand(several, -1, -1), lost)
-        # Of what rounding leaves of nothing the sign is as good as random.
-        value = (lost * weighed).sum((1, 2)).clamp_(min=0)
-        sparsity, known = measure.value(codes)
-        ctx.save_for_backward(shifts, W_enc, W_dec, codes, weighed)
-        ctx.known, ctx.measure, ctx.into = known, measure, into
+        error = torch.bmm(W_enc, W_dec)
+        error.diagonal(dim1=1, dim2=2).sub_(1)
+        weighted = torch.bmm(moments.expand(members, -1, -1), error)
+        # Rounding can make a loss of nearly zero negative.
+        value = (error * weighted).sum((1, 2)).clamp_(min=0)
+        sparsity, saved = measure.value(codes)
+        ctx.save_for_backward(shifts, W_enc, W_dec, codes, weighted)
+        ctx.saved, ctx.measure, ctx.into = saved, measure, into
         return value, sparsity
 
     @staticmethod
     def backward(ctx: Any, by_loss: Tensor, by_sparsity: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        shifts, W_enc, W_dec, codes, weighed = ctx.saved_tensors
-        by_both = weighed.mul_(2 * by_loss[:, None, None])
-        by_W_dec = torch.bmm(W_enc.mT, by_both, out=ctx.into and ctx.into.W_dec)
-        by_W_enc = torch.bmm(by_both, W_dec.mT, out=ctx.into and ctx.into.W_enc)
-        # The diagonal of Eᵀ(2CMDᵀ) is what of by_W_dec points along each row.
+        shifts, W_enc, W_dec, codes, weighted = ctx.saved_tensors
+        by_product = weighted.mul_(2 * by_loss[:, None, None])
+        by_W_dec = torch.bmm(W_enc.mT, by_product, out=ctx.into and ctx.into.W_dec)
+        by_W_enc = torch.bmm(by_product, W_dec.mT, out=ctx.into and ctx.into.W_enc)
+        # The diagonal of Eᵀ(2CMDᵀ) is the component of by_W_dec along each row.
         by_W_dec.addcmul_(W_dec, (W_enc * by_W_enc).sum(1)[:, :, None], value=-1)
-        slope = torch.bmm(shifts.T.expand(len(W_enc), -1, -1), ctx.measure.derivative(codes, ctx.known))
+        slope = torch.bmm(shifts.T.expand(len(W_enc), -1, -1), ctx.measure.derivative(codes, ctx.saved))
         by_W_enc.addcmul_(slope, (by_sparsity / codes.shape[1])[:, None, None].expand_as(slope))
         return None, by_W_enc, by_W_dec, None, None, None
 
 
 class _ByResiduals(torch.autograd.Function):
+    """The loss and the sparsity by each shift's residual."""
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any,
@@ -146,16 +166,14 @@ class _ByResiduals(torch.autograd.Function):
         b_dec: Tensor | None,
         loss: Loss,
         measure: Measure,
-        dtype: torch.dtype,
         into: Weights | None,
     ) -> tuple[Tensor, Tensor]:
-        product = partial(_product, dtype=dtype)
-        dense = product(shifts.expand(len(W_enc), -1, -1), W_enc)
+        dense = torch.bmm(shifts.expand(len(W_enc), -1, -1), W_enc)
         if b_enc is not None and b_dec is not None:
-            # The encoder reads shifts less b_dec, which is a constant of its output: no pass over shifts for it.
+            # The encoder subtracts b_dec from its input, which is a constant of its output: no pass over the shifts.
             dense += b_enc[:, None] - b_dec[:, None] @ W_enc
         codes = measure.select(dense)
-        residual = product(codes, W_dec)
+        residual = torch.bmm(codes, W_dec)
         if b_dec is not None:
             residual += b_dec[:, None]
         residual -= shifts
@@ -164,36 +182,28 @@ class _ByResiduals(torch.autograd.Function):
             value = torch.linalg.vector_norm(residual, dim=(1, 2)).square() * scale
         else:
             value = (torch.linalg.vector_norm(residual, dim=2, keepdim=True).square() * scale).sum((1, 2))
-        sparsity, known = measure.value(codes)
+        sparsity, saved = measure.value(codes)
         ctx.save_for_backward(shifts, W_enc, W_dec, b_dec, codes, residual)
-        ctx.known, ctx.scale, ctx.measure, ctx.product, ctx.into = known, scale, measure, product, into
+        ctx.saved, ctx.scale, ctx.measure, ctx.into = saved, scale, measure, into
         return value, sparsity
 
     @staticmethod
     def backward(ctx: Any, by_loss: Tensor, by_sparsity: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         shifts, W_enc, W_dec, b_dec, codes, residual = ctx.saved_tensors
-        product = ctx.product
         by_residual = residual.mul_(2 * ctx.scale * by_loss[:, None, None])
-        by_W_dec = product(codes.mT, by_residual, out=ctx.into and ctx.into.W_dec)
-        by_codes = product(by_residual, W_dec.mT)
-        # What of by_W_dec points along each row, from products already at hand: no more passes over matrices of weights.
+        by_W_dec = torch.bmm(codes.mT, by_residual, out=ctx.into and ctx.into.W_dec)
+        by_codes = torch.bmm(by_residual, W_dec.mT)
+        # The component of by_W_dec along each row, from products already computed: no further pass over the weights.
         along = (codes * by_codes).sum(1)
         by_W_dec.addcmul_(W_dec, along[:, :, None], value=-1)
-        slope = ctx.measure.derivative(codes, ctx.known)
+        slope = ctx.measure.derivative(codes, ctx.saved)
         by_codes.addcmul_(slope, (by_sparsity / codes.shape[1])[:, None, None].expand_as(slope))
         if ctx.measure.k is not None:
             by_codes.mul_(codes != 0)
-        by_W_enc = product(shifts.T.expand(len(W_enc), -1, -1), by_codes, out=ctx.into and ctx.into.W_enc)
+        by_W_enc = torch.bmm(shifts.T.expand(len(W_enc), -1, -1), by_codes, out=ctx.into and ctx.into.W_enc)
         by_b_enc = by_b_dec = None
         if b_dec is not None:
             by_b_enc = by_codes.sum(1)
             by_b_dec = by_residual.sum(1) - (W_enc @ by_b_enc[:, :, None])[:, :, 0]
             by_W_enc.sub_(b_dec[:, :, None] * by_b_enc[:, None])
-        return None, by_W_enc, by_W_dec, by_b_enc, by_b_dec, None, None, None, None
-
-
-def _product(left: Tensor, right: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
-    """Multiply members' matrices in one call: mostly quicker than one call each (benchmarks/train.py measures it)."""
-    if dtype == right.dtype:
-        return torch.bmm(left.to(dtype), right, out=out)
-    return torch.bmm(left.to(dtype), right.to(dtype)).to(right.dtype)
+        return None, by_W_enc, by_W_dec, by_b_enc, by_b_dec, None, None, None

@@ -1,4 +1,4 @@
-"""`Outcome`: how training ended, and how well the SSAE that is saved writes the shifts."""
+"""The outcome of training: the state of the constraint, and the fit of the SSAE that is saved."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -10,25 +10,13 @@ from torch import Tensor
 
 from ssae_lens.sae import SSAE
 
-# A code is active beyond this share of its shift's largest.
+# A code counts as active above this fraction of its shift's largest.
 ACTIVE = 0.1
 
 
 @dataclass(frozen=True)
 class FitQuality:
-    """How well an SSAE writes shifts.
-
-    Attributes
-    ----------
-    fvu
-        The fraction of variance unexplained, about zero: Σ‖δ − δ̂‖² / Σ‖δ‖², in residual-stream units.
-    active
-        The mean number of codes beyond a tenth of a shift's largest.
-    mean_abs
-        The mean ``|code|``.
-    n_rows
-        The number of shifts measured.
-    """
+    """The fit of an SSAE to `n_rows` shifts: FVU, active latents and mean ``|code|``, as in `Outcome`."""
 
     fvu: float
     active: float
@@ -36,98 +24,95 @@ class FitQuality:
     n_rows: int
 
     def summary(self, n_shifts: int | None) -> str:
-        """Return this in words, with the sample measured where it is not all of the shifts."""
-        sample = (
-            f" on the first {self.n_rows} shifts" if n_shifts is None else f" on {self.n_rows} of {n_shifts} shifts"
-        )
-        of = "" if self.n_rows == n_shifts else sample
-        return f"FVU {self.fvu:.4f}{of}, {self.active:.1f} active latents per pair"
+        """Return the fit as text, which names the sample where not all of `n_shifts` were measured."""
+        sample = f"the first {self.n_rows} shifts" if n_shifts is None else f"{self.n_rows} of {n_shifts} shifts"
+        measured_on = "" if self.n_rows == n_shifts else f" on {sample}"
+        return f"FVU {self.fvu:.4f}{measured_on}, {self.active:.1f} active latents per pair"
 
 
 @torch.no_grad()
 def measure_fit(ssae: SSAE, blocks: Iterable[Float[Tensor, "b d"]]) -> FitQuality:
-    """Measure an SSAE on blocks of shifts."""
-    lost = energy = active = total = 0.0
+    """Return the fit of an SSAE to blocks of shifts."""
+    error = energy = active = total = 0.0
     n_rows = 0
     for block in blocks:
         codes = ssae.encode(block.to(ssae.W_enc))
-        back = ssae.decode(codes).to(block)
-        # Norms are taken in float64, where squares of tiny and huge shifts fit.
-        lost += torch.linalg.vector_norm(block - back, dtype=torch.float64).item() ** 2
+        reconstructed = ssae.decode(codes).to(block)
+        # Norms are computed in float64, where squares of tiny and huge shifts fit.
+        error += torch.linalg.vector_norm(block - reconstructed, dtype=torch.float64).item() ** 2
         energy += torch.linalg.vector_norm(block, dtype=torch.float64).item() ** 2
         active += active_codes(codes) * len(block)
         total += codes.abs().mean().item() * len(block)
         n_rows += len(block)
-    return FitQuality(lost / energy if energy else float(lost > 0), active / n_rows, total / n_rows, n_rows)
+    return FitQuality(error / energy if energy else float(error > 0), active / n_rows, total / n_rows, n_rows)
 
 
 def active_codes(codes: Float[Tensor, "b h"]) -> float:
-    """Return the mean number of codes of a shift beyond a tenth of its largest."""
+    """Return the mean number of codes of a shift above a tenth of its largest."""
     sizes = codes.abs()
     return (sizes > ACTIVE * sizes.amax(-1, keepdim=True)).float().sum(-1).mean().item()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training gave.
+    """The outcome of training.
 
-    The loss, the sparsity, the multiplier and the objective are of the constrained problem, whose shifts are those that the
-    encoder reads (`ProblemConfig.input`). The FVU, the active latents and the mean ``|code|`` are of the SSAE that is saved,
-    after its rows were fitted anew and split features merged, on the shifts themselves: on all of them where memory holds
-    them, else on at most 100 000, evenly spaced or, of an iterator, the first.
+    The loss, the sparsity, the multiplier and the objective belong to the constrained problem in the encoder's space
+    (`ProblemConfig.input`). The FVU, the active latents and the mean ``|code|`` belong to the SSAE that is saved, after its
+    rows were refitted and split features merged, and to the shifts themselves: all of them where memory holds them, else at
+    most 100 000, evenly spaced or, of an iterator, the first.
 
     Attributes
     ----------
     status
-        ``"binding"``, ``"slack"`` (the bound does nothing), ``"infeasible"`` (it could not be met) or ``"diverged"``.
-    message
-        The same in words, with the FVU and the active latents.
-    loss
-        The loss at the end, of the kind the problem states.
-    sparsity
-        The sparsity measure at the end.
-    mean_abs, active
-        The mean ``|code|``, and the mean number of codes beyond a tenth of a shift's largest.
+        ``"binding"``, ``"slack"`` (the bound has no effect), ``"infeasible"`` (it was not met) or ``"diverged"``.
+    loss, sparsity
+        Both at the end of training, of the kinds the problem states.
     multiplier
         Of the bound, over the last third of training.
     objective
-        What was minimised; the lowest of several restarts is kept.
+        What was minimised; the restart with the lowest is kept.
     fvu
-        The fraction of variance unexplained, about zero: Σ‖δ − δ̂‖² / Σ‖δ‖².
+        The fraction of variance unexplained, about zero: Σ‖δ − δ̂‖² / Σ‖δ‖², in residual-stream units.
+    active, mean_abs
+        The mean number of codes above a tenth of a shift's largest, and the mean ``|code|``.
+    history
+        The log: a row every hundredth of the steps.
     summary, details
-        What `message` is made of: the fit, and what is to be said of the bound and of the latents.
+        The parts of `message`: the fit, and remarks on the bound and on the latents' stability.
     """
 
     seed: int
     bound: float
     status: str
-    message: str
     loss: float
     sparsity: float
-    mean_abs: float
-    active: float
     multiplier: float
     objective: float
-    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
     fvu: float = float("nan")
-    summary: str = field(default="", repr=False)
-    details: str = field(default="", repr=False)
+    active: float = float("nan")
+    mean_abs: float = float("nan")
+    summary: str = ""
+    details: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
-    def of_fit(self, fit: FitQuality, n_shifts: int | None) -> "Outcome":
-        """Return this outcome with the fit of the SSAE that is saved."""
-        numbers = {"fvu": fit.fvu, "active": fit.active, "mean_abs": fit.mean_abs}
-        return replace(self, **numbers, summary=fit.summary(n_shifts))._worded()
-
-    def adding(self, details: str) -> "Outcome":
-        """Return this outcome with a sentence more in its message."""
-        return replace(self, details=" ".join(filter(None, (self.details, details))))._worded()
-
-    def _worded(self) -> "Outcome":
+    @property
+    def message(self) -> str:
+        """The outcome in one or two sentences."""
         verdict = "Not converged" if self.status == "infeasible" else "Converged"
-        said = "" if self.status == "diverged" else f"{verdict}: {self.summary}."
-        return replace(self, message=" ".join(filter(None, (said, self.details))))
+        fit = f"{verdict}: {self.summary}." if self.summary else ""
+        return " ".join(filter(None, (fit, self.details)))
+
+    def with_fit(self, fit: FitQuality, n_shifts: int | None) -> "Outcome":
+        """Return this outcome with the fit of the SSAE that is saved."""
+        summary = fit.summary(n_shifts)
+        return replace(self, fvu=fit.fvu, active=fit.active, mean_abs=fit.mean_abs, summary=summary)
+
+    def with_details(self, details: str) -> "Outcome":
+        """Return this outcome with a further sentence in its message."""
+        return replace(self, details=" ".join(filter(None, (self.details, details))))
 
     def to_metadata(self) -> dict[str, Any]:
-        """Return what an SSAE's metadata keep of it."""
+        """Return what the metadata of an SSAE keep of it."""
         names = ("status", "message", "fvu", "active", "mean_abs", "loss", "sparsity", "bound", "multiplier", "seed")
         return {name: getattr(self, name) for name in names}

@@ -1,4 +1,4 @@
-"""`Sweep`: what a sweep gave, and the choice among its settings that needs no labels."""
+"""The result of a sweep: its settings, their split-half stability, and the choice among them without labels."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from ssae_lens.metrics import UDR, control_rotated, mcc_decoders
 from ssae_lens.sae import SSAE
-from ssae_lens.training._train import best_of, finished
+from ssae_lens.training._train import best_of, trained_ssae
+from ssae_lens.training.config import as_dict
 from ssae_lens.training.merge import merge_split_latents
 from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.training_group import TrainingGroup
@@ -17,36 +18,30 @@ from ssae_lens.training.training_group import TrainingGroup
 if TYPE_CHECKING:
     import pandas as pd
 
-
-# A latent is reproduced from this |cosine| on.
-REPRODUCED = 0.7
-# Of the random turns: not one that synthetic shifts are likely to be drawn from.
+# A row of one decoder matches a row of another from this |cosine| on.
+ROW_MATCH = 0.7
+# Agreements of seeds that differ by less count as equal.
+UDR_TOLERANCE = 0.005
+# The seed of the random rotations, unlikely to be one that synthetic shifts are drawn from.
 CONTROL_SEED = 71_828_182
 
 
-def split_half_sum(cosines: Float[np.ndarray, " k"]) -> float:
-    """Return Σ cos² − (1 − cos²): how many latents are found in both halves less those that are not."""
+def sum_of_matches(cosines: Float[np.ndarray, " k"]) -> float:
+    """Return Σ cos² − (1 − cos²): the number of latents reproduced in both halves less the number that are not."""
     return float((2 * cosines**2 - 1).sum())
 
 
-def chance_sum(
+def chance_score(
     first: Float[np.ndarray, "k d"], second: Float[np.ndarray, "k d"], space: Float[np.ndarray, "d r"], draws: int = 100
 ) -> float:
-    """Return the largest split-half score of one half's decoder with the other's, turned at random.
+    """Return the largest split-half score of one half's decoder with the other's under random rotations.
 
-    In isotropic noise the directions of either half are uniform and independent: one in a hundred such sweeps passes this.
-
-    Parameters
-    ----------
-    first, second
-        Decoder rows of the fits to the two halves.
-    space
-        Orthonormal columns that span what shifts vary in: turns stay within.
-    draws
-        How often to turn, for widths whose matching takes no time.
+    In isotropic noise the directions of the halves are uniform and independent: one in a hundred such sweeps exceeds it.
+    Rotations stay within `space`, an orthonormal basis (as columns) of what shifts vary in. There are `draws` of them at
+    widths where matching is fast.
     """
     control = control_rotated(
-        lambda rows, turned: split_half_sum(mcc_decoders(rows, turned).per_factor),
+        lambda rows, rotated: sum_of_matches(mcc_decoders(rows, rotated).per_factor),
         first @ space,
         second @ space,
         repeats=max(5, min(draws, 128 * draws // len(first))),
@@ -62,11 +57,11 @@ class Setting:
     Attributes
     ----------
     outcomes, udr
-        Of its seeds, and how far they agree.
-    again
+        Of its seeds, and their agreement.
+    split_half_cosines
         For each latent of the fit to one half of the shifts, its |cosine| with its match in the fit to the other.
     chance
-        The largest `split_half_score` of a hundred random turns of one half's directions.
+        The largest `split_half_score` of a hundred random rotations of one half's directions.
     """
 
     d_sae: int
@@ -76,45 +71,45 @@ class Setting:
     udr: UDR
     _group: TrainingGroup = field(repr=False)
     _members: range = field(repr=False)
-    again: Float[np.ndarray, " k"] | None = field(default=None, repr=False)
+    split_half_cosines: Float[np.ndarray, " k"] | None = field(default=None, repr=False)
     chance: float | None = None
 
     @property
     def split_half_score(self) -> float:
-        """How many latents are found again less those that are not, Σ cos² − (1 − cos²). NaN without halves."""
-        return float("nan") if self.again is None else split_half_sum(self.again)
+        """The number of latents reproduced in both halves less that of the others, Σ 2cos² − 1. NaN without halves."""
+        return float("nan") if self.split_half_cosines is None else sum_of_matches(self.split_half_cosines)
 
     @property
     def reproduced(self) -> int | None:
         """The number of latents with a |cosine| of at least 0.7 with their match in the fit to the other half."""
-        return None if self.again is None else int((self.again >= REPRODUCED).sum())
+        return None if self.split_half_cosines is None else int((self.split_half_cosines >= ROW_MATCH).sum())
 
     @property
     def reproducible(self) -> bool | None:
-        """Whether fits to the two halves agree: in a latent at least, and more than random directions do."""
+        """Whether fits to the two halves agree: in at least one latent, and more than random directions do."""
         return None if self.chance is None else bool(self.reproduced) and self.split_half_score > self.chance
 
     @property
     def stability(self) -> str:
-        """What the fits to the two halves say, in words."""
-        if self.again is None:
+        """The agreement of the halves in a sentence."""
+        if self.split_half_cosines is None:
             return ""
         if self.reproducible is not False:
             return f"{self.reproduced} of {self.d_sae} latents are reproduced in both halves of the shifts."
-        why = (
+        reason = (
             "random directions agree as well"
             if self.reproduced
-            else f"the largest is {self.again.max():.2f}, and {REPRODUCED} counts as reproduced"
+            else f"the largest is {self.split_half_cosines.max():.2f}, and {ROW_MATCH} counts as reproduced"
         )
         return (
             "No reproducible structure was found: fits to the halves of the shifts have |cosines| of "
-            f"{self.again.mean():.2f} in the mean ({why})."
+            f"{self.split_half_cosines.mean():.2f} in the mean ({reason})."
         )
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep gave: a table of settings, and any member as an SSAE.
+    """A table of settings, and any member as an SSAE.
 
     Attributes
     ----------
@@ -123,92 +118,68 @@ class Sweep:
     """
 
     settings: list[Setting]
-    _shifts: Any = field(repr=False)
-    _used: dict[str, Any] = field(repr=False)
 
     @property
     def chosen(self) -> Setting:
-        """The setting of which most is `split_half_score`, of those that met their bound; no label is looked at.
+        """The setting with the largest `split_half_score`, among those that met their bound; no label is used.
 
-        Latents too few merge concepts, in other ways in each half; of latents too many, some follow what only one half has.
-        Where halves were not fitted it is the setting on whose directions the seeds agree most. Agreement within half a
-        percent counts as equal, and then the wider setting is taken.
+        Too few latents merge concepts, differently in each half; of too many, some follow what only one half has. Where
+        halves were not fitted it is the setting with the best agreement of seeds (UDR of decoders). Agreements within half a
+        percent count as equal, and then the wider setting is taken.
         """
-        met = [each for each in self.settings if any(one.status == "binding" for one in each.outcomes)] or self.settings
-        if all(each.again is not None for each in met):
-            return max(met, key=lambda each: each.split_half_score)
-        most = max(each.udr.decoders for each in met)
+        feasible = [
+            setting for setting in self.settings if any(outcome.status == "binding" for outcome in setting.outcomes)
+        ] or self.settings
+        if all(setting.split_half_cosines is not None for setting in feasible):
+            return max(feasible, key=lambda setting: setting.split_half_score)
+        lowest = max(setting.udr.decoders for setting in feasible) - UDR_TOLERANCE
         return max(
-            (each for each in met if each.udr.decoders >= most - 0.005),
-            key=lambda each: (each.d_sae, each.udr.decoders),
+            (setting for setting in feasible if setting.udr.decoders >= lowest),
+            key=lambda setting: (setting.d_sae, setting.udr.decoders),
         )
 
     @cached_property
     def best(self) -> SSAE:
-        """The SSAE of the chosen setting whose seed solved the problem best, with wordings of one concept joined."""
-        chosen = self.chosen
-        return self.merged(chosen, best_of(chosen.outcomes))
+        """The SSAE of the chosen setting from the seed that solved the problem best, with split features merged."""
+        return self.merged(self.chosen, best_of(self.chosen.outcomes))
 
     def merged(self, setting: Setting | int, seed: int = 0) -> SSAE:
-        """Return a member as `ssae` does, with latents joined that are wordings of one concept (`merge_split_latents`).
+        """Return a member as `ssae` does, with split features merged (`merge_split_latents`).
 
-        Where codes do not come to stand out, as under an L1 level, nothing says which are, and it is the same as `ssae`.
+        Under an L1 level, where codes do not separate into active and inactive ones, it is the same as `ssae`.
         """
         setting = self.settings[setting] if isinstance(setting, int) else setting
         ssae, group = self.ssae(setting, seed), setting._group
-        return merge_split_latents(ssae, group.data) if group.problem_config.has_active_mask else ssae
+        return merge_split_latents(ssae, group.data) if group.config.has_active_mask else ssae
 
     def ssae(self, setting: Setting | int, seed: int = 0) -> SSAE:
         """Return a member by its setting (or its row in the table) and the number of its seed."""
         setting = self.settings[setting] if isinstance(setting, int) else setting
-        used = {**self._used, "d_sae": setting.d_sae, "level": setting.level, "budget": setting.budget}
-        outcome = setting.outcomes[seed]
+        group, outcome = setting._group, setting.outcomes[seed]
+        options = {**as_dict(group.config, group.solver), "level": setting.level, "budget": setting.budget}
         if outcome.status != "diverged":
-            outcome = outcome.adding(setting.stability)
-        return finished(setting._group, setting._members[seed], self._shifts, used, outcome)
+            outcome = outcome.with_details(setting.stability)
+        return trained_ssae(group, setting._members[seed], options, outcome)
 
     def table(self) -> "pd.DataFrame":
         """Return a row for each setting: agreement of codes and of decoders, and the outcomes' means over seeds."""
         import pandas as pd
 
-        return pd.DataFrame([self._row(each) for each in self.settings])
+        return pd.DataFrame([_table_row(setting) for setting in self.settings])
 
-    def heat_map(self) -> Any:
-        """Return a plotly figure of UDR (decoders) over widths and bounds."""
-        import plotly.graph_objects as go
 
-        table = self.table()
-        bound = "level" if table["level"].notna().any() else "budget"
-        grid = table.pivot_table(index=bound, columns="d_sae", values="udr_decoders")
-        figure = go.Figure(
-            go.Heatmap(
-                z=grid.to_numpy(),
-                x=[str(each) for each in grid.columns],
-                y=[f"{each:g}" for each in grid.index],
-                zmin=0,
-                zmax=1,
-                colorscale="Viridis",
-                texttemplate="%{z:.3f}",
-                colorbar={"title": "UDR"},
-            )
-        )
-        return figure.update_layout(
-            title="Agreement of seeds (UDR of decoders)", xaxis_title="d_sae", yaxis_title=bound
-        )
+def _table_row(setting: Setting) -> dict[str, Any]:
+    def mean(name: str) -> float:
+        return sum(getattr(outcome, name) for outcome in setting.outcomes) / len(setting.outcomes)
 
-    @staticmethod
-    def _row(each: Setting) -> dict[str, Any]:
-        def mean(name: str) -> float:
-            return sum(getattr(one, name) for one in each.outcomes) / len(each.outcomes)
-
-        return {
-            "d_sae": each.d_sae,
-            "level": each.level,
-            "budget": each.budget,
-            "udr_codes": each.udr.codes,
-            "udr_decoders": each.udr.decoders,
-            "split_half_score": each.split_half_score,
-            "reproduced": each.reproduced,
-            **{name: mean(name) for name in ("fvu", "loss", "sparsity", "mean_abs", "active", "multiplier")},
-            "status": ", ".join(sorted({one.status for one in each.outcomes})),
-        }
+    return {
+        "d_sae": setting.d_sae,
+        "level": setting.level,
+        "budget": setting.budget,
+        "udr_codes": setting.udr.codes,
+        "udr_decoders": setting.udr.decoders,
+        "split_half_score": setting.split_half_score,
+        "reproduced": setting.reproduced,
+        **{name: mean(name) for name in ("fvu", "loss", "sparsity", "mean_abs", "active", "multiplier")},
+        "status": ", ".join(sorted({outcome.status for outcome in setting.outcomes})),
+    }

@@ -1,6 +1,6 @@
-"""One group of members in training: their problem, their solver, one step, and what came out.
+"""A group of SSAEs in training: an ensemble of one width with its problem, its solver, its steps and its outcomes.
 
-A `TrainingGroup` holds members of one width that share every batch. `train` runs one group, `sweep` one for each width.
+`train` runs one group, `sweep` one for each width.
 """
 
 from collections.abc import Sequence
@@ -15,221 +15,194 @@ from ssae_lens.sae import SSAE
 from ssae_lens.training.config import ProblemConfig, SolverConfig
 from ssae_lens.training.data import HOLD_BYTES, Rows, Stream
 from ssae_lens.training.ensemble import Ensemble
-from ssae_lens.training.folding import fold
 from ssae_lens.training.input_map import fit_input
+from ssae_lens.training.merge import refit_decoder
 from ssae_lens.training.objective import Loss
 from ssae_lens.training.outcome import Outcome, active_codes, measure_fit
 from ssae_lens.training.problem import ShiftProblem
-from ssae_lens.training.refit import refitted
-from ssae_lens.training.solvers import formulation_for, make_optimizer
+from ssae_lens.training.solvers import make_optimizer
 
-# Results are measured on at most so many shifts, and the rows of the log on fewer.
-MEASURE_ROWS, LOG_ROWS = 8192, 512
-# Codes of all members together are kept to so many numbers.
-MEASURE_CODES = 1 << 26
-# A bound is met when it is passed by less than this share of it.
-SLACK = 0.1
-# A bound does nothing at a multiplier below the first; below the second, if sparsity is less than it as well. (A falling
-# multiplier takes its time.)
+# The most shifts whose codes are computed for outcomes, and for rows of the log.
+OUTCOME_SHIFTS, LOG_SHIFTS = 8192, 512
+# The most numbers in the codes of all members together.
+MAX_CODES = 1 << 26
+# A bound is met when it is exceeded by less than this fraction of it.
+TOLERANCE = 0.1
+# A bound is slack at a multiplier below the first; below the second, if sparsity is well below it too. (A falling multiplier
+# takes its time.)
 NO_PRICE, LOW_PRICE = 1e-3, 0.1
 
 
 class TrainingGroup:
-    """Ensemble of one width in training."""
+    """An ensemble of one width in training."""
 
     def __init__(
         self,
         data: Rows | Stream,
-        problem: ProblemConfig,
+        config: ProblemConfig,
         solver: SolverConfig,
         seeds: Sequence[int],
         bounds: Sequence[float],
         device: torch.device,
     ) -> None:
-        self.problem_config, self.solver, self.seeds, self.bounds = problem, solver, list(seeds), list(bounds)
+        self.config, self.solver, self.seeds, self.bounds = config, solver, list(seeds), list(bounds)
         self.data, self.device = data, device
         sample = data.sample().to(device)
-        self.map = fit_input(sample, problem)
-        read = self.map.apply(sample)
-        self.loss = Loss(problem.loss, read.square().sum(1).mean().item())
-        self.members = Ensemble(self.map.width(data.d_in), problem, seeds).to(device)
+        self.input_map = fit_input(sample, config)
+        inputs = self.input_map.apply(sample)
+        self.loss = Loss(config.loss, inputs.square().sum(1).mean().item())
+        self.ensemble = Ensemble(self.input_map.width(data.d_in), config, seeds).to(device)
         self.problem = ShiftProblem(
-            self.members,
-            problem,
+            self.ensemble,
+            config,
             torch.tensor(bounds, dtype=torch.float32, device=device),
             self.loss,
-            self.map.fit_mean_abs,
+            self.input_map.fit_mean_abs,
             solver.warmup,
-            formulation_for(solver),
-            torch.bfloat16 if solver.precision == "bfloat16" else torch.float32,
-            self.map.floor,
+            self.input_map.floor,
         )
-        if solver.compile:
-            self.members.loss_and_sparsity = torch.compile(self.members.loss_and_sparsity)
         self.optimizer = make_optimizer(self.problem, solver)
         self.history: list[dict[str, Any]] = []
-        # Reading through the map once is cheaper than at every step, wherever the result fits.
-        fits = isinstance(data, Rows) and not data.path_backed and data.n * read.shape[1] * 4 <= HOLD_BYTES
-        self._read = self._apply_to_all() if fits else None
-        rows = max(1, min(MEASURE_ROWS, MEASURE_CODES // (len(seeds) * max(problem.d_sae, read.shape[1]))))
-        self._sample = read[:: max(1, -(-len(read) // rows))]
-
-    def _apply_to_all(self) -> Float[Tensor, "n r"]:
-        assert isinstance(self.data, Rows)
-        return torch.cat([self.map.apply(block.to(self.device)) for block in self.data.blocks()])
+        self._inputs: Tensor | None = None
+        if isinstance(data, Rows) and not data.path_backed and data.n * inputs.shape[1] * 4 <= HOLD_BYTES:
+            # Applying the map once is cheaper than at every step, wherever the result fits.
+            self._inputs = torch.cat([self.input_map.apply(block.to(device)) for block in data.blocks()])
+        n_rows = min(OUTCOME_SHIFTS, MAX_CODES // (len(seeds) * max(config.d_sae, inputs.shape[1])))
+        self._sample = inputs[:: max(1, -(-len(inputs) // max(1, n_rows)))]
 
     @property
     def holds_data(self) -> bool:
-        """Whether steps are fed by row numbers rather than by batches of shifts."""
-        return self._read is not None
+        """Whether `step` takes row numbers instead of shifts."""
+        return self._inputs is not None
 
     def step(self, number: int, batch: Tensor) -> None:
-        """Take one step: `batch` is row numbers where the group holds its data, shifts elsewhere."""
-        shifts = (
-            self._read.index_select(0, batch.to(self.device))
-            if self._read is not None
-            else self.map.apply(batch.to(self.device))
-        )
+        """Take one step on a batch: row numbers where the group holds its data, shifts elsewhere."""
+        batch = batch.to(self.device)
+        inputs = self.input_map.apply(batch) if self._inputs is None else self._inputs.index_select(0, batch)
         self.problem.progress = number / self.solver.steps
-        self._set_rate(number)
-        self.optimizer.roll(compute_cmp_state_kwargs={"shifts": shifts})
-        self.members.renormalise()
+        self._set_learning_rates(number)
+        self.optimizer.roll(compute_cmp_state_kwargs={"shifts": inputs})
+        self.ensemble.renormalise()
 
-    def _set_rate(self, number: int) -> None:
-        left = (self.solver.steps - number) / max(1.0, self.solver.decay * self.solver.steps)
-        # A multiplier that went on while the weights stood still would say nothing of what shaped them.
-        for optimizers, rate in (
+    def _set_learning_rates(self, number: int) -> None:
+        remaining = (self.solver.steps - number) / max(1.0, self.solver.decay * self.solver.steps)
+        # Both decay: a multiplier that moved while the weights stand still would not be the one that shaped them.
+        for optimizers, lr in (
             (self.optimizer.primal_optimizers, self.solver.lr),
             (self.optimizer.dual_optimizers or [], self.solver.dual_lr),
         ):
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * min(1.0, left)
+                    group["lr"] = lr * min(1.0, remaining)
 
     @torch.no_grad()
     def record(self, step: int) -> dict[str, Any]:
-        """Note where training stands: one row of the log."""
+        """Add a row to the log, and return it."""
         state = self.problem.state
         assert state is not None
-        codes = self.codes(LOG_ROWS)
+        codes = self.codes(LOG_SHIFTS)
         row = {
             "step": step,
-            "d_sae": self.problem_config.d_sae,
+            "d_sae": self.config.d_sae,
             "loss": state[0].tolist(),
             "sparsity": state[1].tolist(),
             "bound": self.problem.bound.tolist(),
             "mean_abs": codes.abs().mean((1, 2)).tolist(),
-            "active": [active_codes(each) for each in codes],
+            "active": [active_codes(of_member) for of_member in codes],
             "multiplier": self.problem.multipliers_now.tolist(),
         }
         self.history.append(row)
         return row
 
     @torch.no_grad()
-    def codes(self, rows: int = MEASURE_ROWS) -> Float[Tensor, "m b h"]:
+    def codes(self, n_rows: int = OUTCOME_SHIFTS) -> Float[Tensor, "m b h"]:
         """Return every member's codes of a fixed sample of the shifts."""
-        self.members.eval()
-        codes = self.members.codes(self._sample[:rows], self.problem.measure)
-        self.members.train()
+        self.ensemble.eval()
+        codes = self.ensemble.codes(self._sample[:n_rows], self.problem.measure)
+        self.ensemble.train()
         return codes
 
     @cached_property
     @torch.no_grad()
     def decoders(self) -> Float[Tensor, "m h d"]:
-        """Ensemble' decoder rows as they read in residual units, of any length. Asked for when training has ended."""
-        rows = self.map.restore(self.members.W_dec.detach())
-        if not self.problem_config.has_active_mask:
+        """Every member's decoder rows in residual units, of any norm; valid when training has ended."""
+        rows = self.input_map.restore(self.ensemble.W_dec.detach())
+        if not self.config.has_active_mask:
             return rows
         shifts = self.data.sample().to(self.device)
-        most = max(1, MEASURE_CODES // (len(self.seeds) * self.problem_config.d_sae))
-        shifts = shifts[:: -(-len(shifts) // most)]
-        codes = self.members.codes(self.map.apply(shifts), self.problem.measure)
-        return torch.stack([refitted(each, shifts, own) for each, own in zip(codes, rows, strict=True)])
+        n_rows = max(1, MAX_CODES // (len(self.seeds) * self.config.d_sae))
+        shifts = shifts[:: -(-len(shifts) // n_rows)]
+        codes = self.ensemble.codes(self.input_map.apply(shifts), self.problem.measure)
+        return torch.stack([refit_decoder(codes[i], shifts, rows[i]) for i in range(len(rows))])
 
-    @torch.no_grad()
     def outcomes(self) -> list[Outcome]:
-        """Return how every member's problem ended, and how well it fits the shifts as an SSAE."""
-        return [self.with_fit(i, each) for i, each in enumerate(self.solutions())]
+        """Return the outcome of every member, with its fit as an SSAE."""
+        return [self.with_fit(member, outcome) for member, outcome in enumerate(self.solutions())]
 
     @torch.no_grad()
-    def with_fit(self, member: int, solution: Outcome) -> Outcome:
-        """Return how a member's problem ended, and how well it fits the shifts as an SSAE."""
-        if solution.status == "diverged":
-            return solution
+    def with_fit(self, member: int, outcome: Outcome) -> Outcome:
+        """Return a member's outcome with its fit as an SSAE."""
+        if outcome.status == "diverged":
+            return outcome
         fit = measure_fit(self.ssae(member, {}).to(self.device), self.data.measured())
-        return solution.of_fit(fit, self.data.n)
+        return outcome.with_fit(fit, self.data.n)
 
     @torch.no_grad()
     def solutions(self) -> list[Outcome]:
-        """Return how every member's constrained problem ended, without the fit."""
+        """Return the outcome of every member's constrained problem, without the fit."""
         self.problem.progress = 1.0
-        self.members.eval()
-        loss, sparsity = self.members.loss_and_sparsity(self._sample, self.loss, self.problem.measure)
-        final = self.problem.bounds
-        # Solvers swing about the right multiplier: its mean over the last third of the log is nearer than its last value.
+        self.ensemble.eval()
+        losses, sparsities = self.ensemble.loss_and_sparsity(self._sample, self.loss, self.problem.measure)
+        # Solvers oscillate about the right multiplier: its mean over the log's last third is nearer than the last value.
         logged = [row["multiplier"] for row in self.history[-max(1, len(self.history) // 3) :]]
         multipliers = torch.tensor(logged or [self.problem.multipliers_now.tolist()]).mean(0)
-        found = []
+        outcomes = []
         for i, seed in enumerate(self.seeds):
-            lost, used, price = loss[i].item(), sparsity[i].item(), multipliers[i].item()
-            status, details = self._judge(lost, used, price, final[i].item())
-            found.append(
+            loss, sparsity, multiplier = losses[i].item(), sparsities[i].item(), multipliers[i].item()
+            status, details = self._status(loss, sparsity, multiplier, self.problem.bounds[i].item())
+            outcomes.append(
                 Outcome(
                     seed,
                     self.bounds[i],
                     status,
-                    details,
-                    loss=lost,
-                    sparsity=used,
-                    mean_abs=float("nan"),
-                    active=float("nan"),
-                    multiplier=price,
-                    objective=used if self.problem.by_budget and status == "binding" else lost,
-                    history=[{k: v[i] if isinstance(v, list) else v for k, v in row.items()} for row in self.history],
+                    loss=loss,
+                    sparsity=sparsity,
+                    multiplier=multiplier,
+                    objective=sparsity if self.problem.by_budget and status == "binding" else loss,
                     details=details,
+                    history=[{k: v[i] if isinstance(v, list) else v for k, v in row.items()} for row in self.history],
                 )
             )
-        return found
+        return outcomes
 
-    def meets_bounds(self, row: dict[str, Any]) -> bool:
-        """Say whether every member met its bound in a row of the log. Top-k has none."""
-        if self.problem.k is not None:
-            return True
-        return all(map(self._meets, row["loss"], row["sparsity"], self.problem.bounds.tolist()))
-
-    def _meets(self, loss: float, sparsity: float, bound: float) -> bool:
-        return loss <= bound * (1 + 5 * SLACK) if self.problem.by_budget else sparsity <= bound * (1 + SLACK)
-
-    def _judge(self, loss: float, sparsity: float, multiplier: float, bound: float) -> tuple[str, str]:
-        """Return how a member's bound stands, in a word, and what is to be said of it."""
+    def _status(self, loss: float, sparsity: float, multiplier: float, bound: float) -> tuple[str, str]:
+        """Return the status of a member's bound, and a remark on it."""
         if not (loss < float("inf") and sparsity < float("inf")):
-            return "diverged", f"The loss is {loss}: training diverged. Lower lr={self.solver.lr}."
-        if self.problem_config.kind == "topk":
+            return "diverged", f"Training diverged: the loss is {loss}. Lower lr={self.solver.lr}."
+        if self.problem.k is not None:
             return "binding", ""
-        if not self._meets(loss, sparsity, bound):
-            if self.problem.by_budget:
-                return "infeasible", (
-                    f"In the encoder's space the loss is {loss:.3g} where the budget allows {bound:.3g} (with "
-                    f"d_sae={self.problem_config.d_sae} it is at least {self.map.floor:.3g}): that was not reached. "
-                    "Raise the steps or the budget."
-                )
-            return "infeasible", (
-                f"Sparsity is {sparsity:.4g} where the level allows {bound:.4g}: it was not reached. "
-                "Raise the level, the steps or dual_lr."
-            )
         if self.problem.by_budget:
-            return "binding", ""
+            if loss <= bound * (1 + 5 * TOLERANCE):
+                return "binding", ""
+            return "infeasible", (
+                f"The loss in the encoder's space is {loss:.3g}, above the allowed {bound:.3g} (it is at least "
+                f"{self.input_map.floor:.3g} with d_sae={self.config.d_sae}). Raise the steps or the budget."
+            )
+        if sparsity > bound * (1 + TOLERANCE):
+            return "infeasible", (
+                f"The sparsity is {sparsity:.4g}, above the allowed {bound:.4g}. Raise the level, the steps or dual_lr."
+            )
         # The price of the bound, relative to it, in a loss that is one where all codes are zero.
-        price = multiplier * (bound / self.problem_config.d_sae if self.problem.absolute else 1)
-        if price < (LOW_PRICE if sparsity < bound * (1 - SLACK) else NO_PRICE):
+        price = multiplier * (bound / self.config.d_sae if self.problem.absolute else 1)
+        if price < (LOW_PRICE if sparsity < bound * (1 - TOLERANCE) else NO_PRICE):
             return "slack", (
-                f"Sparsity is {sparsity:.4g} at a level of {bound:.4g}, with a multiplier of {multiplier:.2g}: the "
-                "constraint does nothing. Lower the level."
+                f"The constraint has no effect: the sparsity is {sparsity:.4g} at a level of {bound:.4g}, with a multiplier "
+                f"of {multiplier:.2g}. Lower the level."
             )
         return "binding", ""
 
     @torch.no_grad()
     def ssae(self, member: int, metadata: dict[str, Any]) -> SSAE:
         """Return a member as an SSAE in residual units, with everything linear folded into its weights."""
-        k = round(self.bounds[member]) if self.problem_config.kind == "topk" else None
-        return fold(self.members, member, self.map, metadata, k, self.decoders[member])
+        k = round(self.bounds[member]) if self.config.kind == "topk" else None
+        return self.ensemble.to_ssae(member, self.input_map, metadata, k, self.decoders[member])

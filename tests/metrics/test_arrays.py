@@ -31,7 +31,7 @@ def test_precision(given, dtype):
     [
         (np.ones(4), r"codes has shape \(4,\).*codes\[:, None\]"),
         (np.ones((2, 3, 4)), r"codes has shape \(2, 3, 4\)"),
-        (np.ones((0, 3)), r"codes has shape \(0, 3\), which holds nothing"),
+        (np.ones((0, 3)), r"codes has shape \(0, 3\), which is empty"),
         (np.array([["a"]]), "codes holds <U1"),
         (np.ones((2, 2), dtype=complex), "codes holds complex128"),
         (np.array([[1.0, 2.0], [np.nan, 0.0], [0.0, np.inf]]), r"codes holds NaN or infinite.*2 of 3 rows \(1, 2\)"),

@@ -386,7 +386,7 @@ class TestBadInput:
     def test_weights_cut_short(self, tmp_path):
         weights, _ = random_ssae().save_model(tmp_path)
         weights.write_bytes(weights.read_bytes()[:-20])
-        with pytest.raises(ValueError, match="are not whole"):
+        with pytest.raises(ValueError, match="are damaged"):
             SSAE.load_from_disk(tmp_path)
 
     def test_a_training_folder(self, tmp_path):

@@ -1,4 +1,4 @@
-"""A small world whose concepts are known, for the tests of this room."""
+"""Synthetic data with ground truth for the tests of training."""
 
 from typing import NamedTuple
 
@@ -7,25 +7,25 @@ import torch
 from torch import Tensor
 
 
-class World(NamedTuple):
+class SyntheticData(NamedTuple):
     shifts: Tensor
     factors: Tensor
     directions: Tensor
 
 
-def make_world(n=3000, d=16, concepts=5, most=2, seed=0):
+def make_synthetic(n=3000, d=16, concepts=5, most=2, seed=0):
     """Shifts in which one to `most` of the concepts change, each along its direction by a normal amount."""
     generator = torch.Generator().manual_seed(seed)
     directions = torch.nn.functional.normalize(torch.randn(concepts, d, generator=generator), dim=1)
     changed = torch.rand(n, concepts, generator=generator).argsort(1)
     changed = changed < torch.randint(1, most + 1, (n, 1), generator=generator)
     factors = torch.randn(n, concepts, generator=generator) * changed
-    return World(factors @ directions, factors, directions)
+    return SyntheticData(factors @ directions, factors, directions)
 
 
 @pytest.fixture(scope="session")
-def world():
-    return make_world()
+def synthetic():
+    return make_synthetic()
 
 
 @pytest.fixture(autouse=True)

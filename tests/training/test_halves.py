@@ -7,8 +7,7 @@ import torch
 from ssae_lens.pairs import load_pairs
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import data, sweep
-from ssae_lens.training.data import Rows, open_data
-from ssae_lens.training.halves import SMALLEST_HALF, balanced, connected
+from ssae_lens.training.data import MIN_HALF, Rows, connected_rows, open_data, split_groups
 
 D = 6
 QUICK = {"d_sae": 4, "steps": 40, "batch_size": 64, "quiet": True, "seeds": 2}
@@ -63,18 +62,18 @@ def test_pairs_of_words_that_share_one_are_in_one_half(name):
 
 def test_a_chain_of_shared_texts_is_one_group():
     texts = ["a", "b", "c", "x", "y"], ["b", "c", "d", "y", "z"]
-    groups = connected(np.array([0, 1, 2, 3, 4]), texts)
+    groups = connected_rows(np.array([0, 1, 2, 3, 4]), texts)
     assert groups[0] == groups[1] == groups[2] != groups[3] == groups[4]
     # The pair joins what no text does.
-    groups = connected(np.array([7, 1, 2, 3, 7]), texts)
+    groups = connected_rows(np.array([7, 1, 2, 3, 7]), texts)
     assert len(set(groups)) == 1
 
 
-def test_where_all_pairs_are_connected_halves_are_by_pair_and_it_is_said():
+def test_where_all_pairs_are_connected_halves_are_by_pair_with_a_warning():
     ids = np.repeat(np.arange(30), 2)
     texts = ["the same prompt"] * 60, [f"answer {i}" for i in ids]
     shifts = open_data(store_of(numbered(60), row_ids=ids, texts=texts), 8)
-    with pytest.warns(UserWarning, match="Nearly all of the 30 pairs are connected by texts .* split by pair"):
+    with pytest.warns(UserWarning, match="Nearly all of the 30 pairs are connected by shared texts.* split by pair"):
         first, second = shifts.halves()
     assert (first.n, second.n) == (30, 30)
     assert not set(ids[rows_of(first)]) & set(ids[rows_of(second)])
@@ -84,10 +83,10 @@ def test_balanced_halves_of_any_groups():
     rng = np.random.default_rng(0)
     for most in (1, 3, 10, 50):
         groups = rng.integers(0, most, size=60)
-        found = balanced(groups)
+        found = split_groups(groups)
         largest = np.bincount(groups).max()
         if found is None:
-            assert largest > (1 - SMALLEST_HALF) * 60 - 1
+            assert largest > (1 - MIN_HALF) * 60 - 1
             continue
         first, second = (np.arange(60)[each] for each in found)
         assert not set(groups[first]) & set(groups[second])
@@ -98,7 +97,7 @@ def test_balanced_halves_of_any_groups():
 def test_a_single_pair_has_no_halves():
     assert open_data(store_of(numbered(20), row_ids=np.zeros(20, dtype=int)), 8).halves() == []
     swept = sweep(store_of(numbered(23), row_ids=[0] * 16 + list(range(1, 8))), **QUICK)
-    assert swept.settings[0].again is None
+    assert swept.settings[0].split_half_cosines is None
 
 
 def test_halves_of_a_file_are_the_same(tmp_path, monkeypatch):
@@ -113,7 +112,7 @@ def test_halves_of_a_file_are_the_same(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_noise_whose_pairs_have_several_rows_is_not_found_again():
+def test_noise_whose_pairs_have_several_rows_is_not_reproduced():
     """Rows of one pair in either half gave noise a perfect score."""
     noise = torch.randn(60, 32, generator=torch.Generator().manual_seed(0)).numpy()
     doubled = store_of(noise.repeat(2, axis=0), row_ids=np.repeat(np.arange(60), 2))

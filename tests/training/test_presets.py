@@ -15,7 +15,7 @@ from ssae_lens.training.config import settings
 from ssae_lens.training.data import Rows
 from ssae_lens.training.training_group import TrainingGroup
 
-from .conftest import make_world
+from .conftest import make_synthetic
 
 D, H, BATCH, STEPS = 12, 6, 32, 20
 LEVEL = {"v1": 0.3, "v2": 0.1}
@@ -69,11 +69,11 @@ class PlainProblem(cooper.ConstrainedMinimizationProblem):
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_steps_of_the_reference(version):
-    shifts = make_world(n=400, d=D, concepts=H).shifts * 8
+    shifts = make_synthetic(n=400, d=D, concepts=H).shifts * 8
     problem, solver = settings(version, d_sae=H, level=LEVEL[version], steps=STEPS, warmup=0.0)
     data = Rows(shifts.numpy())
     group = TrainingGroup(data, problem, solver, [0], [problem.level], torch.device("cpu"))
-    model = Plain(version, group.members.W_enc[0].detach(), group.members.W_dec[0].detach())
+    model = Plain(version, group.ensemble.W_enc[0].detach(), group.ensemble.W_dec[0].detach())
     theirs = PlainProblem(model, problem.level)
     optimiser = ExtrapolationConstrainedOptimizer(
         theirs,
@@ -86,7 +86,7 @@ def test_steps_of_the_reference(version):
         optimiser.roll({"shifts": shifts[pick]})
         with torch.no_grad():
             model.decoder.weight.div_(model.decoder.weight.norm(dim=0, keepdim=True))
-    ours = group.members
+    ours = group.ensemble
     assert next(iter(theirs.dual_parameters())).item() > 0
     torch.testing.assert_close(group.problem.multipliers_now, next(iter(theirs.dual_parameters())).detach())
     for mine, yours in (
@@ -108,8 +108,9 @@ def test_steps_of_the_reference(version):
 
 @pytest.mark.filterwarnings("ignore:The constraint")
 @pytest.mark.parametrize(("version", "falling"), [("v1", "sparsity"), ("v2", "loss")])
-def test_presets_run(version, falling, world):
+def test_presets_run(version, falling, synthetic):
     start, end = (
-        train(world.shifts, d_sae=5, preset=version, level=0.3, steps=steps, quiet=True).outcome for steps in (1, 300)
+        train(synthetic.shifts, d_sae=5, preset=version, level=0.3, steps=steps, quiet=True).outcome
+        for steps in (1, 300)
     )
     assert getattr(end, falling) < 0.8 * getattr(start, falling)

@@ -15,7 +15,7 @@ from ssae_lens.training.config import SOLVERS
 from ssae_lens.training.data import Rows
 from ssae_lens.training.runs import Run
 
-from .conftest import make_world
+from .conftest import make_synthetic
 
 pytestmark = pytest.mark.filterwarnings("ignore:The constraint")
 STEPS = 30
@@ -81,16 +81,16 @@ def killed_at(step, where, work):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a child process")
 @pytest.mark.parametrize("given", [{}, {"level": 0.3, "bias": True, "code_norm": "batch", "solver": "extragradient"}])
-def test_killed_ten_times_and_resumed(given, world, tmp_path):
+def test_killed_ten_times_and_resumed(given, synthetic, tmp_path):
     given = {**GIVEN, **given}
-    whole = train(world.shifts, **given, out=tmp_path / "whole")
+    whole = train(synthetic.shifts, **given, out=tmp_path / "whole")
     dice = random.Random(0)
     kills = sorted(dice.sample(range(STEPS - 4), 10))
     for step in kills:
         where = dice.choice(["before", "after", "saving"])
-        ended = killed_at(step, where, lambda: train(world.shifts, **given, out=tmp_path / "killed"))
+        ended = killed_at(step, where, lambda: train(synthetic.shifts, **given, out=tmp_path / "killed"))
         assert ended == signal.SIGKILL
-    ssae = train(world.shifts, **given, out=tmp_path / "killed")
+    ssae = train(synthetic.shifts, **given, out=tmp_path / "killed")
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(ssae), strict=True))
     assert ssae.outcome == whole.outcome
     logs = [(tmp_path / each / "log.jsonl").read_text() for each in ("whole", "killed")]
@@ -117,108 +117,95 @@ def interrupt():
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_interrupted_between_checkpoints(solver, world, tmp_path, monkeypatch):
+def test_interrupted_between_checkpoints(solver, synthetic, tmp_path, monkeypatch):
     given = {**GIVEN, "checkpoint_every": None, "solver": solver}
-    whole = train(world.shifts, **given)
+    whole = train(synthetic.shifts, **given)
     stop_at(13, monkeypatch, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(world.shifts, **given, out=tmp_path)
+        train(synthetic.shifts, **given, out=tmp_path)
     kept = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
     assert kept["step"] == 14  # the step under way was finished
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ssae = train(world.shifts, **given, out=tmp_path)
+    ssae = train(synthetic.shifts, **given, out=tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(ssae), strict=True))
     assert [row["step"] for row in ssae.outcome.history] == list(range(1, STEPS + 1))
 
 
-def test_interrupted_without_a_folder(world, monkeypatch):
+def test_interrupted_without_a_folder(synthetic, monkeypatch):
     stop_at(13, monkeypatch, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(world.shifts, **GIVEN)
+        train(synthetic.shifts, **GIVEN)
 
 
-def test_patience_is_remembered(world, tmp_path, monkeypatch):
-    given = {**GIVEN, "steps": 2000, "patience": 40, "warmup": 0, "decay": 0, "lr": 0.05}
-    whole = train(world.shifts, **given)
-    last = whole.outcome.history[-1]["step"]
-    assert last < 2000
-    stop_at(last - 5, monkeypatch, interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        train(world.shifts, **given, out=tmp_path)
-    ssae = train(world.shifts, **given, out=tmp_path)
-    assert ssae.outcome.history[-1]["step"] == last
-    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(ssae), strict=True))
-
-
-def test_a_sweep_goes_on_too(world, tmp_path, monkeypatch):
+def test_a_sweep_resumes(synthetic, tmp_path, monkeypatch):
     given = {**GIVEN, "d_sae": [4, 5], "level": [0.3, 0.5], "seeds": 2}
     del given["restarts"]
-    whole = sweep(world.shifts, **given)
+    whole = sweep(synthetic.shifts, **given)
     stop_at(13, monkeypatch, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        sweep(world.shifts, **given, out=tmp_path)
-    again = sweep(world.shifts, **given, out=tmp_path)
+        sweep(synthetic.shifts, **given, out=tmp_path)
+    again = sweep(synthetic.shifts, **given, out=tmp_path)
     for row in range(4):
         pairs = zip(weights(whole.ssae(row, 1)), weights(again.ssae(row, 1)), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.fixture
-def stopped(world, tmp_path, monkeypatch):
+def stopped(synthetic, tmp_path, monkeypatch):
     stop_at(13, monkeypatch, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(world.shifts, **GIVEN, out=tmp_path)
+        train(synthetic.shifts, **GIVEN, out=tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("damage", [lambda file: file[:-100], lambda file: b"", lambda file: b"not a checkpoint"])
-def test_a_damaged_checkpoint(damage, stopped, world):
+def test_a_damaged_checkpoint(damage, stopped, synthetic):
     path = stopped / "checkpoint.pt"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it to begin again") as caught:
-        train(world.shifts, **GIVEN, out=stopped)
+    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it to start again") as caught:
+        train(synthetic.shifts, **GIVEN, out=stopped)
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_of_another_run(stopped, world):
-    narrow = make_world(d=12)
-    for shifts, given in ((world.shifts, {"lr": 0.02}), (narrow.shifts, {}), (world.shifts + 1, {})):
-        with pytest.raises(ValueError, match=r"is of another run .*; give another folder, or delete it") as caught:
+def test_a_checkpoint_of_another_run(stopped, synthetic):
+    narrow = make_synthetic(d=12)
+    for shifts, given in ((synthetic.shifts, {"lr": 0.02}), (narrow.shifts, {}), (synthetic.shifts + 1, {})):
+        with pytest.raises(ValueError, match=r"belongs to another run .*; give another folder, or delete it") as caught:
             train(shifts, **{**GIVEN, **given}, out=stopped)
         assert "\n" not in str(caught.value)
-    little_changed = world.shifts.clone()
+    little_changed = synthetic.shifts.clone()
     little_changed[5::31] += 1
-    with pytest.raises(ValueError, match=r"is of another run \(data: "):
+    with pytest.raises(ValueError, match=r"belongs to another run \(data: "):
         train(little_changed, **GIVEN, out=stopped)
-    with pytest.raises(ValueError, match="seed: 0 against 1"):
-        train(world.shifts, **GIVEN, seed=1, out=stopped)
+    with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
+        train(synthetic.shifts, **GIVEN, seed=1, out=stopped)
 
 
-def test_a_full_disk(world, tmp_path, monkeypatch):
+def test_a_full_disk(synthetic, tmp_path, monkeypatch):
     def full(state, path):
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed\nException raised from")
 
     monkeypatch.setattr(runs.torch, "save", full)
     with pytest.raises(OSError, match=r"checkpoint.pt could not be written .*; make room") as caught:
-        train(world.shifts, **GIVEN, out=tmp_path)
+        train(synthetic.shifts, **GIVEN, out=tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob(".checkpoint*"))
 
 
-def test_a_finished_folder_begins_again(world, tmp_path):
-    first = train(world.shifts, **GIVEN, out=tmp_path)
-    second = train(world.shifts, **GIVEN, out=tmp_path)
+def test_a_finished_folder_starts_again(synthetic, tmp_path):
+    first = train(synthetic.shifts, **GIVEN, out=tmp_path)
+    second = train(synthetic.shifts, **GIVEN, out=tmp_path)
     assert first.outcome == second.outcome
     rows = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert rows == list(range(1, STEPS + 1))
 
 
-def test_small_models_are_trained_on_one_thread(world, monkeypatch):
+def test_small_models_are_trained_on_one_thread(synthetic, monkeypatch):
     seen = set()
     advance = Run._advance
     monkeypatch.setattr(Run, "_advance", lambda run: (seen.add(torch.get_num_threads()), advance(run)))
     torch.set_num_threads(2)
-    train(world.shifts, **GIVEN)
+    train(synthetic.shifts, **GIVEN)
     assert seen == {1}
     assert torch.get_num_threads() == 2
 
@@ -230,37 +217,39 @@ class TestAFinishedFolder:
         return {each.name: each.read_bytes() for each in folder.iterdir()}
 
     @pytest.mark.parametrize("fit", [train, sweep])
-    def test_of_other_data_is_refused(self, fit, world, tmp_path):
+    def test_of_other_data_is_refused(self, fit, synthetic, tmp_path):
         given = {key: value for key, value in GIVEN.items() if key != "restarts"}
-        fit(world.shifts, **given, out=tmp_path)
+        fit(synthetic.shifts, **given, out=tmp_path)
         before = self.contents(tmp_path)
-        with pytest.raises(FileExistsError, match=r"SSAE of another run \(data: .* against .*overwrite=True") as caught:
-            fit(make_world(d=12).shifts, **given, out=tmp_path)
+        with pytest.raises(
+            FileExistsError, match=r"SSAE of another run \(data: .* there, .* now.*overwrite=True"
+        ) as caught:
+            fit(make_synthetic(d=12).shifts, **given, out=tmp_path)
         assert "\n" not in str(caught.value)
         assert self.contents(tmp_path) == before
-        fit(world.shifts, **given, out=tmp_path)  # the same run comes to the same files
+        fit(synthetic.shifts, **given, out=tmp_path)  # the same run comes to the same files
         assert self.contents(tmp_path) == before
-        fit(make_world(d=12).shifts, **given, out=tmp_path, overwrite=True)
+        fit(make_synthetic(d=12).shifts, **given, out=tmp_path, overwrite=True)
         assert SSAE.load_from_disk(tmp_path).cfg.d_in == 12
 
-    def test_that_no_run_made_is_refused(self, world, tmp_path):
-        ssae = train(world.shifts, **GIVEN)
+    def test_that_no_run_made_is_refused(self, synthetic, tmp_path):
+        ssae = train(synthetic.shifts, **GIVEN)
         ssae.save_model(tmp_path)
-        with pytest.raises(FileExistsError, match="it does not say which"):
-            train(world.shifts, **GIVEN, out=tmp_path)
+        with pytest.raises(FileExistsError, match=r"it has no readable run\.json"):
+            train(synthetic.shifts, **GIVEN, out=tmp_path)
 
-    def test_keeps_its_checkpoint_until_the_ssae_is_there(self, world, tmp_path, monkeypatch):
+    def test_keeps_its_checkpoint_until_the_ssae_is_there(self, synthetic, tmp_path, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(runs.Run, "save", lambda *_: interrupt())
             with pytest.raises(KeyboardInterrupt):
-                train(world.shifts, **GIVEN, out=tmp_path)
+                train(synthetic.shifts, **GIVEN, out=tmp_path)
         assert (tmp_path / "checkpoint.pt").exists()
 
 
-def test_a_flipped_bit_in_a_checkpoint_is_seen(stopped, world):
+def test_a_flipped_bit_in_a_checkpoint_is_seen(stopped, synthetic):
     path = stopped / "checkpoint.pt"
     flipped = bytearray(path.read_bytes())
     flipped[len(flipped) // 2] ^= 1
     path.write_bytes(flipped)
-    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it to begin again"):
-        train(world.shifts, **GIVEN, out=stopped)
+    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it to start again"):
+        train(synthetic.shifts, **GIVEN, out=stopped)

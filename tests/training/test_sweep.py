@@ -7,23 +7,23 @@ from sae_lens import SAE
 
 from ssae_lens.metrics import mcc_codes, mcc_decoders, udr
 from ssae_lens.training import sweep, train
-from ssae_lens.training.sweep_result import Setting, Sweep, chance_sum, split_half_sum
-from ssae_lens.training.training_group import Outcome
+from ssae_lens.training.outcome import Outcome
+from ssae_lens.training.sweep_result import Setting, Sweep, chance_score, sum_of_matches
 
-from .conftest import make_world
+from .conftest import make_synthetic
 
 QUICK = {"steps": 20, "quiet": True, "batch_size": 64}
 pytestmark = pytest.mark.filterwarnings("ignore:The constraint", "ignore:No reproducible", "ignore:There are")
 
 
 @pytest.mark.parametrize(
-    "bound", [{}, {"level": 0.4}, {"level": 2, "sparsity": "topk"}, {"level": 0.4, "solver": "nupi"}]
+    "bound", [{}, {"level": 0.4}, {"level": 2, "sparsity": "topk"}, {"level": 0.4, "solver": "extragradient"}]
 )
-def test_a_member_is_what_it_would_be_alone(bound, world):
+def test_a_member_is_what_it_would_be_alone(bound, synthetic):
     several = {**bound, **({"level": [0.3, 0.4] if "sparsity" not in bound else [1, 2]} if "level" in bound else {})}
-    swept = sweep(world.shifts, d_sae=[4, 5], seeds=2, **{**QUICK, **several})
+    swept = sweep(synthetic.shifts, d_sae=[4, 5], seeds=2, **{**QUICK, **several})
     row = next(i for i, each in enumerate(swept.settings) if (each.d_sae, each.level) == (5, bound.get("level")))
-    alone = train(world.shifts, d_sae=5, seed=0, restarts=1, **QUICK, **bound)
+    alone = train(synthetic.shifts, d_sae=5, seed=0, restarts=1, **QUICK, **bound)
     member = swept.ssae(row, 0)
     for name, value in alone.state_dict().items():
         torch.testing.assert_close(member.state_dict()[name], value, rtol=1e-4, atol=1e-5)
@@ -35,14 +35,14 @@ def test_a_member_is_what_it_would_be_alone(bound, world):
     assert {name for name in ours if ours[name] != theirs[name]} <= measured | {"restarts"}
 
 
-def test_every_setting_has_its_row(world, tmp_path):
-    swept = sweep(world.shifts, d_sae=[4, 5], level=[0.3, 0.5], seeds=[3, 8, 9], out=tmp_path, **QUICK)
+def test_every_setting_has_its_row(synthetic, tmp_path):
+    swept = sweep(synthetic.shifts, d_sae=[4, 5], level=[0.3, 0.5], seeds=[3, 8, 9], out=tmp_path, **QUICK)
     table = swept.table()
     assert table[["d_sae", "level"]].to_numpy().tolist() == [[4, 0.3], [4, 0.5], [5, 0.3], [5, 0.5]]
     assert [one.seed for one in swept.settings[2].outcomes] == [3, 8, 9]
     members = [swept.ssae(2, seed) for seed in range(3)]
     assert members[0].W_dec.shape == (5, 16)
-    codes = [each.encode(world.shifts).detach() for each in members]
+    codes = [each.encode(synthetic.shifts).detach() for each in members]
     agreement = udr(codes, [each.W_dec.detach() for each in members])
     assert table["udr_decoders"][2] == pytest.approx(agreement.decoders, rel=1e-3)
     assert table["udr_codes"][2] == pytest.approx(agreement.codes, rel=1e-3)
@@ -66,10 +66,10 @@ class Kept:
 
 
 @pytest.mark.parametrize("several", [{"level": [0.3, 0.5]}, {"level": [1, 2, 3], "sparsity": "topk"}])
-def test_a_run_is_given_what_the_log_has(several, world, tmp_path):
+def test_a_run_is_given_what_the_log_has(several, synthetic, tmp_path):
     """Every number of every member once: also of top-k, of which each level is a row of its own in the log."""
     kept = Kept()
-    sweep(world.shifts, d_sae=[4, 5], seeds=2, out=tmp_path, wandb=kept, **QUICK, **several)
+    sweep(synthetic.shifts, d_sae=[4, 5], seeds=2, out=tmp_path, wandb=kept, **QUICK, **several)
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [step for step, _ in kept.logged] == list(range(1, 21))
     for step, given in kept.logged:
@@ -84,40 +84,30 @@ def test_a_run_is_given_what_the_log_has(several, world, tmp_path):
 
 
 @pytest.mark.slow
-def test_weights_and_biases_offline(world, offline):
+def test_weights_and_biases_offline(synthetic, offline):
     run, seen = offline
-    sweep(world.shifts, d_sae=[4, 5], seeds=2, wandb=run, **QUICK)
+    sweep(synthetic.shifts, d_sae=[4, 5], seeds=2, wandb=run, **QUICK)
     assert [step for step, _ in seen] == list(range(1, 21))
     assert set(seen[0][1]) >= {"d_sae=4/loss/0", "d_sae=4/loss/1", "d_sae=5/multiplier/0", "d_sae=5/active/1"}
 
 
-def test_heat_map(world):
-    figure = sweep(world.shifts, d_sae=[4, 5], level=[0.3, 0.5], seeds=2, **QUICK).heat_map()
-    assert np.asarray(figure.data[0].z).shape == (2, 2)
-    assert list(figure.data[0].x) == ["4", "5"]
-    assert list(figure.data[0].y) == ["0.3", "0.5"]
-    assert figure.layout.yaxis.title.text == "level"
-    by_budget = sweep(world.shifts, d_sae=[4], budget=[0.02, 0.1], seeds=2, **QUICK).heat_map()
-    assert by_budget.layout.yaxis.title.text == "budget"
-
-
 @pytest.mark.slow
 def test_it_chooses_a_right_width_without_labels():
-    world = make_world(n=1500, most=1)
-    swept = sweep(world.shifts, d_sae=[3, 5], seeds=3, steps=600, batch_size=128, quiet=True)
+    synthetic = make_synthetic(n=1500, most=1)
+    swept = sweep(synthetic.shifts, d_sae=[3, 5], seeds=3, steps=600, batch_size=128, quiet=True)
     assert swept.chosen.d_sae == 5
     assert swept.chosen.udr.decoders > 0.99
-    assert mcc_codes(swept.best.encode(world.shifts).detach().numpy(), world.factors.numpy()).score > 0.99
+    assert mcc_codes(swept.best.encode(synthetic.shifts).detach().numpy(), synthetic.factors.numpy()).score > 0.99
 
 
 def test_what_is_chosen():
     def setting(d_sae, agreement, status):
-        outcome = Outcome(0, 0.1, status, "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        outcome = Outcome(0, 0.1, status, 0.0, 0.0, 0.0, 0.0)
         one = type("Agreement", (), {"decoders": agreement, "codes": 0.0})()
         return Setting(d_sae, 0.1, 0.02, [outcome], one, None, range(1))
 
     def chosen(*settings):
-        return Sweep([setting(*each) for each in settings], None, {}).chosen.d_sae
+        return Sweep([setting(*each) for each in settings]).chosen.d_sae
 
     assert chosen((4, 0.9, "binding"), (8, 0.7, "binding")) == 4
     assert chosen((4, 0.991, "binding"), (8, 0.988, "binding")) == 8
@@ -125,34 +115,36 @@ def test_what_is_chosen():
     assert chosen((4, 0.9, "slack"), (8, 1.0, "slack")) == 8
 
 
-def test_what_is_found_again_chooses():
+def test_the_split_half_score_chooses():
     def setting(d_sae, again, status="binding"):
-        outcome = Outcome(0, 0.1, status, "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        outcome = Outcome(0, 0.1, status, 0.0, 0.0, 0.0, 0.0)
         one = type("Agreement", (), {"decoders": 1.0, "codes": 1.0})()
         return Setting(d_sae, None, 0.02, [outcome], one, None, range(1), np.array(again))
 
     found, missed = 1.0, 0.5
     settings = [setting(2, [found] * 2), setting(3, [found] * 3), setting(5, [found] * 3 + [missed] * 2)]
     assert [each.split_half_score for each in settings] == pytest.approx([2, 3, 3 - 2 * 0.5])
-    assert Sweep(settings, None, {}).chosen.d_sae == 3
+    assert Sweep(settings).chosen.d_sae == 3
     unmet = setting(9, [found] * 9, "infeasible")
-    assert Sweep([*settings, unmet], None, {}).chosen.d_sae == 3
+    assert Sweep([*settings, unmet]).chosen.d_sae == 3
 
 
-def test_halves_are_fitted_apart(world):
-    swept = sweep(world.shifts, d_sae=4, seeds=2, **QUICK)
-    assert swept.settings[0].again.shape == (4,)
-    assert swept.table()["split_half_score"][0] == pytest.approx((2 * swept.settings[0].again ** 2 - 1).sum())
-    without = sweep(world.shifts, d_sae=4, seeds=2, halves=False, **QUICK)
-    assert without.settings[0].again is None
+def test_halves_are_fitted_apart(synthetic):
+    swept = sweep(synthetic.shifts, d_sae=4, seeds=2, **QUICK)
+    assert swept.settings[0].split_half_cosines.shape == (4,)
+    assert swept.table()["split_half_score"][0] == pytest.approx(
+        (2 * swept.settings[0].split_half_cosines ** 2 - 1).sum()
+    )
+    without = sweep(synthetic.shifts, d_sae=4, seeds=2, halves=False, **QUICK)
+    assert without.settings[0].split_half_cosines is None
     assert np.isnan(without.settings[0].split_half_score)
     for name, value in without.ssae(0).state_dict().items():
         assert torch.equal(swept.ssae(0).state_dict()[name], value)
     # Twice every shift: halves are alike, and so is what is found in them.
-    twice = sweep(world.shifts.repeat_interleave(2, dim=0), d_sae=4, seeds=2, **QUICK)
-    np.testing.assert_allclose(twice.settings[0].again, 1, atol=1e-5)
-    stream = sweep(iter([world.shifts] * 40), d_sae=4, seeds=2, **QUICK)
-    assert stream.settings[0].again is None
+    twice = sweep(synthetic.shifts.repeat_interleave(2, dim=0), d_sae=4, seeds=2, **QUICK)
+    np.testing.assert_allclose(twice.settings[0].split_half_cosines, 1, atol=1e-5)
+    stream = sweep(iter([synthetic.shifts] * 40), d_sae=4, seeds=2, **QUICK)
+    assert stream.settings[0].split_half_cosines is None
 
 
 def stable(again, chance):
@@ -183,8 +175,8 @@ def test_random_directions_pass_the_control_once_in_a_hundred(d_sae, d, r):
     def directions():
         return (space @ np.linalg.qr(rng.normal(size=(r, d_sae))).Q).T
 
-    bounds = np.array([chance_sum(directions(), directions(), space) for _ in range(20)])
-    scores = np.array([split_half_sum(mcc_decoders(directions(), directions()).per_factor) for _ in range(500)])
+    bounds = np.array([chance_score(directions(), directions(), space) for _ in range(20)])
+    scores = np.array([sum_of_matches(mcc_decoders(directions(), directions()).per_factor) for _ in range(500)])
     assert 0.003 < np.mean(scores[:, None] > bounds) < 0.03
 
 
@@ -200,7 +192,7 @@ NOISE = [
 
 @pytest.mark.parametrize(("n", "d", "widths"), NOISE)
 @pytest.mark.parametrize("seed", SEVERAL)
-def test_of_noise_it_is_said_that_nothing_reproducible_was_found(n, d, widths, seed):
+def test_of_noise_nothing_reproducible_is_found(n, d, widths, seed):
     noise = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
     with pytest.warns(UserWarning, match="No reproducible structure was found.*Capture more pairs"):
         swept = sweep(noise, d_sae=widths, seeds=2, steps=200, quiet=True)
@@ -220,8 +212,8 @@ PLANTED = [
 @pytest.mark.parametrize(("n", "d", "concepts", "noise"), PLANTED)
 @pytest.mark.parametrize("seed", SEVERAL)
 def test_of_concepts_in_weak_noise_it_is_not(n, d, concepts, noise, seed, recwarn):
-    world = make_world(n=n, d=d, concepts=concepts, seed=seed)
-    shifts = world.shifts + noise * torch.randn(n, d, generator=torch.Generator().manual_seed(seed + 100))
+    synthetic = make_synthetic(n=n, d=d, concepts=concepts, seed=seed)
+    shifts = synthetic.shifts + noise * torch.randn(n, d, generator=torch.Generator().manual_seed(seed + 100))
     swept = sweep(shifts, d_sae=concepts, seeds=2, steps=300, quiet=True)
     assert not [each for each in recwarn if "reproducible" in str(each.message)]
     assert swept.chosen.reproducible
@@ -230,31 +222,31 @@ def test_of_concepts_in_weak_noise_it_is_not(n, d, concepts, noise, seed, recwar
     assert swept.table()["reproduced"].tolist() == [each.reproduced for each in swept.settings]
 
 
-def test_one_of_each_is_enough_and_ranges_are_lists(world):
-    assert len(sweep(world.shifts, d_sae=4, seeds=range(2), **QUICK).settings) == 1
-    assert len(sweep(world.shifts, d_sae=np.array([3, 4]), level=(0.3, 0.4), seeds=2, **QUICK).settings) == 4
-    swept = sweep(world.shifts, d_sae=np.int64(4), budget=np.float32(0.5), seeds=np.int64(2), **QUICK)
+def test_one_of_each_is_enough_and_ranges_are_lists(synthetic):
+    assert len(sweep(synthetic.shifts, d_sae=4, seeds=range(2), **QUICK).settings) == 1
+    assert len(sweep(synthetic.shifts, d_sae=np.array([3, 4]), level=(0.3, 0.4), seeds=2, **QUICK).settings) == 4
+    swept = sweep(synthetic.shifts, d_sae=np.int64(4), budget=np.float32(0.5), seeds=np.int64(2), **QUICK)
     assert [one.seed for one in swept.settings[0].outcomes] == [0, 1]
     assert json.dumps(swept.best.cfg.metadata.training)
 
 
-def test_unusable(world):
+def test_unusable(synthetic):
     for given, says in (
         ({"d_sae": []}, "d_sae is empty"),
         ({"d_sae": 4, "seeds": 1}, "the number of seeds is 1; it must be a whole number of at least 2"),
-        ({"d_sae": 4, "level": 0.1, "budget": 0.1}, "a sweep bounds one of them"),
-        ({"d_sae": 4, "preset": "v2", "budget": 0.1}, "budget is 0.1 with preset='v2', which has level=0.1"),
+        ({"d_sae": 4, "level": 0.1, "budget": 0.1}, "give only one of them"),
+        ({"d_sae": 4, "preset": "v2", "budget": 0.1}, "budget is 0.1 but preset='v2' has level=0.1"),
         ({"d_sae": 4, "seeds": 2.5}, "the number of seeds is 2.5"),
         ({"d_sae": 4, "seeds": ["a", "b"]}, "a seed is 'a'"),
         ({"d_sae": 4, "level": [0.1, -1]}, "level is -1"),
         ({"d_sae": [4, 0]}, "d_sae is 0"),
-        ({"d_sae": 4, "sede": 3}, "'sede' is no setting"),
-        ({"d_sae": 4, "restarts": 2}, "restarts is 2; in a sweep"),
-        ({"d_sae": 4, "wandb": "my project"}, "wandb is 'my project'; give the run itself"),
+        ({"d_sae": 4, "sede": 3}, "'sede' is an unknown training option"),
+        ({"d_sae": 4, "restarts": 2}, "A sweep has no restarts, got restarts=2"),
+        ({"d_sae": 4, "wandb": "my project"}, "wandb must be a run, .* got 'my project'"),
     ):
         with pytest.raises(ValueError, match=says):
-            sweep(world.shifts, **{**QUICK, **given})
+            sweep(synthetic.shifts, **{**QUICK, **given})
     with pytest.raises(ValueError, match="There is 1 shift; training needs several"):
-        sweep(world.shifts[:1], d_sae=4, seeds=2, **QUICK)
+        sweep(synthetic.shifts[:1], d_sae=4, seeds=2, **QUICK)
     with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents"):
-        sweep(world.shifts[:3], d_sae=5, seeds=2, **QUICK)
+        sweep(synthetic.shifts[:3], d_sae=5, seeds=2, **QUICK)

@@ -1,10 +1,52 @@
 import cooper
 import pytest
 import torch
-from cooper.optim import ExtraAdam, ExtrapolationConstrainedOptimizer
+from cooper.optim import AlternatingDualPrimalOptimizer, ExtraAdam, ExtrapolationConstrainedOptimizer
 from torch import nn
 
-from ssae_lens.training.extra_adam import FusedExtraAdam, MultiplicativeAscent
+from ssae_lens.training.config import ProblemConfig, SolverConfig
+from ssae_lens.training.ensemble import Ensemble
+from ssae_lens.training.objective import Loss
+from ssae_lens.training.problem import ShiftProblem
+from ssae_lens.training.solvers import DirectAlternating, FusedExtraAdam, MultiplicativeAscent, make_optimizer
+
+
+def trained(kind, shifts, **config):
+    """Weights after a hundred steps of an alternating solver of Cooper's kind."""
+    config = ProblemConfig(d_sae=5, **config)
+    members = Ensemble(shifts.shape[1], config, [0, 1])
+    problem = ShiftProblem(members, config, torch.tensor([0.05, 0.4]), Loss("fvu", 2.0), 0.2)
+    made = make_optimizer(problem, SolverConfig())
+    optimizer = kind(problem, primal_optimizers=made.primal_optimizers, dual_optimizers=made.dual_optimizers)
+    if kind is AlternatingDualPrimalOptimizer:
+        problem.gradients = None  # memory of their own, at each step
+    for step in range(100):
+        optimizer.roll(compute_cmp_state_kwargs={"shifts": shifts[step::7]})
+        members.renormalise()
+    return [*members.parameters(), problem.multipliers_now]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"budget": 0.05},
+        {"level": 0.05},
+        {"level": 0.05, "level_unit": "absolute"},
+        {"level": 0.05, "bias": True, "code_norm": "layer", "sample_norm": "layer"},
+    ],
+    ids=["budget", "level", "absolute level", "not linear"],
+)
+def test_alternating_is_coopers_over_100_steps(config):
+    shifts = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (trained(kind, shifts, **config) for kind in (DirectAlternating, AlternatingDualPrimalOptimizer))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_is_what_alternates_by_default():
+    config = ProblemConfig(d_sae=5)
+    problem = ShiftProblem(Ensemble(6, config, [0]), config, torch.tensor([0.05]), Loss("fvu", 2.0), 0.2)
+    assert type(make_optimizer(problem, SolverConfig())) is DirectAlternating
 
 
 class Sparse(cooper.ConstrainedMinimizationProblem):
@@ -38,7 +80,7 @@ def solver(kind):
     return problem, ExtrapolationConstrainedOptimizer(problem, kind(problem.weights, lr=1e-2), duals)
 
 
-def test_the_same_as_coopers_over_100_steps():
+def test_extra_adam_is_coopers_over_100_steps():
     (ours, our_solver), (theirs, their_solver) = solver(FusedExtraAdam), solver(ExtraAdam)
     for step in range(100):
         our_solver.roll({"step": step})
@@ -90,6 +132,6 @@ def test_a_step_needs_its_extrapolation():
 def test_multiplicative_ascent():
     multiplier = nn.Parameter(torch.tensor([1.0, 1.0, 9.99, 1e-4]))
     multiplier.grad = torch.tensor([0.5, -1.0, 1.0, -1.0])
-    MultiplicativeAscent([multiplier], lr=0.1, most=10.0).step()
-    wanted = [torch.tensor(0.05).exp().item(), torch.tensor(-0.1).exp().item(), 10.0, MultiplicativeAscent.LEAST]
+    MultiplicativeAscent([multiplier], lr=0.1, maximum=10.0).step()
+    wanted = [torch.tensor(0.05).exp().item(), torch.tensor(-0.1).exp().item(), 10.0, MultiplicativeAscent.MINIMUM]
     torch.testing.assert_close(multiplier.detach(), torch.tensor(wanted))
