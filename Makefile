@@ -28,7 +28,7 @@ lint: $(READY)
 bench: $(READY)
 	for each in benchmarks/[a-z]*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
 
-# Every table of concepts found, in worlds and in a language model: stopped, it goes on where it was.
+# The tables of identifiability, on synthetic data and on a language model. An interrupted run resumes.
 results: $(READY)
 	$(BIN)/python -m studies synthetic --out results/synthetic
 	$(BIN)/python -m studies language --out results/language

@@ -1,4 +1,4 @@
-"""How the benchmarks time: one way after another, in turns, and compared within each turn."""
+"""Timing: functions run in turns and are compared within each turn, so that other load affects all of them."""
 
 import statistics
 import time
@@ -16,23 +16,23 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def take_turns(contestants: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, list[float]]:
-    """Time each in turn, after one turn to warm up; no one is always first."""
-    took: dict[str, list[float]] = {name: [] for name in contestants}
+def take_turns(functions: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, list[float]]:
+    """Time all functions in each turn, after one turn to warm up; the order rotates."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(-1, repetitions):
-        names = list(contestants)
+        names = list(functions)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            one = seconds(contestants[name])
+            elapsed = seconds(functions[name])
             if turn >= 0:
-                took[name].append(one)
-    return took
+                times[name].append(elapsed)
+    return times
 
 
-def ratios(took: dict[str, list[float]], over: str, under: str) -> list[float]:
-    """Return what one took in terms of another, turn by turn."""
-    return [a / b for a, b in zip(took[over], took[under], strict=True)]
+def ratios(times: dict[str, list[float]], over: str, under: str) -> list[float]:
+    """Return the ratio of the times of two functions in each turn."""
+    return [a / b for a, b in zip(times[over], times[under], strict=True)]
 
 
-def ratio(took: dict[str, list[float]], over: str, under: str) -> float:
-    """Return the median of the turns' ratios."""
-    return statistics.median(ratios(took, over, under))
+def ratio(times: dict[str, list[float]], over: str, under: str) -> float:
+    """Return the median of the ratios over turns."""
+    return statistics.median(ratios(times, over, under))

@@ -1,7 +1,7 @@
-"""Memory does not grow with rows: make a store, lay its shifts flat, and train on them, at two sizes.
+"""Memory of stores, which does not grow with rows: write a store, map its shifts, and read an epoch, at two sizes.
 
-Each stage runs in a process of its own, whose peak resident memory (the system's own count, memory-mapped pages included)
-is printed. `python benchmarks/store.py --rows 10000000` shows the full size where the disk has 330 GB.
+Each stage runs in its own process, whose peak resident memory (as the system counts it, with memory-mapped pages) is
+printed. `python benchmarks/store.py --rows 10000000` needs 330 GB of disk.
 """
 
 import argparse
@@ -18,33 +18,31 @@ BATCH = 1024
 
 
 def run_stage(stage: str, path: Path, n_rows: int, d_model: int) -> dict[str, float]:
-    """Run one stage here, and give its seconds and this process's peak memory in MB."""
+    """Run one stage in this process; return its seconds and the peak memory in MB."""
     import numpy as np
     import torch
 
-    from ssae_lens.base.origin import Origin
-    from ssae_lens.hooks.shards import Parts, Side
-    from ssae_lens.shifts import ShiftStore, layout
-    from ssae_lens.shifts import rows as incoming
-    from ssae_lens.shifts.batches import RowReader
-    from ssae_lens.shifts.layout import SIDES
+    from ssae_lens.base.provenance import Origin
+    from ssae_lens.hooks.shards import ShardedRows, Shards
+    from ssae_lens.shifts import ShiftStore, contents, layout
+    from ssae_lens.shifts.contents import SIDES
+    from ssae_lens.shifts.disk import RowReader
     from ssae_lens.training.data import Rows
 
     torch.set_num_threads(1)
     begin = time.perf_counter()
     if stage == "capture":
         generator = np.random.default_rng(0)
-        about = incoming.describe(d_model, Origin("blocks.0.hook_resid_post", d_model))
-        # As a capture sorted by length does: each batch in a file of its own, rows of a batch anywhere in the store.
-        parts = Parts.of(path, {"rows": n_rows}, 4 * n_rows * d_model * 2)
+        about = contents.describe(d_model, Origin("blocks.0.hook_resid_post", d_model))
+        # As in a capture sorted by length: one file for each batch, whose rows are anywhere in the store.
+        parts = Shards.of(path, {"rows": n_rows}, 4 * n_rows * d_model * 2)
         for batch in range(-(-n_rows // BATCH)):
             parts.put(batch, generator.standard_normal((1, BATCH, d_model), dtype=np.float32).astype(np.float16))
         data = {}
         for name in SIDES:
             order = generator.permutation(n_rows)
-            data[name] = Side(parts, 0, order // BATCH, order % BATCH, d_model, np.dtype(np.float16))
-        with parts.becoming(path) as temporary:
-            layout.write(temporary, data | incoming.annotations(n_rows), about)
+            data[name] = ShardedRows(parts, 0, order // BATCH, order % BATCH, d_model, np.dtype(np.float16))
+        layout.write(path, data | contents.annotations(n_rows), about)
         parts.remove()
     elif stage == "memmap":
         with ShiftStore.open(path) as store:
@@ -63,28 +61,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[5_000, 40_000])
     parser.add_argument("--d-model", type=int, default=4096)
-    parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder)")
-    parser.add_argument("--json", type=Path, help="write the numbers there too")
+    parser.add_argument("--folder", type=Path, help="folder of the files (default: a temporary folder)")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.stage:
-        print(json.dumps(run_stage(given.stage, given.folder, given.rows[0], given.d_model)))
+    args = parser.parse_args()
+    if args.stage:
+        print(json.dumps(run_stage(args.stage, args.folder, args.rows[0], args.d_model)))
         return
     results = []
     print(f"{'rows':>10} {'stage':>8} {'seconds':>8} {'µs/row':>8} {'peak MB':>8}")
-    for n_rows in given.rows:
-        # Importing takes its memory whatever the rows.
-        stages = STAGES if n_rows == given.rows[0] else STAGES[1:]
-        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+    for n_rows in args.rows:
+        # The memory of imports does not depend on the rows.
+        stages = STAGES if n_rows == args.rows[0] else STAGES[1:]
+        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             for stage in stages:
                 command = [sys.executable, __file__, "--stage", stage, "--folder", str(Path(folder) / "shifts.h5")]
-                command += ["--rows", str(n_rows), "--d-model", str(given.d_model)]
-                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-                results.append({"rows": n_rows, "d_model": given.d_model, "stage": stage, **found})
-                row = found["seconds"] / n_rows * 1e6
-                print(f"{n_rows:>10} {stage:>8} {found['seconds']:>8.1f} {row:>8.1f} {found['peak_mb']:>8.0f}")
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=2))
+                command += ["--rows", str(n_rows), "--d-model", str(args.d_model)]
+                numbers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                results.append({"rows": n_rows, "d_model": args.d_model, "stage": stage, **numbers})
+                row = numbers["seconds"] / n_rows * 1e6
+                print(f"{n_rows:>10} {stage:>8} {numbers['seconds']:>8.1f} {row:>8.1f} {numbers['peak_mb']:>8.0f}")
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

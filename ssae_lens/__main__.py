@@ -1,12 +1,12 @@
-"""The program `ssae-lens`, which `python -m ssae_lens` runs as well."""
+"""The program `ssae-lens`, also run by `python -m ssae_lens`."""
 
 import os
 import sys
 
 
 def main() -> None:
-    """Run the command line. Interrupted while it is still being imported, it ends as an interrupted command does."""
-    # A model that the Hub does not have is one line, without one for each try.
+    """Run the command line; an interruption during its import ends with the status of an interrupted command."""
+    # Without this, huggingface_hub prints a line for each attempt to find a model that the Hub does not have.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     try:
         from ssae_lens.cli import app

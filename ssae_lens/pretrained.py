@@ -1,7 +1,7 @@
-"""SSAEs to load and to share: the releases that ship with the package, and the Hugging Face Hub.
+"""SSAEs to load and to share: releases that ship with the package, and repositories of the Hugging Face Hub.
 
-`releases` lists what ships, `load_sae` loads one of any architecture (``SSAE.from_pretrained`` loads an SSAE), `upload` puts
-SSAEs into a Hub repository with a model card.
+`releases` lists what ships, `load_sae` loads an SAE of any architecture (``SSAE.from_pretrained`` loads an SSAE), and
+`upload` puts SSAEs into a Hub repository with a model card.
 """
 
 import html
@@ -21,7 +21,7 @@ from ssae_lens.base import assets, hub
 from ssae_lens.base.reading import read_json
 from ssae_lens.sae import SSAE
 
-LONGEST_CELL = 300
+MAX_CELL = 300
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,10 @@ class Release:
 
     Attributes
     ----------
-    name
-        What ``SSAE.from_pretrained`` takes for `release`.
-    sae_ids
-        What it takes for `sae_id`.
+    name, sae_ids
+        The values of `release` and `sae_id` for ``SSAE.from_pretrained``.
     card
-        What the release's ``card.json`` says of it.
+        The contents of ``card.json``.
     """
 
     name: str
@@ -44,24 +42,19 @@ class Release:
 
 
 def releases() -> list[Release]:
-    """List the releases that ship with the package."""
-    found = []
-    for name, ids in assets.shipped().items():
-        card = assets.ASSETS / name / "card.json"
-        says = read_json(card) if card.is_file() else {}
-        found.append(Release(name, tuple(ids), says))
-    return found
+    """Return the releases that ship with the package."""
+    return [Release(name, tuple(ids), _card(name)) for name, ids in assets.shipped().items()]
 
 
 def load_sae(release: str, sae_id: str, device: str = "cpu", dtype: str = "float32") -> SAE[Any]:
-    """Load an SAE of any architecture: one that ships with the package, else what ``SAE.from_pretrained`` loads.
+    """Load an SAE of any architecture: one that ships with the package, else one that ``SAE.from_pretrained`` loads.
 
     Parameters
     ----------
     release, sae_id
         A release and one of its SAEs, or a Hub repository ``user/name`` and a folder in it.
     device, dtype
-        Where the weights go, and as what; shipped ones may be stored in half precision.
+        Device and dtype of the weights; shipped weights may be stored in half precision.
     """
     if release in assets.shipped():
         return SAE.load_from_disk(assets.asset_path(release, sae_id), device=device, dtype=dtype)
@@ -80,35 +73,35 @@ def upload(
     licence: str = "",
     quiet: bool = False,
 ) -> str:
-    """Put SSAEs into a Hub repository, by SAELens's own helper, with a model card.
+    """Upload SSAEs to a Hub repository, with a model card.
 
-    Whoever has done ``import ssae_lens`` then loads them by ``SAE.from_pretrained(repo_id, sae_id)``.
+    After ``import ssae_lens``, ``SAE.from_pretrained(repo_id, sae_id)`` loads them.
 
     Parameters
     ----------
     saes
-        Each SSAE, or the folder that ``save_model`` wrote, under its id: its folder in the repository.
+        SSAEs, or folders of ``save_model``, by id: the folder of each in the repository.
     repo_id
-        ``user/name``; made, public, where there is none.
+        ``user/name``; a public repository is created if there is none.
     revision
         The branch.
     card
-        Write ``README.md``, over one that is there.
+        Write ``README.md``, replacing an existing one.
     licence
-        The weights' licence as the Hub writes it (``mit``, ``apache-2.0``, …); the card names none if it is empty.
+        The licence of the weights as the Hub writes it (``mit``, ``apache-2.0``, …); empty for none.
     quiet
         Show no progress.
 
     Returns
     -------
     url
-        The repository's address.
+        The address of the repository.
     """
     from huggingface_hub import HfApi, constants
 
     loaded = {sae_id: _loaded(sae_id, sae) for sae_id, sae in saes.items()}
     if not loaded:
-        raise ValueError("There is nothing to upload: saes is empty; give at least one SSAE under its id.")
+        raise ValueError("saes is empty; it must hold at least one SSAE by its id.")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id, re.ASCII):
         raise ValueError(f"repo_id is {repo_id!r}; it must be 'user/name'.")
     with hub.explained(repo_id):
@@ -127,7 +120,7 @@ def upload(
 
 
 def model_card(saes: Mapping[str, SSAE], repo_id: str, licence: str = "") -> str:
-    """Write the README of a repository of SSAEs: what they are, where they come from, how to load them."""
+    """Return the README of a repository of SSAEs: their provenance and how to load them."""
     front: dict[str, Any] = {"library_name": "saelens", "tags": ["ssae", "steering", "sparse-shift-autoencoder"]}
     if licence:
         front["license"] = _one_line(licence)
@@ -139,28 +132,32 @@ def model_card(saes: Mapping[str, SSAE], repo_id: str, licence: str = "") -> str
 # Sparse Shift Autoencoders
 
 A Sparse Shift Autoencoder (SSAE) is trained on shifts: differences between a language model's activations on the two texts
-of a pair, in which several unknown concepts change at once. Its codes are signed, and each row of its decoder, of unit
-length, is a steering vector at the hook it was trained at, in residual-stream units. It encodes shifts, not activations:
-splice it into a model only with the error term.
+of a pair, in which several unknown concepts change at once. Its codes are signed, and each unit-length row of its decoder is
+a steering vector at the hook of the SSAE, in residual-stream units. It encodes shifts, not activations: splice it into a
+model only with the error term.
 
 ## How to load
 
 ```python
-import ssae_lens  # makes the architecture known to SAELens
+import ssae_lens  # registers the architecture with SAELens
 from sae_lens import SAE
-from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
 ssae = SAE.from_pretrained({json.dumps(repo_id)}, {json.dumps(next(iter(saes)))})
-vector = ssae.W_dec[0]  # concept 0, to be added at ssae.cfg.metadata.hook_name
+vector = ssae.W_dec[0]  # direction of latent 0, at the hook ssae.cfg.metadata.hook_name
 ```
 
 {sections}
 
 ## Licence
 
-{_escaped(licence) if licence else "None is stated for these weights."} The model that they were trained on, and the
-texts, have their own.
+{_escaped(licence) if licence else "None is stated for these weights."} The model and the texts of the pairs have licences of
+their own.
 """
+
+
+def _card(release: str) -> dict[str, Any]:
+    path = assets.ASSETS / release / "card.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def _section(sae_id: str, ssae: SSAE) -> str:
@@ -168,16 +165,16 @@ def _section(sae_id: str, ssae: SSAE) -> str:
     rows = {
         "model": origin.model_name,
         "model class": origin.model_class,
-        "weights processed": json.dumps(origin.processing) if origin.processing else "",
+        "weight processing": json.dumps(origin.processing) if origin.processing else "",
         "hook": origin.hook_name,
         "position": origin.position,
-        "width of the hook": ssae.cfg.d_in,
+        "d_in": ssae.cfg.d_in,
         "latents": ssae.cfg.d_sae,
-        "latents kept for a shift": "all" if ssae.cfg.k is None else ssae.cfg.k,
+        "k (latents kept per shift)": "all" if ssae.cfg.k is None else ssae.cfg.k,
     }
-    said = {"model_name", "hook_name", "origin"}
-    # What training wrote down (level, pairs and their fingerprint, seed, versions, …) is shown under its own names.
-    rows |= {key: value for key, value in ssae.cfg.metadata.items() if key not in said}
+    # The other metadata of training (level, pairs, seed, versions, …) have their own names.
+    shown = {"model_name", "hook_name", "origin"}
+    rows |= {key: value for key, value in ssae.cfg.metadata.items() if key not in shown}
     lines = [
         f"| {_escaped(name)} | {_escaped(value)} |" for name, value in rows.items() if value not in (None, "", {}, [])
     ]
@@ -187,18 +184,18 @@ def _section(sae_id: str, ssae: SSAE) -> str:
 def _loaded(sae_id: str, sae: SSAE | str | Path) -> SSAE:
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", sae_id, re.ASCII) or {"..", "."} & set(sae_id.split("/")):
         raise ValueError(
-            f"The id {sae_id!r} cannot be a folder of the repository; give letters, digits, '.', '-' and '_', "
+            f"The id {sae_id!r} cannot be a folder of the repository; it may hold letters, digits, '.', '-' and '_', "
             "such as 'blocks.12'."
         )
     return sae if isinstance(sae, SSAE) else SSAE.load_from_disk(sae)
 
 
 def _escaped(value: object) -> str:
-    """Return a value as text that Markdown shows as it is and that stays in its table cell."""
+    """Return a value as text that Markdown shows literally and that stays in its table cell."""
     text = _one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-    text = text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
+    text = text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}…"
     return re.sub(r"([\\`*_\[\]|#~!:@])", r"\\\1", html.escape(text, quote=False))
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

@@ -1,4 +1,4 @@
-"""Steering vectors: a direction in the residual stream, or at several hooks; its arithmetic and its files."""
+"""Steering vectors: directions in the residual stream at one or several hooks, their arithmetic and their files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,37 +12,36 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base import checks, control_vectors, tensor_files
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 
 FORMAT = "ssae_lens.steering_vector"
 
 
 class SteeringVector:
-    """A direction to add to the residual stream, in its units, at one hook or at several.
+    """A direction to add to the residual stream, in its units, at one or several hooks.
 
     Parameters
     ----------
     direction
         A tensor, array or list of d_model numbers, or several of them by hook name.
     hook_name
-        The hook it belongs to; taken from `origin` where that is given.
+        The hook to steer at; by default that of `origin`.
     origin
-        The model it belongs to, which `steer` checks; what it leaves empty is not checked.
+        The model of the vector, which `steer` checks; empty fields are not checked.
     method
-        How it was made.
+        The method it was made with.
     concept
-        What it should do.
+        The concept it should change.
     norms
-        What it was measured with: ``mean_residual_norm``, the mean norm of activations at the hook, and
-        ``mean_shift_norm``, that of the shifts it came from; the units that `steer` takes scales in. For several hooks, by
-        hook name.
+        Units for the scales of `steer`: ``mean_residual_norm``, the mean norm of activations at the hook, and
+        ``mean_shift_norm``, the mean norm of the shifts. For several hooks, by hook name.
 
     Attributes
     ----------
     directions
         The direction at each hook: float32, on the CPU.
     origin, method, concept
-        As above; the origin's `hook_name` is that of the first hook.
+        As above; the origin's `hook_name` is the first hook.
 
     Examples
     --------
@@ -64,32 +63,28 @@ class SteeringVector:
         norms: Mapping[str, Any] | None = None,
     ) -> None:
         hook_name = hook_name or (origin.hook_name if origin else "")
-        given: Mapping[str, Any] = direction if isinstance(direction, Mapping) else {hook_name: direction}
-        directions = {hook: _checked(hook, values) for hook, values in given.items()}
+        by_hook: Mapping[str, Any] = direction if isinstance(direction, Mapping) else {hook_name: direction}
+        directions = {hook: _checked(hook, values) for hook, values in by_hook.items()}
         widths = {hook: len(values) for hook, values in directions.items()}
         if not widths:
-            raise ValueError(
-                "direction holds no hook; give at least one, as in {'blocks.3.hook_resid_post': direction}."
-            )
+            raise ValueError("direction holds no hook; give a direction by hook name.")
         if len(set(widths.values())) > 1:
             raise ValueError(f"direction has several widths ({widths}); the residual stream of one model has one.")
         first, d_model = next(iter(widths.items()))
         if origin and origin.d_model != d_model:
-            raise ValueError(
-                f"direction has {d_model} numbers and its origin d_model={origin.d_model}; give that many."
-            )
-        by_hook: dict[str, Any] = dict(norms or {})
-        if not any(isinstance(each, Mapping) for each in by_hook.values()):
-            by_hook = dict.fromkeys(directions, by_hook)
+            raise ValueError(f"direction has {d_model} numbers and its origin d_model={origin.d_model}.")
+        norms = dict(norms or {})
+        if not any(isinstance(value, Mapping) for value in norms.values()):
+            norms = dict.fromkeys(directions, norms)
         self.directions: Mapping[str, Float[Tensor, "d_model"]] = MappingProxyType(directions)
         self.origin = replace(origin, hook_name=first) if origin else Origin(first, d_model)
         self.method = method
         self.concept = concept
-        self._norms = {hook: _checked_norms(hook, by_hook.get(hook, {})) for hook in directions}
+        self._norms = {hook: _checked_norms(hook, norms.get(hook, {})) for hook in directions}
 
     @property
     def hook_names(self) -> tuple[str, ...]:
-        """The hooks it has a direction at."""
+        """The hooks of its directions."""
         return tuple(self.directions)
 
     @property
@@ -99,22 +94,24 @@ class SteeringVector:
 
     @property
     def hook_name(self) -> str:
-        """Its hook, if it has one only."""
-        self._require_single("hook_name")
+        """The hook of a vector with one hook."""
+        if len(self.directions) > 1:
+            hooks = f"{len(self.directions)} hooks ({', '.join(self.hook_names)})"
+            raise ValueError(f"This vector has directions at {hooks}; take one with .at(hook_name).")
         return self.hook_names[0]
 
     @property
     def direction(self) -> Float[Tensor, "d_model"]:
-        """Its direction, if it has one hook only."""
+        """The direction of a vector with one hook."""
         return self.directions[self.hook_name]
 
     @property
     def norms(self) -> dict[str, float]:
-        """What it was measured with, if it has one hook only."""
+        """The norms of a vector with one hook."""
         return dict(self._norms[self.hook_name])
 
     def at(self, hook_name: str) -> "SteeringVector":
-        """Return the part of it at one hook."""
+        """Return the vector's direction at one hook, as a vector."""
         checks.one_of("hook_name", hook_name, self.hook_names)
         return self._with({hook_name: self.directions[hook_name]}, {hook_name: self._norms[hook_name]})
 
@@ -130,41 +127,36 @@ class SteeringVector:
         concept: str = "",
         norms: Mapping[str, float] | None = None,
     ) -> "SteeringVector":
-        """Return a row of an SSAE's decoder, which has the length of one unit of its code.
+        """Return a row of an SSAE's decoder, as long as one unit of the latent's code.
 
         Parameters
         ----------
         ssae
-            An `SSAE`; its origin becomes the vector's.
+            An `SSAE`; the vector takes its origin.
         latent
-            The row's number, of Python, NumPy or PyTorch, or what `match_concepts` returns for a concept: an object with
-            `latent`, and perhaps `sign`, `scale` and `concept`.
+            The number of the row, or a concept's result of `match_concepts`: an object with `latent`, and optionally
+            `sign`, `scale` and `concept`.
         sign, scale
-            What the row is multiplied by. By default those of `latent`, or 1.
+            Factors of the row; by default those of `latent`, or 1.
         hook_name
-            Needed where the SSAE does not know its hook.
+            Required if the SSAE's origin has no hook.
         concept, norms
             As in `SteeringVector`.
         """
-        given = latent
-        if matched := hasattr(given, "latent"):
-            latent = given.latent
-            sign = getattr(given, "sign", 1) if sign is None else sign
-            scale = getattr(given, "scale", 1) if scale is None else scale
-            concept = concept or str(getattr(given, "concept", ""))
-        if matched and latent is None:
-            raise ValueError(_unmatched(given))
+        if hasattr(latent, "latent"):
+            match, latent = latent, latent.latent
+            if latent is None:
+                raise ValueError(_unmatched(match))
+            sign = getattr(match, "sign", 1) if sign is None else sign
+            scale = getattr(match, "scale", 1) if scale is None else scale
+            concept = concept or str(getattr(match, "concept", ""))
         d_sae, row = ssae.W_dec.shape[0], checks.as_int(latent)
         if row is None or not -d_sae <= row < d_sae:
             raise ValueError(f"latent is {latent!r}; this SSAE has latents 0 to {d_sae - 1}.")
-        origin = ssae.origin
-        if not (hook_name or origin.hook_name):
-            raise ValueError(
-                "The SSAE does not say which hook it belongs to; give hook_name, as in 'blocks.3.hook_resid_post'."
-            )
-        factor = float(1 if sign is None else sign) * float(1 if scale is None else scale)
-        direction = ssae.W_dec[row].detach() * factor
-        return cls(direction, hook_name, origin=origin, method="ssae", concept=concept, norms=norms)
+        direction = ssae.W_dec[row].detach() * (
+            float(1 if sign is None else sign) * float(1 if scale is None else scale)
+        )
+        return cls(direction, hook_name, origin=ssae.origin, method="ssae", concept=concept, norms=norms)
 
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
         if not isinstance(other, SteeringVector):
@@ -175,11 +167,10 @@ class SteeringVector:
             ignoring=("hook_name", "position"),
             hint="Make both with the same model, processed alike.",
         )
-        directions = {**self.directions, **other.directions}
-        norms = {**self._norms, **other._norms}
+        directions, norms = {**self.directions, **other.directions}, {**self._norms, **other._norms}
         for hook in self.directions.keys() & other.directions.keys():
             directions[hook] = self.directions[hook] + other.directions[hook]
-            # Norms on which the two do not agree are dropped.
+            # Keep the norms on which both agree.
             norms[hook] = dict(self._norms[hook].items() & other._norms[hook].items())
         method = self.method if self.method == other.method else " + ".join(filter(None, (self.method, other.method)))
         concept = " + ".join(filter(None, (self.concept, other.concept)))
@@ -210,8 +201,7 @@ class SteeringVector:
         if not isinstance(other, SteeringVector):
             return NotImplemented
         difference = self + -other
-        if other.concept:
-            difference.concept = f"{self.concept} - {other.concept}".strip()
+        difference.concept = f"{self.concept} - {other.concept}".strip() if other.concept else self.concept
         return difference
 
     def normalize(self) -> "SteeringVector":
@@ -219,50 +209,40 @@ class SteeringVector:
         return self._with({hook: values / values.norm() for hook, values in self.directions.items()}, self._norms)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Save as safetensors: a tensor for each hook, and a header in JSON; another file at `path` needs `overwrite`."""
-        tensor_files.save(path, FORMAT, self.directions, self._about(), overwrite=overwrite)
+        """Save as safetensors: a tensor per hook, and metadata; `overwrite` allows to replace a file of other contents."""
+        tensor_files.save(path, FORMAT, self.directions, self._metadata(), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "SteeringVector":
-        """Load what `save` wrote."""
-        hint = "give a file that SteeringVector.save wrote, whole"
-        return tensor_files.load(path, FORMAT, cls._from_about, hint, "Give a file that SteeringVector.save wrote.")
+        """Load a vector that `save` wrote."""
+        hint = "give an intact file that SteeringVector.save wrote"
+        return tensor_files.load(path, FORMAT, cls._from_metadata, hint, "Give a file that SteeringVector.save wrote.")
 
     def to_gguf(self, path: str | Path, *, model_hint: str = "", overwrite: bool = False) -> None:
-        """Write it as a control vector for llama.cpp (``--control-vector FILE``).
+        """Save as a control vector of llama.cpp (``--control-vector FILE``).
 
-        Its hooks must be on the residual stream between blocks: what comes out of block N is ``direction.N``, and what goes
-        into block N is what came out of the one before. llama.cpp cannot add anything after block 0.
-
-        Parameters
-        ----------
-        path
-            Where the file goes.
-        model_hint
-            The name that the file gives for the model, by default the origin's.
-        overwrite
-            Whether a file of other contents may be replaced.
+        The hooks must be on the residual stream between blocks. The direction at the output of block N, or the input of
+        block N + 1, is ``direction.N``. llama.cpp cannot add anything after block 0. `model_hint` is the model's name in
+        the file, by default that of the origin.
         """
-        control_vectors.save(
-            path, self.directions, model_hint or self.origin.model_name, self._about(), overwrite=overwrite
-        )
+        hint = model_hint or self.origin.model_name
+        control_vectors.save(path, self.directions, hint, self._metadata(), overwrite=overwrite)
 
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":
-        """Load a control vector of llama.cpp's, repeng's or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
+        """Load a control vector of llama.cpp, repeng or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
         return control_vectors.load(
             path,
-            cls._from_about,
+            cls._from_metadata,
             lambda directions, hint: cls(directions, method=f"control vector ({hint})" if hint else "control vector"),
         )
 
     def __repr__(self) -> str:
         lengths = ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
-        what = " ".join(filter(None, (self.method, repr(self.concept) if self.concept else "")))
-        return f"SteeringVector({what + ': ' if what else ''}length {lengths}, d_model {self.d_model})"
+        name = " ".join(filter(None, (self.method, repr(self.concept) if self.concept else "")))
+        return f"SteeringVector({name + ': ' if name else ''}length {lengths}, d_model {self.d_model})"
 
-    def _about(self) -> dict[str, Any]:
-        """Return what the header of a file holds beside the directions."""
+    def _metadata(self) -> dict[str, Any]:
         return {
             "hook_names": self.hook_names,
             "origin": self.origin.to_dict(),
@@ -272,45 +252,37 @@ class SteeringVector:
         }
 
     @classmethod
-    def _from_about(cls, directions: Mapping[str, Tensor], about: dict[str, Any]) -> "SteeringVector":
-        ordered = {hook: directions[hook] for hook in about["hook_names"]}
-        texts = {key: str(about[key]) for key in ("method", "concept")}
-        return cls(ordered, origin=Origin.from_dict(about["origin"]), norms=about["norms"], **texts)
+    def _from_metadata(cls, directions: Mapping[str, Tensor], metadata: dict[str, Any]) -> "SteeringVector":
+        return cls(
+            {hook: directions[hook] for hook in metadata["hook_names"]},
+            origin=Origin.from_dict(metadata["origin"]),
+            method=str(metadata["method"]),
+            concept=str(metadata["concept"]),
+            norms=metadata["norms"],
+        )
 
     def _with(self, directions: Mapping[str, Tensor], norms: Mapping[str, Any]) -> "SteeringVector":
         return SteeringVector(directions, origin=self.origin, method=self.method, concept=self.concept, norms=norms)
-
-    def _require_single(self, what: str) -> None:
-        if len(self.directions) > 1:
-            raise ValueError(
-                f"This vector has directions at {len(self.directions)} hooks ({', '.join(self.hook_names)}) and no one "
-                f"{what}; take one with .at(hook_name)."
-            )
 
 
 def _checked(hook: str, values: Any) -> Tensor:
     """Return a direction as float32 on the CPU, or raise if it cannot be one."""
     if not hook:
-        raise ValueError(
-            "hook_name is empty; give the hook that the direction belongs to, as in 'blocks.3.hook_resid_post'."
-        )
+        raise ValueError("hook_name is empty; give hook_name, as in 'blocks.3.hook_resid_post'.")
     direction = torch.as_tensor(values).detach().to("cpu", torch.float32, copy=True).contiguous()
     if direction.ndim != 1 or not len(direction):
-        raise ValueError(
-            f"direction has shape {tuple(direction.shape)} at {hook!r}; it must be one row of d_model numbers."
-        )
+        shape = tuple(direction.shape)
+        raise ValueError(f"direction has shape {shape} at {hook!r}; it must be one row of d_model numbers.")
     if not direction.isfinite().all():
-        bad = int((~direction.isfinite()).sum())
-        raise ValueError(
-            f"direction holds NaN or infinite values at {hook!r} ({bad} of {len(direction)}); measure it again in float32."
-        )
+        bad = f"{int((~direction.isfinite()).sum())} of {len(direction)}"
+        raise ValueError(f"direction holds NaN or infinite values at {hook!r} ({bad}); compute it again in float32.")
     if not direction.any():
         raise ValueError(f"direction is zero at {hook!r} and points nowhere; steer with scale=0 to change nothing.")
     return direction
 
 
 def _unmatched(concept: Any) -> str:
-    """Return an error: `match_concepts` matched no latent to a concept."""
+    """Return the error message for a concept that `match_concepts` matched to no latent."""
     nearest, fit = (getattr(concept, name, None) for name in ("runner_up", "runner_up_fit"))
     runner_up = "" if nearest is None or fit is None else f" (the nearest, latent {nearest}, has a fit of {fit:.2f})"
     return (
@@ -320,8 +292,6 @@ def _unmatched(concept: Any) -> str:
 
 
 def _checked_norms(hook: str, norms: Mapping[str, Any]) -> dict[str, float]:
-    checked = {}
     for name, value in norms.items():
         checks.above(f"norms[{name!r}] at {hook!r}", float(value), 0, "Leave out a norm that was not measured.")
-        checked[name] = float(value)
-    return checked
+    return {name: float(value) for name, value in norms.items()}

@@ -1,4 +1,4 @@
-"""Commands that print a study's table: ``python -m studies NAME``."""
+"""The commands ``python -m studies NAME``."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -21,13 +21,16 @@ from ssae_lens.cli.common import (
 
 Out = Annotated[
     Path | None,
-    typer.Option(callback=writable, help="A folder for the table, the figure, and what a later call goes on with."),
+    typer.Option(callback=writable, help="A folder for the tables, the figure, and measurements to resume from."),
 ]
 Model = Annotated[str, typer.Option(help="smollm2-135m, a TransformerLens name, or a folder.")]
-Hook = Annotated[str, typer.Option(help="Where; by default after the block in the middle.")]
+Hook = Annotated[str, typer.Option(help="The hook name; by default after the middle block.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A smoke run with reduced settings.")]
 
+app = group("Studies that print tables.", "studies")
 
+
+@app.command(cls=Command)
 def synthetic(
     context: typer.Context,
     out: Out = None,
@@ -36,37 +39,33 @@ def synthetic(
     json_out: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how well concepts are found in worlds where they are known, beside other methods.
+    """Measure how well the SSAE and other methods recover the concepts of synthetic data.
 
     Example: python -m studies synthetic --quick --out synthetic
     """
-    from studies.synthetic import run
-
-    _print_study(context, lambda: run(out, quick=quick, quiet=quiet), out, json_out)
+    _run(context, "studies.synthetic", out, quick, quiet, json_out)
 
 
+@app.command(cls=Command)
 def language(
     context: typer.Context,
     out: Out = None,
     model: Model = "smollm2-135m",
     study: Annotated[list[str] | None, typer.Option(help="One study; repeat for several. By default all.")] = None,
-    sentences: Annotated[Path | None, typer.Option(help="A file of labelled sentences, studied as well.")] = None,
+    sentences: Annotated[Path | None, typer.Option(help="A file of labelled sentences, as one more corpus.")] = None,
     quick: Quick = False,
     config: Config = None,
     json_out: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure which concepts of labelled pairs are found in a language model, beside other methods and the paper's figures.
+    """Measure which concepts of labelled pairs are recovered in a language model, beside other methods and the paper.
 
     Example: python -m studies language --quick --out language
     """
-    from studies.language import run
-
-    _print_study(
-        context, lambda: run(out, quick, quiet, model=model, studies=study, sentences=sentences), out, json_out
-    )
+    _run(context, "studies.language", out, quick, quiet, json_out, model=model, studies=study, sentences=sentences)
 
 
+@app.command(cls=Command)
 def steering(
     context: typer.Context,
     out: Out = None,
@@ -79,20 +78,34 @@ def steering(
     json_out: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how well methods steer, each scale chosen on one half of prompts and reported on the other.
+    """Measure how well methods steer, with scales chosen on one half of the prompts and reported on the other.
 
     Example: python -m studies steering --quick --out steering
     """
-    from ssae_lens.evals.steering import run
-
-    def study() -> Any:
-        return run(out, quick, quiet, model=model, hook=hook, behaviours=behaviours, topics=topics)
-
-    _print_study(context, study, out, json_out)
+    options = {"model": model, "hook": hook, "behaviours": behaviours, "topics": topics}
+    _run(context, "studies.steering", out, quick, quiet, json_out, **options)
 
 
-def _of_model(name: str, about: str) -> Callable[..., None]:
-    """Make the command of a study that is told of a model and no more."""
+def _run(
+    context: typer.Context,
+    module: str,
+    out: Path | None,
+    quick: bool,
+    quiet: bool,
+    json_out: Path | None,
+    **options: Any,
+) -> None:
+    """Run a study, print its tables, and save its settings and numbers."""
+    further_settings(context)
+    result = import_module(module).run(out, quick, quiet, **options)
+    print(result.text())
+    if out is not None:
+        keep_run(context, out)
+    write_numbers(context, json_out, result.to_json())
+
+
+def _command(name: str, about: str) -> Callable[..., None]:
+    """Return the command of a study that has no option of its own but a model."""
 
     def command(
         context: typer.Context,
@@ -103,32 +116,15 @@ def _of_model(name: str, about: str) -> Callable[..., None]:
         json_out: Json = None,
         quiet: Quiet = False,
     ) -> None:
-        run = import_module(f"studies.{name}").run
-        _print_study(context, lambda: run(out, quick, quiet, model=model), out, json_out)
+        _run(context, f"studies.{name}", out, quick, quiet, json_out, model=model)
 
-    command.__name__ = name
     command.__doc__ = f"{about}\n\nExample: python -m studies {name} --quick --out {name}"
     return command
 
 
-def _print_study(context: typer.Context, study: Callable[[], Any], out: Path | None, json_out: Path | None) -> None:
-    further_settings(context)
-    result = study()
-    print(result.text())
-    if out is not None:
-        keep_run(context, out)
-    write_numbers(context, json_out, result.to_json())
-
-
-probes = _of_model(
-    "probes",
-    "Measure how few features a probe needs for each concept: of SSAE codes, of SAE codes, of shifts as they are.",
-)
-decomposition = _of_model(
-    "decomposition", "Measure what an SAE says of steering vectors, and what an SSAE says of the same."
-)
-findings = _of_model("findings", "Measure four questions that the literature of steering leaves open.")
-
-app = group("Studies that print a table.", "studies")
-for each in (synthetic, language, probes, steering, decomposition, findings):
-    app.command(cls=Command)(each)
+for _name, _about in {
+    "probes": "Measure how few features a probe needs for each concept: of SSAE codes, of SAE codes, of raw shifts.",
+    "decomposition": "Measure how well an SAE and an SSAE decompose steering vectors.",
+    "findings": "Measure four open questions of the steering literature.",
+}.items():
+    app.command(_name, cls=Command)(_command(_name, _about))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.dashboards import Report
 from ssae_lens.latents.describe import describe_latents
 from ssae_lens.sae import SSAE

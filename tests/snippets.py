@@ -1,10 +1,10 @@
-"""The snippets of the README and the documentation, as a reader finds them, and what a test may do with each.
+"""Snippets: the fenced code of the README and the documentation, and what a test does with each.
 
-A snippet is run unless a comment on the line before its fence says what else to do with it, and why::
+A snippet is run unless a comment on the line before its fence gives another check, with the reason::
 
-    <!-- check: hub - it asks the Hub -->       run against a small hub on the loopback address
-    <!-- check: compile - it needs a GPU -->    Python: compiled, its imports and keyword arguments held against the code
-    <!-- check: skip - it installs packages --> not ours to check
+    <!-- check: hub - it asks the Hub -->       run against a local server
+    <!-- check: compile - it needs a GPU -->    Python: compile, and check imports and keyword arguments
+    <!-- check: skip - it installs packages --> no check
 """
 
 import ast
@@ -26,7 +26,7 @@ from studies.commands import app as studies_app
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-# Pages that tutorials write are theirs, and tested with them.
+# Without the pages of tutorials, which have tests of their own.
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = r"(?:^<!-- check: (?P<check>\w+) - (?P<why>[^>]+) -->\n)?"
 FENCE = re.compile(MARK + r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -34,13 +34,13 @@ PROGRAMS = {"ssae-lens": app, "studies": studies_app}
 INLINE = re.compile(r"`((?:ssae-lens|make|python) [^`]+)`")
 CHECKS = {"python": ("run", "hub", "compile"), "bash": ("run", "hub", "skip")}
 LANGUAGES = {*CHECKS, "text", "markdown", "json", "yaml"}
-# What a function takes beyond its signature, and hands on.
-HANDED_ON = {each.name for config in (ProblemConfig, SolverConfig) for each in fields(config)}
+# The keyword arguments that `train` and `sweep` pass on.
+TRAINING_OPTIONS = {option.name for config in (ProblemConfig, SolverConfig) for option in fields(config)}
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """A fenced piece of a page: what to do with it, and why it is not simply run."""
+    """A fenced block of a page, its check, and the reason for a check other than ``run``."""
 
     page: Path
     line: int
@@ -55,20 +55,20 @@ class Snippet:
 
 def snippets(language: str) -> list[Snippet]:
     """Return all snippets of a language, page by page."""
-    found = []
+    result = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in FENCE.finditer(text):
             if match["language"] == language:
                 line = text.count("\n", 0, match.start("text"))
-                found.append(Snippet(page, line, language, match["text"], match["check"] or "run", match["why"] or ""))
-    return found
+                result.append(Snippet(page, line, language, match["text"], match["check"] or "run", match["why"] or ""))
+    return result
 
 
 def commands(snippet: Snippet) -> list[list[str]]:
-    """Return the words of each command of a snippet, lines that go on joined and comments left out."""
-    whole = snippet.text.replace("\\\n", " ")
-    return [_by_program(words) for line in whole.splitlines() if (words := shlex.split(line, comments=True))]
+    """Return the words of each command of a snippet, with continued lines joined and without comments."""
+    text = snippet.text.replace("\\\n", " ")
+    return [_by_program(words) for line in text.splitlines() if (words := shlex.split(line, comments=True))]
 
 
 def _by_program(words: list[str]) -> list[str]:
@@ -77,49 +77,51 @@ def _by_program(words: list[str]) -> list[str]:
 
 
 def inline_commands() -> list[tuple[Path, list[str]]]:
-    """Return the commands that stand within sentences, with a file's name where they leave it to the reader."""
+    """Return the commands within sentences, with a file's name for placeholders."""
     return [
-        (page, _with_files(_by_program(shlex.split(said))))
+        (page, _with_files(_by_program(shlex.split(command))))
         for page in PAGES
-        for said in INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+        for command in INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
     ]
 
 
 def _with_files(words: list[str]) -> list[str]:
-    words = ["shifts.h5" if each == "FILE" else each for each in words]
+    words = ["shifts.h5" if word == "FILE" else word for word in words]
     return [*words, "numbers.json"] if words[-1] == "--json" else words
 
 
 def commands_to_run() -> dict[Path, list[list[str]]]:
-    """Return each command of `ssae-lens` that is run without the Hub, once, on the first page that has it.
+    """Return the commands of our programs that run without the Hub, each once, on the first page that has it.
 
-    What make does by a command of ours stands for it. Of those within sentences only what no fence has is run.
+    A target of make is replaced by the commands of its recipe. Commands within sentences are included if no fence has them.
     """
-    fenced = [(each, words) for each in snippets("bash") if each.check != "skip" for words in commands(each)]
-    known = [words for each, words in fenced if each.check == "hub"]
-    whole: dict[Path, list[list[str]]] = {page: [] for page in PAGES}
-    for each, words in fenced:
-        for ours in recipe(words[1]) if words[0] == "make" else [words]:
-            if ours[0] in PROGRAMS and ours not in known:
-                known.append(ours)
-                whole[each.page].append(ours)
-    # The longest first: it stands for those that say less.
-    for page, words in sorted(inline_commands(), key=lambda said: -len(said[1])):
-        if words[0] in PROGRAMS and not any(each[: len(words)] == words for each in known):
+    fenced = [
+        (snippet, words) for snippet in snippets("bash") if snippet.check != "skip" for words in commands(snippet)
+    ]
+    known = [words for snippet, words in fenced if snippet.check == "hub"]
+    by_page: dict[Path, list[list[str]]] = {page: [] for page in PAGES}
+    for snippet, words in fenced:
+        for command in recipe(words[1]) if words[0] == "make" else [words]:
+            if command[0] in PROGRAMS and command not in known:
+                known.append(command)
+                by_page[snippet.page].append(command)
+    # The longest first: it covers commands that are its beginning.
+    for page, words in sorted(inline_commands(), key=lambda command: -len(command[1])):
+        if words[0] in PROGRAMS and not any(command[: len(words)] == words for command in known):
             known.append(words)
-            whole[page].append(words)
-    return {page: some for page, some in whole.items() if some}
+            by_page[page].append(words)
+    return {page: listed for page, listed in by_page.items() if listed}
 
 
 def recipe(target: str) -> list[list[str]]:
-    """Return the words of what make runs for a target, programs without the folder they are in."""
-    made = re.search(rf"^{target}:.*\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE)
-    assert made is not None, f"the Makefile has no {target!r}"
-    return [_by_program(shlex.split(line.replace("$(BIN)/", ""))) for line in made[1].splitlines()]
+    """Return the commands of a target of make, with programs without their folder."""
+    match = re.search(rf"^{target}:.*\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE)
+    assert match is not None, f"the Makefile has no {target!r}"
+    return [_by_program(shlex.split(line.replace("$(BIN)/", ""))) for line in match[1].splitlines()]
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
-    """Find the command that some words name, and give what follows its name."""
+    """Return the command that some words name, and the words after its name."""
     command: Any = get_command(PROGRAMS[words[0]])
     words = words[1:]
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
@@ -129,56 +131,58 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     return command, words
 
 
-def parsed(words: list[str]) -> None:
-    """Parse a command as the program would, and go no further; what it does not take is raised."""
+def parse_command(words: list[str]) -> None:
+    """Parse a command without running it; raise for unknown options and missing arguments."""
     command, rest = command_of(words)
     with suppress(typer.Exit):  # --help
         command.make_context(command.name, rest)
 
 
-def named(words: list[str]) -> None:
-    """Hold a command that is only spoken of against the program: its name and the names of its options."""
+def check_names(words: list[str]) -> None:
+    """Check the names of a command and of its options, whose values may be omitted."""
     command, rest = command_of(words)
-    known = {option for each in command.params for option in each.opts} | {"--help"}
-    assert {each for each in rest if each.startswith("--")} <= known
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    assert {word for word in rest if word.startswith("--")} <= known
 
 
 def check_calls(text: str, known: dict) -> None:
-    """Hold the imports and the keyword arguments of a snippet against what they name."""
+    """Check the imports and the keyword arguments of a snippet."""
     tree = ast.parse(text)
     space = dict(known)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for each in node.names:
-                module = importlib.import_module(each.name)
-                space[each.asname or each.name.split(".")[0]] = module
+            for alias in node.names:
+                module = importlib.import_module(alias.name)
+                space[alias.asname or alias.name.split(".")[0]] = module
         elif isinstance(node, ast.ImportFrom):
             module = importlib.import_module(node.module)
-            for each in node.names:
-                space[each.asname or each.name] = getattr(module, each.name)
+            for alias in node.names:
+                if not hasattr(module, alias.name):  # a submodule
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                space[alias.asname or alias.name] = getattr(module, alias.name)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (called := _called(node.func, space)) is not None:
-            _check_keywords(called, [each.arg for each in node.keywords if each.arg], f"line {node.lineno}")
+        if isinstance(node, ast.Call) and (function := _resolve(node.func, space)) is not None:
+            names = [keyword.arg for keyword in node.keywords if keyword.arg]
+            _check_keywords(function, names, f"line {node.lineno}")
 
 
-def _called(node: ast.expr, space: dict):
-    """Find what a name or a dotted name stands for, if it begins at something imported."""
+def _resolve(node: ast.expr, space: dict):
+    """Return the object that a name or a dotted name refers to, if it is imported."""
     if isinstance(node, ast.Name):
         return space.get(node.id)
     if isinstance(node, ast.Attribute):
-        owner = _called(node.value, space)
+        owner = _resolve(node.value, space)
         if owner is not None:
             assert hasattr(owner, node.attr), f"{owner!r} has no {node.attr}"
             return getattr(owner, node.attr)
     return None
 
 
-def _check_keywords(called, given: list[str], where: str) -> None:
-    if not callable(called) or not getattr(called, "__module__", "").startswith("ssae_lens"):
+def _check_keywords(function, names: list[str], where: str) -> None:
+    if not callable(function) or not getattr(function, "__module__", "").startswith("ssae_lens"):
         return
-    takes = inspect.signature(called).parameters
-    further = any(each.kind is each.VAR_KEYWORD for each in takes.values())
-    for name in given:
-        assert name in takes or (further and (name in HANDED_ON or called.__name__ not in ("train", "sweep"))), (
-            f"{where}: {called.__name__} takes no {name!r}"
-        )
+    parameters = inspect.signature(function).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name in names:
+        passed_on = open_ended and (name in TRAINING_OPTIONS or function.__name__ not in ("train", "sweep"))
+        assert name in parameters or passed_on, f"{where}: {function.__name__} has no parameter {name!r}"

@@ -1,11 +1,11 @@
-"""Stand-ins with which the studies and the demonstration run whole, from a command's words to its files, in seconds.
+"""Stand-ins with which all studies and the demonstration run in seconds, from their command line to their files.
 
-A tiny random model takes SmolLM2's place under its name, and an SAE of it, with SAE-TS's effects and map, that of what ships
-with the package. `LESS` lists all else that is made smaller: worlds, lines, pairs, steps, scales. Everything is done in one
-process, since another would know nothing of this.
+A tiny random model replaces SmolLM2 under its name, and an SAE of it, with SAE-TS's effects and map, replaces the one
+that ships with the package. `SMALLER` lists all other values that are reduced: data sets, rows, pairs, steps, scales.
+Everything runs in one process, since other processes would not have these values.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,12 +18,14 @@ import torch
 
 from ssae_lens import demo
 from ssae_lens.base import assets
-from ssae_lens.evals import cells, steering
+from ssae_lens.evals.built_in_tasks import built_in
+from ssae_lens.evals.shipped_sae import APPROXIMATOR
+from ssae_lens.evals.tasks import Task
 from ssae_lens.methods import sae_ts
 from ssae_lens.models import load_model, smollm2
 from ssae_lens.models.tiny import tiny_hugging_face, tiny_tokenizer
 from ssae_lens.training import sweep
-from studies import decomposition, findings, language, synthetic
+from studies import cells, decomposition, findings, language, steering, synthetic
 from studies.language.methods import sae_of_activations
 
 MODEL, BLOCKS, D_MODEL, D_SAE = "smollm2-135m", 4, 32, 48
@@ -33,57 +35,57 @@ READS = 1024
 STEPS, PAIRS, WIDEST = 20, 60, 24
 # One of attributes and one of topics, which learn from pairs of their own.
 TASKS = ("past tense", "the sea")
-WORLDS = tuple(each for each in synthetic.ROWS if each.name in ("DGP1", "width 135"))
+SYNTHETIC_ROWS = tuple(row for row in synthetic.ROWS if row.name in ("DGP1", "width 135"))
 
 _sweep = partial(sweep, steps=STEPS)
 _learned: dict[str, Any] = {"n_pairs": PAIRS, "n_seeds": 2}
 
 
-def _some_tasks(wanted: Any = None, **given: Any) -> list[steering.Task]:
-    return [each.with_prompts(2) for each in steering.built_in(wanted or TASKS, **given)]
+def _some_tasks(names: Any = None, **options: Any) -> list[Task]:
+    return [task.with_prompts(2) for task in built_in(names or TASKS, **options)]
 
 
-def _first_line(study: Callable[..., list[language.Row]]) -> Callable[..., list[language.Row]]:
-    def lines(corpora: tuple[str, ...], *, quick: bool) -> list[language.Row]:
-        first = study(corpora, quick=quick)[0]
-        return [replace(first, width=first.width and min(first.width, WIDEST))]
+def _first_rows(corpora: tuple[str, ...], *, quick: bool) -> list[language.LanguageRow]:
+    """Return the first row of each study."""
+    first = {row.study: row for row in reversed(language.study_rows(corpora, quick=quick))}
+    return [
+        replace(first[name], width=first[name].width and min(first[name].width or 0, WIDEST))
+        for name in language.STUDIES
+    ]
 
-    return lines
 
-
-# By module, what stands in the place of its names.
-LESS: dict[str, dict[str, Any]] = {
+# The replaced values of each module.
+SMALLER: dict[str, dict[str, Any]] = {
     "ssae_lens.demo": {
         "HOOK": HOOK,
         "PAIRS": PAIRS,
         "WIDTHS": (15, 16),
-        "SETTINGS": replace(demo.SETTINGS, scales=(0.2, 0.35), max_new_tokens=4, **_learned),
+        "SETTINGS": replace(demo.SETTINGS, scales=(0.2, 0.35), max_new_tokens=4),
         "sweep": _sweep,
     },
     "studies.synthetic.runner": {
-        "ROWS": WORLDS,
-        "QUICK": WORLDS,
+        "ROWS": SYNTHETIC_ROWS,
+        "QUICK": SYNTHETIC_ROWS,
         "study": partial(synthetic.study, n=150, steps=STEPS),
     },
-    "studies.language.corpora": {"SIZES": {"sentences": (120, 80), "cat": (120, 80)}},
-    "studies.language.captures": {"FEWER": (60, 40)},
-    "studies.language.grid": {"WIDTHS": dict.fromkeys(language.grid.WIDTHS, (2, 3)), "MORE_WIDTHS": (8, 12)},
+    "studies.language.corpora": {"SIZES": {"sentences": (120, 80), "cat": (120, 80)}, "FEWER": (60, 40)},
+    "studies.language.grid": {"WIDTHS": dict.fromkeys(language.grid.WIDTHS, (2, 3)), "DEFAULT_WIDTHS": (8, 12)},
     "studies.language.runner": {
-        "STUDIES": {name: _first_line(study) for name, study in language.STUDIES.items()},
+        "study_rows": _first_rows,
         "METHODS": {name: replace(method, steps=STEPS) for name, method in language.METHODS.items()},
     },
-    "studies.probes.study": {
+    "studies.probes": {
         "SEEDS": 2,
         "WIDE": 64,
         "KS": (1, 5),
         "sweep": _sweep,
         "sae_of_activations": partial(sae_of_activations, steps=STEPS),
     },
-    "ssae_lens.evals.steering.builtin": {"built_in": _some_tasks},
-    "ssae_lens.evals.steering.lab": {"sweep": _sweep},
-    "ssae_lens.evals.steering.study": {
-        "Settings": partial(
-            steering.Settings,
+    "ssae_lens.evals.built_in_tasks": {"built_in": _some_tasks},
+    "studies.steering.learning": {"sweep": _sweep},
+    "studies.steering.runner": {
+        "SteeringStudySettings": partial(
+            steering.SteeringStudySettings,
             scales=(0.2, 0.5),
             multipliers=(-1.0, 0.0, 1.0),
             n_texts=4,
@@ -98,14 +100,16 @@ LESS: dict[str, dict[str, Any]] = {
             **_learned,
         ),
     },
-    "studies.decomposition.bench": {"sweep": _sweep},
-    "studies.decomposition.study": {
-        "Settings": partial(decomposition.Settings, lengths=(0.5, 1.0), atoms=(1, 4), n_texts=4, **_learned),
+    "studies.decomposition.experiment": {"sweep": _sweep},
+    "studies.decomposition.runner": {
+        "DecompositionSettings": partial(
+            decomposition.DecompositionSettings, lengths=(0.5, 1.0), atoms=(1, 4), n_texts=4, **_learned
+        ),
         "built_in": _some_tasks,
     },
-    "studies.findings.study": {
-        "Settings": partial(
-            findings.Settings,
+    "studies.findings.runner": {
+        "FindingsSettings": partial(
+            findings.FindingsSettings,
             rows=3,
             scales=(0.5,),
             temperatures=(0.3, 1.5),
@@ -121,8 +125,8 @@ LESS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def stand_ins(folder: Path) -> Iterator[None]:
-    """Put all of them in place, what they need of files in a folder, and take them away again."""
-    opened = [import_module(f"{name}.study")._opened for name in ("ssae_lens.evals.steering", "studies.findings")]
+    """Replace all values, with the needed files in a folder, and restore them afterwards."""
+    opened = [import_module("studies.steering.runner")._loaded, import_module("studies.findings.runner")._opened]
     in_processes = cells.in_processes
     with pytest.MonkeyPatch.context() as patch:
         _write_model(folder / "model")
@@ -130,20 +134,20 @@ def stand_ins(folder: Path) -> Iterator[None]:
         _write_sae(folder / "assets" / f"{MODEL}-res" / HOOK)
         patch.setattr(assets, "ASSETS", folder / "assets")
         patch.setattr(cells, "in_processes", lambda jobs, _workers: in_processes(jobs, 1))
-        for module, values in LESS.items():
+        for module, values in SMALLER.items():
             for name, value in values.items():
                 patch.setattr(import_module(module), name, value)
-        _forget(opened)
+        _clear_caches(opened)
         try:
             yield
         finally:
-            _forget(opened)
+            _clear_caches(opened)
 
 
-def _forget(opened: list[Any]) -> None:
-    """Let no study take a model that it keeps open by its name for another of that name."""
-    for each in opened:
-        each.cache_clear()
+def _clear_caches(opened: list[Any]) -> None:
+    """Clear the models that studies keep by name: the same name now means another model."""
+    for function in opened:
+        function.cache_clear()
 
 
 def _write_model(folder: Path) -> None:
@@ -154,7 +158,7 @@ def _write_model(folder: Path) -> None:
 
 
 def _write_sae(folder: Path) -> None:
-    """Write an SAE of random rows, the effects of twenty of them, and the map of these."""
+    """Write an SAE of random rows, the effects of twenty of them, and the map fitted to these."""
     from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
 
     sae = JumpReLUSAE(JumpReLUSAEConfig(d_in=D_MODEL, d_sae=D_SAE))
@@ -174,5 +178,5 @@ def _write_sae(folder: Path) -> None:
         top_p=0.9,
     )
     effects = sae_ts.measure_effects(load_model(MODEL), sae, sae.W_dec.detach()[:20], how, quiet=True)
-    effects.save(folder / findings.material.EFFECTS)
-    sae_ts.fit_approximator(effects, held_out=0.2).save(folder / steering.saes.APPROXIMATOR)
+    effects.save(folder / findings.inputs.EFFECTS)
+    sae_ts.fit_approximator(effects, held_out=0.2).save(folder / APPROXIMATOR)

@@ -44,7 +44,7 @@ def test_it_tells_its_story_and_does_the_same_again(tiny, tmp_path, capsys):
     assert f"open {first}" in said
     numbers = shown(first)
     assert numbers["comparison"]["scores"]
-    assert "chose no scale" in numbers["comparison"]["notes"]["scores"]
+    assert "not used to choose a scale" in numbers["comparison"]["notes"]["scores"]
     assert all(each["stability"] is not None for each in numbers["latents"])
     steered = [each for each in numbers["details"].values() if each["steering"]]
     assert steered  # those of the three concepts that have a latent

@@ -168,8 +168,8 @@ def defined(path: Path) -> set[str]:
 
 def test_sizes():
     lengths = sorted(len(path.read_text().splitlines()) for path in MODULES)
-    assert sum(lengths) <= 18_000
-    assert lengths[-1] <= 320
+    assert sum(lengths) <= 23_500
+    assert lengths[-1] <= 325
     assert 90 <= lengths[len(lengths) // 2] <= 160
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.evals.synthetic_data import world
+from ssae_lens.evals.synthetic_data import synthetic_shifts
 from ssae_lens.hooks import capture_shifts, generate_sweep, steer
 from ssae_lens.hooks.likelihood import log_probabilities
 from ssae_lens.metrics import mcc_codes
@@ -26,7 +26,7 @@ DEVICES = ("cpu", "cuda")
 
 @pytest.fixture(scope="module")
 def small():
-    return world(d=16, n_concepts=5, n=3000, seed=0)
+    return synthetic_shifts(d=16, n_concepts=5, n=3000, seed=0)
 
 
 @pytest.fixture(params=["hooked", "bridge"])

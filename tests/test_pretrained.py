@@ -160,9 +160,9 @@ class TestModelCard:
             "| model | gpt2 |",
             "| hook | blocks.1.hook\\_resid\\_post |",
             "| position | last |",
-            "| width of the hook | 8 |",
+            "| d\\_in | 8 |",
             "| latents | 5 |",
-            "| latents kept for a shift | 2 |",
+            "| k (latents kept per shift) | 2 |",
             "| level | 0.25 |",
         ):
             assert row in body

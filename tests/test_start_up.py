@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from ssae_lens import SSAE, ShiftStore, SSAEConfig
-from ssae_lens.base.origin import Origin
 from ssae_lens.base.post_import import after_import
+from ssae_lens.base.provenance import Origin
 
 HEAVY = (
     "torch",
@@ -54,8 +54,28 @@ def test_importing_the_package_imports_nothing_heavy():
     assert loaded("import ssae_lens; assert ssae_lens.__version__ and 'train' in dir(ssae_lens)") == set()
 
 
+def test_every_public_name_is_there():
+    import ssae_lens
+
+    assert all(getattr(ssae_lens, name).__name__ for name in ssae_lens.__all__)
+    assert set(ssae_lens.__all__) <= set(dir(ssae_lens))
+    assert ssae_lens.__all__ == sorted(
+        ssae_lens.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
+    )
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = ssae_lens.nothing
+
+
+def test_rooms_are_attributes_of_a_fresh_import():
+    program = (
+        "import ssae_lens as sl; print(sl.pretrained.load_sae.__name__, sl.methods.caa.__name__, sl.metrics.__name__, "
+        "sl.latents.__name__, sl.evals.__name__)"
+    )
+    assert fresh(program).split()[:2] == ["load_sae", "caa"]
+
+
 def test_help_of_every_command_imports_nothing_heavy():
-    from ssae_lens.cli.app import app
+    from ssae_lens.cli import app
 
     commands = [[each.callback.__name__] for each in app.registered_commands]
     assert len(commands) >= 9

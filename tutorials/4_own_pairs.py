@@ -12,11 +12,11 @@
 # ---
 
 # %% [markdown]
-# # 4. From your own pairs to named concepts
+# # 4. Your own pairs
 #
-# You have pairs of texts: drafts and edits, questions and rewordings, two versions of a prompt. In each pair several things changed,
-# and nobody wrote down which. This tutorial goes all the way: a file of pairs → shifts → an SSAE → what its latents are → names → a
-# steered model. At the end it cheats and looks at the truth, which here is known, to see how well that went.
+# You have pairs of texts: drafts and edits, questions and paraphrases, two versions of a prompt. In each pair several concepts change, without labels. This
+# tutorial goes from a file of pairs to shifts, an SSAE, changed words per latent, names, and a steered model. At the end it compares the result with the
+# ground truth, which is known for these pairs.
 
 # %%
 import csv
@@ -40,11 +40,11 @@ HOOK = "blocks.15.hook_resid_post"
 # %% [markdown]
 # ## A file of pairs
 #
-# We make one, so that the tutorial needs no download: remarks of customers, in which one to three of five things change. The
-# file has two columns, `source` and `target`, and nothing else; what changed is kept apart in `truth`, and not looked at until the end.
+# We generate customers' remarks in which one to three of five concepts change. The file has the columns `source` and `target` only; the array `truth` keeps
+# what changed, for the last section.
 #
-# Two things make such pairs good. Everything that does *not* change is the same on both sides (the item, the town, the wording). And
-# the concepts change **independently** of each other: two that always change together are one concept to any method.
+# Good pairs have two properties. Everything that does *not* change is the same on both sides (the item, the town, the phrasing). And the concepts change
+# **independently**: two concepts that always change together get one latent, with any method.
 
 # %%
 CONCEPTS = {
@@ -60,9 +60,9 @@ PLACES = ["the office", "the kitchen", "the new shop", "the garage", "the librar
 draw = random.Random(0)
 
 
-def said(values, item, place, kinds):
-    word = {name: CONCEPTS[name][values[name]][kinds[name]] for name in CONCEPTS}
-    return f"{word['politeness']} {word['person']} {item} from {place} {word['tense']} {word['sentiment']} in {word['season']}."
+def remark(values, item, location, forms):
+    word = {name: CONCEPTS[name][values[name]][forms[name]] for name in CONCEPTS}
+    return f"{word['politeness']} {word['person']} {item} from {location} {word['tense']} {word['sentiment']} in {word['season']}."
 
 
 rows, truth = [], []
@@ -71,7 +71,7 @@ while len(rows) < 400:
     changed = draw.sample(list(CONCEPTS), draw.randint(1, 3))
     after = {name: 1 - value if name in changed else value for name, value in before.items()}
     fillers = draw.choice(ITEMS), draw.choice(PLACES), {name: draw.randrange(3) for name in CONCEPTS}
-    rows.append((said(before, *fillers), said(after, *fillers)))
+    rows.append((remark(before, *fillers), remark(after, *fillers)))
     truth.append([after[name] - before[name] for name in CONCEPTS])
 truth = np.array(truth)
 
@@ -80,15 +80,14 @@ with (folder / "remarks.csv").open("w", newline="") as file:
 print(*(folder / "remarks.csv").read_text().splitlines()[:4], sep="\n")
 
 # %%
-pairs = sl.load_pairs(folder / "remarks.csv")  # or a JSON-lines file, a datasets.Dataset, a name on the Hub
+pairs = sl.load_pairs(folder / "remarks.csv")  # or a JSON-lines file, a datasets.Dataset, a data set of the Hub
 pairs
 
 # %% [markdown]
-# ## From pairs to shifts
+# ## Capturing shifts
 #
-# Both texts of each pair go through the model, and what passes at the hook is kept. **Where in the text** matters as much as the layer:
-# these texts change anywhere, so the mean over tokens is read. `position="last"`, the default, would see what the last token has made
-# of it all.
+# `capture_shifts` runs both texts of each pair through the model and stores the activations at the hook. The **position** matters as much as the layer. These
+# texts change anywhere, so we average over tokens. The default, `position="last"`, reads the last token only.
 
 # %%
 model = sl.load_model("smollm2-135m")
@@ -96,48 +95,48 @@ shifts = sl.capture_shifts(model, pairs, HOOK, position="mean", path=folder / "r
 shifts
 
 # %% [markdown]
-# Look before you train. The spectrum says how many directions the shifts live in: a cliff after a handful is what
-# we hope for; a slow slope means that much else changes.
+# Before training, look at the spectrum of the shifts. A steep drop after a few directions is favourable; a slow decay means that much else changes.
 
 # %%
 spectrum_figure(summarise(shifts, leading=24, quiet=True))
 
 # %% [markdown]
-# ## An SSAE, its width chosen without labels
+# ## Training
 #
-# `sweep` trains every width and seed, fits each to either half of the pairs as well, and keeps the width of which most is found
-# again in both halves (`split_half_score`).
+# `sweep` trains every width and seed, fits each width to both halves of the pairs, and selects the width with the highest `split_half_score`: latents
+# reproduced in both halves minus those that are not. (We silence its warning that 400 pairs are few.)
 
 # %%
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     swept = sl.sweep(shifts, d_sae=[4, 6, 9], seeds=2, steps=1200, quiet=True)
 ssae = swept.best
-print(f"Kept: {ssae.cfg.d_sae} latents. {swept.chosen.outcomes[0].message}")
-swept.table()[["d_sae", "udr_decoders", "split_half_score", "loss", "sparsity", "status"]].round(3)
+print(f"Selected: {ssae.cfg.d_sae} latents. {swept.chosen.outcomes[0].message}")
+swept.table()[["d_sae", "udr_decoders", "split_half_score", "fvu", "active", "status"]].round(3)
 
 # %% [markdown]
-# ## What are they?
+# ## Changed words
 #
-# The words that a latent's strongest pairs lose and gain, counted so that words of other concepts, which go either way, drop out. No
-# label is looked at.
+# For each latent, the words that its strongest pairs lose and gain. Words that are lost and gained about equally often belong to other concepts and are
+# omitted. No labels are used.
 
 # %%
 described = sl.describe_latents(ssae, shifts, model, n_pairs=20, quiet=True)
-for each in described:
-    lost, gained = changed_words(each)
+for description in described:
+    lost, gained = changed_words(description)
     print(
-        f"latent {each.latent}   "
-        f"{', '.join(w for w, _ in lost[:5]) or '–'}  →  {', '.join(w for w, _ in gained[:5]) or '–'}"
+        f"latent {description.latent}   "
+        f"{', '.join(word for word, _ in lost[:5]) or '–'}  →  {', '.join(word for word, _ in gained[:5]) or '–'}"
     )
 
 # %% [markdown]
 # ## Names
 #
-# A judge turns that into names. `LexicalJudge` uses no model: it picks, among the names you offer, the one whose words stand in what
-# changed, and tells by the sides they stand on which way the latent goes. `LocalJudge()` asks SmolLM2, and `EndpointJudge("gpt-4o-mini")`
-# any OpenAI-compatible endpoint. Give `candidates` where you have an idea of what may be there, as here; without them some forty common
-# concepts are tried.
+# A judge chooses a name for each latent. `LexicalJudge` uses no model: it takes the candidate whose words occur among the changed words, and the sign from the
+# sides on which they occur. `LocalJudge()` asks SmolLM2, and `EndpointJudge("gpt-4o-mini")` an OpenAI-compatible endpoint. Without `candidates`, some forty
+# common concepts are used.
+#
+# The candidates below contain the words of the data, which makes naming easy. With your own pairs, write them from the changed words above.
 
 # %%
 CANDIDATES = {
@@ -153,14 +152,14 @@ named = sl.match_concepts(ssae, shifts, judge=LexicalJudge(), candidates=CANDIDA
 named
 
 # %% [markdown]
-# A latent that the judge cannot name is `unnamed`: look at its pairs before you use it (tutorial 3). A name that comes more than once is
-# a finding too: that concept is made by different words in these pairs (*awful* always became *excellent*, *useless* always *splendid*),
-# each with a direction of its own, and the SSAE found the words. Their sum is the concept.
+# An `unnamed` latent matched no candidate; look at its pairs before you use it (tutorial 3). A name that occurs several times is a split concept: it has several
+# surface forms in these pairs (*awful* always becomes *excellent*, *useless* always *splendid*), and each has its own latent. Their sum is the vector of the
+# concept.
 #
-# ## Steering with one
+# ## Steering
 #
-# The scale of a named concept is the size of one change in the pairs, so each vector adds one change; vectors add up. A latent's sign is
-# arbitrary. The judge's `sign` says whether the words that its candidate goes to are gained or lost, and turns the vector that way.
+# The `scale` of a named concept is the size of a typical change in the pairs, so a vector at scale 1 adds one change. Vectors can be added. The judge's
+# `sign` orients the vector towards the second word list of its candidate.
 
 # %%
 PROMPTS = ["The new table in the kitchen", "My neighbour told me that"]
@@ -173,19 +172,21 @@ def base(name):
 
 names = [base(name) for name in named]
 chosen = "sentiment" if "sentiment" in names else next(name for name in names if name in CANDIDATES)
-parts = [sl.SteeringVector.from_ssae(ssae, each, norms=norms) for name, each in named.items() if base(name) == chosen]
+parts = [
+    sl.SteeringVector.from_ssae(ssae, concept, norms=norms) for name, concept in named.items() if base(name) == chosen
+]
 vector = parts[0]
-for each in parts[1:]:
-    vector = vector + each
+for part in parts[1:]:
+    vector = vector + part
 table = sl.generate_sweep(model, PROMPTS, vector, [-0.3, 0.0, 0.3], unit="residual", max_new_tokens=16, quiet=True)
 print(f"steered along {chosen}: the sum of {len(parts)} latents")
 table[["prompt", "scale", "text"]]
 
 # %% [markdown]
-# ## How well did it go?
+# ## Comparison with the ground truth
 #
-# Now the truth. With labels, `match_concepts` matches latents and concepts one to one by the correlation of codes with signed changes. A
-# concept gets no latent where chance would do as well, or where nothing fits.
+# With labels, `match_concepts` matches latents and concepts one to one by the correlation of codes with signed changes. A concept without a significant or
+# sufficiently large correlation has no latent.
 
 # %%
 by_labels = sl.match_concepts(ssae, shifts, truth, concepts=list(CONCEPTS))
@@ -197,26 +198,32 @@ correlations = np.corrcoef(codes.T, truth.T)[: codes.shape[1], codes.shape[1] :]
 px.imshow(
     correlations,
     x=list(CONCEPTS),
-    y=[f"latent {k}" for k in range(len(codes.T))],
+    y=[f"latent {latent}" for latent in range(len(codes.T))],
     zmin=-1,
     zmax=1,
     color_continuous_scale="RdBu",
     text_auto=".2f",
-    title="Correlation of each latent's codes with what really changed",
+    title="Correlation of codes with the true changes",
     template="plotly_white",
 )
 
 # %%
-truly = [list(CONCEPTS)[k] for k in abs(correlations).argmax(axis=1)]
-right = [base(named.of_latent(latent).concept) == name for latent, name in enumerate(truly) if named.of_latent(latent)]
-found = [name for name, each in by_labels.items() if each.latent is not None]
-print(f"{len(found)} of {len(CONCEPTS)} concepts have a latent of their own: {', '.join(found)}.")
-print(f"{sum(right)} of {len(right)} latents were named, without labels, as the concept they correlate with most.")
+closest = [list(CONCEPTS)[column] for column in abs(correlations).argmax(axis=1)]
+correct = [
+    base(named.of_latent(latent).concept) == name for latent, name in enumerate(closest) if named.of_latent(latent)
+]
+matched = [name for name, concept in by_labels.items() if concept.latent is not None]
+print(f"{len(matched)} of {len(CONCEPTS)} concepts are matched with a latent: {', '.join(matched)}.")
+print(
+    f"{sum(correct)} of {len(correct)} latents have, without labels, the name of the concept that they correlate with most."
+)
 
 # %% [markdown]
-# ## Wrong turns
+# Read both counts with the figure above: a concept that is split over several latents counts as matched, although no single latent represents all of it.
 #
-# **The last token, where the change stands earlier.** The same pairs, read at the full stop:
+# ## Common mistakes
+#
+# **The wrong position.** The same pairs at the last token, the full stop:
 
 # %%
 last = sl.capture_shifts(model, pairs, HOOK, position="last", quiet=True)
@@ -227,17 +234,16 @@ fits = {
     "mean over tokens": by_labels,
     "last token": sl.match_concepts(at_last, last, truth, concepts=list(CONCEPTS)),
 }
-for name, found in fits.items():
-    print(f"{name:<17} fits: " + "  ".join(f"{each.concept} {each.fit or 0:.2f}" for each in found.values()))
+for name, result in fits.items():
+    print(f"{name:<17} fits: " + "  ".join(f"{concept.concept} {concept.fit or 0:.2f}" for concept in result.values()))
 
 # %% [markdown]
-# Whichever came out better on this model and these texts: try both, and let `split_half_score` decide, which needs no labels.
+# Try both positions, and choose by `split_half_score`, which needs no labels.
 #
-# **Concepts that change together.** If every polite remark were also in winter, there would be one latent for both. Check the design of
-# your pairs before blaming the method.
+# **Concepts that change together.** If every polite remark were also in winter, one latent would represent both. Check the design of your pairs first.
 #
-# **Too few pairs.** Some tens for each concept are the least; `sweep` warns, and halves stop agreeing.
+# **Too few pairs.** You need a few dozen per concept; `sweep` warns below that, and the halves disagree.
 #
-# **Reading activations with it.** An SSAE's encoder reads *shifts*. The code of a single text's activation means nothing.
+# **Encoding activations.** The encoder is for *shifts*. The code of a single activation has no meaning.
 #
-# Next: [5, SSAE beside CAA and SAE-TS](5_beside_others.ipynb).
+# Next: [5, comparison with CAA and SAE-TS](5_beside_others.ipynb).

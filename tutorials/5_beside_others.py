@@ -12,18 +12,17 @@
 # ---
 
 # %% [markdown]
-# # 5. SSAE beside CAA and SAE-TS
+# # 5. Comparison with CAA and SAE-TS
 #
-# Four ways to a vector for positive sentiment, from what each of them needs, brought to one length, and measured alike: does it move what it
-# should, what else does it move, and what does the text look like? This is one task of the comparison that `python -m studies steering`
-# makes of fourteen, small enough to see every step. One task decides nothing: the table in the README has all.
+# Vectors for positive sentiment from five methods, at equal norm: how large is the intended effect, what are the side effects, and what is the generated text?
+# This is one of the fourteen tasks of `python -m studies steering`, small enough to follow every step. The README has the results of all tasks.
 #
-# | | needs |
+# | method | input |
 # |---|---|
-# | **SSAE** | pairs in which several unknown things change; labels only to say which latent is which |
-# | **CAA** | pairs that differ in the sentiment alone, and the knowledge that they do |
-# | **SAE feature**, **SAE-TS** | an SAE of the model's activations, and a contrast to choose a feature by; SAE-TS also what hundreds of vectors do to the SAE's features |
-# | **random** | nothing: the control that every method has to beat |
+# | **SSAE** | pairs in which several unknown concepts change; labels only to select a latent |
+# | **CAA** | pairs that differ in the sentiment only |
+# | **SAE feature**, **SAE-TS** | an SAE of the model's activations, and contrasts to select a feature; SAE-TS also the effects of hundreds of vectors on the SAE's features |
+# | **random** | nothing: the control |
 
 # %%
 import warnings
@@ -35,9 +34,9 @@ import plotly.express as px
 import ssae_lens as sl
 from ssae_lens import methods
 from ssae_lens.base.assets import asset_path
-from ssae_lens.evals.steering import built_in
-from ssae_lens.evals.steering.builtin import flipped
-from ssae_lens.evals.steering.scores import text_margins
+from ssae_lens.evals import built_in
+from ssae_lens.evals.built_in_tasks import flipped
+from ssae_lens.evals.text_scores import text_margins
 from ssae_lens.hooks.likelihood import Likelihood
 from ssae_lens.hooks.hook_points import layer_of
 from ssae_lens.methods.sae_ts import Approximator, targeted
@@ -46,26 +45,26 @@ from ssae_lens.methods import cosine_table
 
 model = sl.load_model("smollm2-135m")
 HOOK = "blocks.15.hook_resid_post"
-TASK = "positive sentiment"  # or "past tense", "politeness", "negation", …: other tasks, other orders
+TASK = "positive sentiment"  # or "past tense", "politeness", "negation", …; the ranking differs between tasks
 task = built_in([TASK], n_pairs=360)[0]
 
 # %% [markdown]
-# ## What each is given
+# ## The data
 #
-# The SSAE gets sentences in which one to three of fifteen attributes change at once:
+# The SSAE is trained on sentences in which one to three of fifteen attributes change:
 
 # %%
-pool = task.pool.pairs
+pool = task.unlabelled.pairs
 for row in (0, 1):
     print(
         pool[row]["source"],
         pool[row]["target"],
-        f"(changed, not told: {', '.join(pool[row]['changed'])})",
+        f"(changed, not used in training: {', '.join(pool[row]['changed'])})",
         sep="\n  → ",
     )
 
 # %% [markdown]
-# CAA gets the same kind of sentence, said twice with nothing but the sentiment changed:
+# CAA uses the same kind of sentence, with only the sentiment changed:
 
 # %%
 contrasts = task.contrasts.select(range(48))
@@ -74,7 +73,7 @@ print(contrasts[0]["source"], contrasts[0]["target"], sep="\n  → ")
 # %% [markdown]
 # ## SSAE
 #
-# These are fewer pairs than it should have (take thousands); they keep the tutorial short.
+# 360 pairs keep the tutorial short; use thousands in practice.
 
 # %%
 shifts = sl.capture_shifts(model, pool, HOOK, position="mean", quiet=True)
@@ -86,7 +85,7 @@ ours = concepts[task.concept]
 print(f"{ssae.cfg.d_sae} latents; {task.concept} is latent {ours.latent}, fit {ours.fit or 0:.2f}")
 
 # %% [markdown]
-# If no latent fits (it says `None`), that is a result: steer with the one that fits best, and see.
+# If no latent fits (`None`), the next cell uses the one with the highest correlation.
 
 # %%
 vectors = {"SSAE": methods.ssae(ssae, shifts, task.concept, latent=ours.latent) * task.sign}
@@ -99,11 +98,11 @@ vectors["CAA"] = methods.caa(model, contrasts, HOOK, kind="tokens", quiet=True)
 vectors["random"] = methods.random(vectors["CAA"], seed=1)
 
 # %% [markdown]
-# ## A feature of an SAE, and SAE-TS
+# ## SAE feature, and SAE-TS
 #
-# An SAE reads single tokens, so we read the tokens that differ. Of the features that differ most between the two sides, the one is taken that
-# does most to the model's output (a feature may *detect* a thing without *doing* it). `sae_feature` is its decoder row. SAE-TS takes the
-# direction that a map fitted to measured effects says raises that feature and little else; the map ships with the package.
+# An SAE encodes single tokens, so we read the tokens that differ. Among the features with the largest difference between the two sides, we take the one with
+# the largest effect on the model's output (a feature may *detect* a concept without *causing* it). `sae_feature` returns its decoder row. SAE-TS returns the
+# direction that, according to the effect approximator in the package, raises this feature and few others.
 
 # %%
 sae = load_sae("smollm2-135m-res", HOOK)
@@ -119,31 +118,29 @@ vectors["SAE-TS"] = targeted(approximator, feature)
 acting
 
 # %% [markdown]
-# ## One length
+# ## Equal norms
 #
-# A method must not win by a longer vector. All are brought to one length, and scales count in mean lengths of activations.
+# A longer vector must not be an advantage. We normalise all vectors, and measure scales in mean activation norms.
 
 # %%
 norm = {"mean_residual_norm": vectors["CAA"].norms["mean_residual_norm"]}
 vectors = {
-    name: sl.SteeringVector(each.direction / each.direction.norm(), origin=each.origin, method=name, norms=norm)
-    for name, each in vectors.items()
+    name: sl.SteeringVector(vector.direction / vector.direction.norm(), origin=vector.origin, method=name, norms=norm)
+    for name, vector in vectors.items()
 }
 cosine_table(vectors).round(2)
 
 # %% [markdown]
-# The SSAE was told of no contrast and CAA of nothing else; their cosine says how much of the same they found.
+# ## Intended effect
 #
-# ## Does it move what it should?
-#
-# On held-out texts that none of them learned from: by how much likelier (nats a token) are those with the behaviour than those without,
-# when the model is steered? Scale 0 is the unsteered model.
+# On held-out texts: the log-likelihood margin (nats per token) of texts with the behaviour over texts without, under steering. Scale 0 is the unsteered
+# model.
 
 
 # %%
-# What the blocks before the steered one give is read once, and kept.
+# The output of the blocks before the hook is computed once, and cached.
 BLOCK = layer_of(HOOK) or 0
-held_out = Likelihood(model, [*task.with_it[:12], *task.without[:12]], from_layer=BLOCK)
+held_out = Likelihood(model, [*task.positive[:12], *task.negative[:12]], from_layer=BLOCK)
 
 
 def margin() -> float:
@@ -156,37 +153,38 @@ for name, vector in vectors.items():
     for scale in scales:
         with sl.steer(model, vector, scale=scale, unit="residual"):
             rows.append({"method": name, "scale": scale, "margin": margin()})
-dose = pd.DataFrame(rows).sort_values("scale", kind="stable")
+effects = pd.DataFrame(rows).sort_values("scale", kind="stable")
 px.line(
-    dose,
+    effects,
     x="scale",
     y="margin",
     color="method",
     markers=True,
-    title=f"{task.name.capitalize()}: with against without, by how much of each vector is added",
-    labels={"scale": "scale, in mean activation lengths", "margin": "nats a token"},
+    title=f"{task.name.capitalize()}: log-likelihood margin by steering strength",
+    labels={"scale": "scale, in mean activation norms", "margin": "nats per token"},
     template="plotly_white",
 )
 
 # %%
-slopes = {name: np.polyfit(some["scale"], some["margin"], 1)[0] for name, some in dose.groupby("method", sort=False)}
+slopes = {
+    name: np.polyfit(group["scale"], group["margin"], 1)[0] for name, group in effects.groupby("method", sort=False)
+}
 summary = pd.DataFrame({"slope": slopes}).loc[list(vectors)]
 summary.round(3)
 
 # %% [markdown]
-# ## What else does it move?
+# ## Side effects
 #
-# The same on other attributes: sentences said both ways, all else equal, which this vector should leave alone. At scale 0.2, the mean
-# |change| of their margins against the unsteered model:
+# The same for other attributes, which the vector should not change: the mean |change| of their margins at scale 0.2, against the unsteered model.
 
 # %%
-OTHERS = [each for each in ("tense", "gender", "certainty", "weather") if each != task.concept][:3]
+OTHERS = [name for name in ("tense", "gender", "certainty", "weather") if name != task.concept][:3]
 sides = [flipped(pool["content"][-2:], name) for name in OTHERS]
-said = [Likelihood(model, [*with_it, *without], from_layer=BLOCK) for without, with_it in sides]
+likelihoods = [Likelihood(model, [*positive, *negative], from_layer=BLOCK) for negative, positive in sides]
 
 
 def margins() -> np.ndarray:
-    return np.array([text_margins(both).mean() for both in said])
+    return np.array([text_margins(likelihood).mean() for likelihood in likelihoods])
 
 
 before = margins()
@@ -197,7 +195,7 @@ summary["slope / side effect"] = summary["slope"] / summary["side effect"]
 summary.round(3)
 
 # %% [markdown]
-# ## And the text?
+# ## Generated text
 
 # %%
 texts = sl.generate_sweep(
@@ -206,45 +204,38 @@ texts = sl.generate_sweep(
 texts[["vector", "scale", "text"]]
 
 # %% [markdown]
-# ## The outcome, whatever it is
+# ## Summary
 
 # %%
 order = summary["slope"].sort_values(ascending=False)
-print("By what they move, best first: " + ", ".join(f"{name} ({value:+.2f})" for name, value in order.items()))
+print("By slope, largest first: " + ", ".join(f"{name} ({value:+.2f})" for name, value in order.items()))
 for name in ("CAA", "SAE feature", "SAE-TS", "random"):
-    ahead = (
-        "moves it more than the SSAE's"
-        if summary.loc[name, "slope"] > summary.loc["SSAE", "slope"]
-        else "moves it no more"
-    )
-    clean = (
-        "and less else" if summary.loc[name, "side effect"] < summary.loc["SSAE", "side effect"] else "and no less else"
-    )
-    print(f"  {name:<12} {ahead}, {clean}.")
+    effect = "a larger" if summary.loc[name, "slope"] > summary.loc["SSAE", "slope"] else "no larger"
+    side = "smaller" if summary.loc[name, "side effect"] < summary.loc["SSAE", "side effect"] else "no smaller"
+    print(f"  {name:<12} has {effect} effect than the SSAE, and {side} side effects.")
 
 # %% [markdown]
-# One task, one seed, few texts: such an order may change with any of them. What does not change is what each *needs*. With clean
-# contrasts of the one concept you care about, CAA is simple and hard to beat, and you should use it. An SSAE is for when you have no such
-# contrasts, or for all fifteen concepts of these pairs at once: the rows for the other fourteen are already there.
+# The ranking depends on the task, the seed and the texts. The required *input* does not. With clean contrasts of one concept, use CAA. Use an SSAE if you have none, or
+# for all fifteen concepts of these pairs at once:
 
 # %%
-also = [each for each in concepts.values() if each.latent is not None]
+matched = [concept.concept for concept in concepts.values() if concept.latent is not None]
 print(
-    f"The same {len(pool)} unlabelled pairs gave vectors for {len(also)} of {len(concepts)} concepts: {', '.join(each.concept for each in also)}"
+    f"The same {len(pool)} unlabelled pairs gave vectors for {len(matched)} of {len(concepts)} concepts: {', '.join(matched)}"
 )
 
 # %% [markdown]
-# ## Wrong turns
+# ## Common mistakes
 #
-# **Comparing vectors as they come.** A CAA vector may be ten times as long as a unit row; at "scale 1" the longer one wins.
+# **Comparing vectors of different norms.** A CAA vector can be ten times as long as a unit row; at scale 1 the longer one wins.
 #
-# **Choosing the scale on the prompts you report.** `python -m studies steering` chooses on one half of the prompts and reports the other.
+# **Choosing the scale on the prompts that you report.** `python -m studies steering` chooses on one half of the prompts and reports the other.
 #
-# **Judging SAE-TS by this SAE.** It is small, and so is the map; its card says so.
+# **Generalising from this SAE to SAE-TS.** The SAE and its effect approximator are small; see its card:
 
 # %%
-measured = (asset_path("smollm2-135m-res", HOOK).parent / "README.md").read_text()
-print(*[line for line in measured.splitlines() if "R²" in line or "targeted vector raises" in line], sep="\n")
+card = (asset_path("smollm2-135m-res", HOOK).parent / "README.md").read_text()
+print(*[line for line in card.splitlines() if "R²" in line or "targeted vector raises" in line], sep="\n")
 
 # %% [markdown]
-# Next: [6, synthetic worlds](6_worlds.ipynb).
+# Next: [6, synthetic data](6_synthetic_data.ipynb).

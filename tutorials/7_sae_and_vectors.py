@@ -14,12 +14,11 @@
 # %% [markdown]
 # # 7. Why an SAE misreads a steering vector
 #
-# It is tempting to ask an SAE what a steering vector means: encode it, and read off the features. [Mayne et al. (2024)](https://arxiv.org/abs/2411.08790)
-# show that the answer is not to be trusted, for two reasons. This tutorial looks for both in SmolLM2 and a real SAE of it, tries what can be
-# done, and shows what an autoencoder *of shifts* does instead.
+# Can an SAE explain a steering vector by its features? [Mayne et al. (2024)](https://arxiv.org/abs/2411.08790) give two reasons why its code misleads. This tutorial
+# checks both on SmolLM2 and an SAE of it, tries two remedies, and compares with an SSAE, an autoencoder *of shifts*.
 #
-# 1. A steering vector is not an activation. It lies where the SAE has never been, and what the SAE says there is its bias and its thresholds.
-# 2. A steering vector has *negative* parts, features it takes away. A code that is never below zero cannot say so.
+# 1. A steering vector is out of distribution: it is not an activation, and its code reflects the SAE's bias and thresholds.
+# 2. A steering vector has *negative* components, features that it reduces. A non-negative code cannot represent them.
 
 # %%
 import warnings
@@ -31,7 +30,7 @@ import plotly.graph_objects as go
 import torch
 
 import ssae_lens as sl
-from ssae_lens.evals.steering import built_in
+from ssae_lens.evals import built_in
 from ssae_lens.methods import mean_shift
 from ssae_lens.pretrained import load_sae
 
@@ -41,10 +40,10 @@ sae = load_sae("smollm2-135m-res", HOOK)
 print(f"{type(sae).__name__}: {sae.cfg.d_sae} features of {HOOK}")
 
 # %% [markdown]
-# ## A steering vector, and real activations
+# ## A steering vector, and activations
 #
-# The mean shift of sentences said twice, first in the third person and then in the first (they → we): CAA's vector. Activations of the tokens of such
-# sentences stand beside it.
+# The vector is the mean shift of sentences from the third to the first person (they → we), as in CAA. For comparison we use the activations of the tokens of
+# such sentences.
 
 # %%
 task = built_in(["first person"], n_pairs=360)[0]
@@ -52,46 +51,47 @@ contrasts = sl.capture_shifts(model, task.contrasts.select(range(48)), HOOK, pos
 vector = mean_shift(contrasts)
 v = vector.direction
 with torch.no_grad():
-    read = [model.run_with_cache(text, names_filter=HOOK)[1][HOOK][0, 1:] for text in task.contrasts["source"][:16]]
-activations = torch.cat(read)
+    per_text = [model.run_with_cache(text, names_filter=HOOK)[1][HOOK][0, 1:] for text in task.contrasts["source"][:16]]
+activations = torch.cat(per_text)
 print(vector)
 print(f"{len(activations)} activations of single tokens")
 
 # %% [markdown]
-# ## Reason 1: it is not where the SAE has been
+# ## Reason 1: out of distribution
 
 # %%
 figure = go.Figure(go.Histogram(x=activations.norm(dim=1).numpy(), nbinsx=60, name="activations"))
 figure.add_vline(x=float(v.norm()), line_color="crimson", annotation_text="the steering vector")
-figure.update_layout(title="Lengths", xaxis_title="norm", yaxis_title="tokens", template="plotly_white")
+figure.update_layout(title="Norms", xaxis_title="norm", yaxis_title="tokens", template="plotly_white")
 figure.update_xaxes(rangemode="tozero")
 
 # %% [markdown]
-# So what does the SAE say of it, and what does it say of *nothing*, the zero vector?
+# The SAE's code of the vector, compared with its code of the zero vector:
 
 
 # %%
 @torch.no_grad()
-def code(x):
+def encode(x):
     return sae.encode(torch.as_tensor(x, dtype=torch.float32))
 
 
 @torch.no_grad()
-def given_back(x):
+def reconstruct(x):
     return sae.decode(sae.encode(x))
 
 
 zero = torch.zeros_like(v)
-apart = (given_back(v) - given_back(zero)).norm()
-print(f"active features: {int((code(v) > 0).sum())} for the vector, {int((code(zero) > 0).sum())} for the zero vector")
-print(f"what it gives back for the two differs by {apart:.2f}; the vector has length {v.norm():.2f}")
-print(f"what it gives back for the zero vector has length {given_back(zero).norm():.2f}: its bias")
+distance = (reconstruct(v) - reconstruct(zero)).norm()
+print(
+    f"active features: {int((encode(v) > 0).sum())} for the vector, {int((encode(zero) > 0).sum())} for the zero vector"
+)
+print(f"norm of the difference of their reconstructions: {distance:.2f}; norm of the vector: {v.norm():.2f}")
+print(f"norm of the zero vector's reconstruction: {reconstruct(zero).norm():.2f}, from the bias")
 
 # %% [markdown]
-# An SAE with thresholds says nothing of a vector too short to pass them; one without says what its bias says. Either way it is what
-# it says of *nothing* that has to be looked at first.
+# With thresholds, an SAE returns an empty code for a short vector; without, it returns the code of its bias. Compare with the zero vector first.
 #
-# Scaled up, the vector is heard. But which scale is the right one? At a length of 1 it is as long as an activation is on average.
+# A rescaled vector has a code, but which scale is right? At 1 the vector has the mean norm of activations.
 
 # %%
 length, unit = float(activations.norm(dim=1).mean()), v / v.norm()
@@ -102,38 +102,38 @@ def top(codes, n=20):
     return {int(feature) for feature, value in zip(best.indices, best.values) if value > 0}
 
 
-at_one = top(code(unit * length))
+at_one = top(encode(unit * length))
 rows = []
 for factor in (float(v.norm()) / length, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0):
-    said = code(unit * length * factor)
+    code = encode(unit * length * factor)
     rows.append(
         {
-            "length / activation": round(factor, 3),
-            "active features": int((said > 0).sum()),
-            "of its strongest 20, those of length 1": len(top(said) & at_one),
+            "norm / activation": round(factor, 3),
+            "active features": int((code > 0).sum()),
+            "of the top 20, shared with scale 1": len(top(code) & at_one),
         }
     )
-usual = int((code(activations) > 0).sum(1).float().median())
-print(f"a token's activation has {usual} active features (median)")
-pd.DataFrame(rows).set_index("length / activation")
+median = int((encode(activations) > 0).sum(1).float().median())
+print(f"an activation has {median} active features (median)")
+table = pd.DataFrame(rows)
+table.set_index("norm / activation")
 
 # %%
-shown = pd.DataFrame(rows)
 figure = px.line(
-    shown,
-    x="length / activation",
+    table,
+    x="norm / activation",
     y="active features",
     log_x=True,
     markers=True,
-    title="What the SAE reads depends on how long the vector is made",
+    title="The code depends on the norm of the vector",
     template="plotly_white",
 )
-figure.add_hline(y=usual, line_dash="dot", annotation_text="a token's activation")
+figure.add_hline(y=median, line_dash="dot", annotation_text="activations")
 
 # %% [markdown]
-# ## Reason 2: negative parts have no code
+# ## Reason 2: negative components
 #
-# The cosine of the vector with every decoder row. A vector made by subtraction points *against* about as many rows as it points along.
+# The cosines of the vector with all decoder rows. About half of them are negative, as for any difference of means.
 
 # %%
 rows_unit = torch.nn.functional.normalize(sae.W_dec.detach().float(), dim=1)
@@ -141,10 +141,10 @@ cosines = rows_unit @ (v / v.norm())
 negative = cosines < 0
 strongest = cosines.abs().topk(50).indices
 print(
-    f"{negative.float().mean():.0%} of all rows, and {negative[strongest].float().mean():.0%} of the 50 most aligned, point against the vector"
+    f"negative cosines: {negative.float().mean():.0%} of all rows, {negative[strongest].float().mean():.0%} of the 50 with the largest |cosine|"
 )
 lost = float((cosines[negative] ** 2).sum() / (cosines**2).sum())
-print(f"share of the summed cos² that a code of one sign cannot say: {lost:.0%}")
+print(f"share of the summed cos² that a non-negative code cannot represent: {lost:.0%}")
 px.histogram(
     x=cosines.numpy(),
     nbins=80,
@@ -154,100 +154,101 @@ px.histogram(
 )
 
 # %% [markdown]
-# ## Remedy 1: encode where activations are
+# ## Remedy 1: encode in distribution
 #
-# Add the vector to real activations and take the *difference* of the codes. Now the SAE reads what it was trained on, the bias cancels, and a
-# feature that fires less shows as negative.
+# Add the vector to activations, and take the *difference* of the codes. The SAE then encodes what it was trained on, the bias cancels, and a feature that is
+# reduced has a negative difference.
 
 # %%
-moved = (code(activations + v) - code(activations)).mean(0)
+difference = (encode(activations + v) - encode(activations)).mean(0)
 print(
-    f"of the {len(top(moved))} features that rise most, {len(top(moved) & top(code(v)))} are in the reading of the vector as it is,"
+    f"of the {len(top(difference))} features that increase most, {len(top(difference) & top(encode(v)))} are in the code of the vector,"
 )
-print(f"and {len(top(moved) & at_one)} in that of the vector made as long as an activation")
-print(f"{float((moved.clamp(max=0)).abs().sum() / moved.abs().sum()):.0%} of the change is features that fire less")
+print(f"and {len(top(difference) & at_one)} in that of the vector at the norm of activations")
+print(
+    f"{float((difference.clamp(max=0)).abs().sum() / difference.abs().sum()):.0%} of the change is features that decrease"
+)
 
 # %% [markdown]
-# ## Remedy 2: pursue it with signs
+# ## Remedy 2: signed pursuit
 #
-# Or leave the encoder aside and write the vector as few decoder rows, each with a sign, by orthogonal matching pursuit.
+# Without the encoder: write the vector as a signed combination of few decoder rows, by orthogonal matching pursuit.
 
 
 # %%
 def pursue(x, atoms, steps):
-    """Orthogonal matching pursuit: take the row that the rest lies along most, fit all taken rows anew, go on."""
-    taken, rest = [], x.clone()
+    """Orthogonal matching pursuit: select the row with the largest |inner product| with the residual, and refit all weights."""
+    selected, residual = [], x.clone()
     for _ in range(steps):
-        taken.append(int((atoms @ rest).abs().argmax()))
-        weights = torch.linalg.lstsq(atoms[taken].T, x[:, None]).solution[:, 0]
-        rest = x - weights @ atoms[taken]
-    return taken, weights, 1 - float(rest @ rest / (x @ x))
+        selected.append(int((atoms @ residual).abs().argmax()))
+        weights = torch.linalg.lstsq(atoms[selected].T, x[:, None]).solution[:, 0]
+        residual = x - weights @ atoms[selected]
+    return selected, weights, 1 - float(residual @ residual / (x @ x))
 
 
-taken, weights, explained = pursue(v, rows_unit, 20)
-direct = 1 - float(((given_back(v) - v) ** 2).sum() / (v**2).sum())
-print(f"20 signed rows explain {explained:.0%} of the vector; {int((weights < 0).sum())} of them are negative")
+selected, weights, explained = pursue(v, rows_unit, 20)
+direct = 1 - float(((reconstruct(v) - v) ** 2).sum() / (v**2).sum())
 print(
-    f"the SAE's own reconstruction of the vector explains {direct:.0%}"
-    + (" (worse than nothing)" if direct < 0 else "")
+    f"20 signed rows explain {explained:.0%} of the vector's variance; {int((weights < 0).sum())} weights are negative"
 )
+print(f"the SAE's reconstruction of the vector explains {direct:.0%}" + (" (worse than zero)" if direct < 0 else ""))
 
 # %% [markdown]
-# ## An autoencoder of shifts
+# ## An SSAE
 #
-# An SSAE is trained on differences of activations. A steering vector *is* one. Its codes have signs, and nothing has the code of nothing. This one
-# learns from unlabelled sentences in which one to three of fifteen attributes change, the person among them.
+# An SSAE is trained on differences of activations, and a steering vector *is* one. Its codes are signed, and the zero vector has the zero code. We train it on
+# unlabelled sentences in which one to three of fifteen attributes change, among them the person.
 
 # %%
-pool = sl.capture_shifts(model, task.pool.pairs, HOOK, position="mean", quiet=True)
+shifts = sl.capture_shifts(model, task.unlabelled.pairs, HOOK, position="mean", quiet=True)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    ssae = sl.sweep(pool, d_sae=[16, 20], seeds=2, steps=1200, quiet=True).best
+    ssae = sl.sweep(shifts, d_sae=[16, 20], seeds=2, steps=1200, quiet=True).best
 
 with torch.no_grad():
-    h, h_zero, back = ssae.encode(v), ssae.encode(torch.zeros_like(v)), ssae.decode(ssae.encode(v))
-print(f"code of the zero vector: largest |code| {h_zero.abs().max():.1e}")
-print(f"codes of v and of −v are opposite: {bool(torch.allclose(ssae.encode(-v), -h, atol=1e-4))}")
-print(f"explained of the vector with {ssae.cfg.d_sae} latents: {1 - float(((back - v) ** 2).sum() / (v**2).sum()):.0%}")
+    h, h_zero, rebuilt = ssae.encode(v), ssae.encode(torch.zeros_like(v)), ssae.decode(ssae.encode(v))
+print(f"largest |code| of the zero vector: {h_zero.abs().max():.1e}")
+print(f"codes of v and −v are opposite: {bool(torch.allclose(ssae.encode(-v), -h, atol=1e-4))}")
+print(f"{ssae.cfg.d_sae} latents explain {1 - float(((rebuilt - v) ** 2).sum() / (v**2).sum()):.0%} of the vector")
 
 # %% [markdown]
-# And does it read the vector as what it is? Labels, looked at now, say which latent is which attribute.
+# Does its code name the right concept? Labels match latents with attributes:
 
 # %%
-concepts = sl.match_concepts(ssae, pool)
+concepts = sl.match_concepts(ssae, shifts)
 names = [(concepts.of_latent(k).concept if concepts.of_latent(k) else f"latent {k}") for k in range(ssae.cfg.d_sae)]
 share = (h.detach() ** 2 / (h.detach() ** 2).sum()).numpy()
 print(
-    f"strongest latent: {names[int(share.argmax())]}, {share.max():.0%} of the code's energy; the vector was made for {task.concept}"
+    f"strongest latent: {names[int(share.argmax())]}, {share.max():.0%} of the squared code; the vector is for {task.concept}"
 )
 px.bar(
     x=names,
     y=h.detach().numpy(),
-    title="What the SSAE says of the steering vector",
+    title="The SSAE's code of the steering vector",
     labels={"x": "", "y": "code"},
     template="plotly_white",
 )
 
 # %% [markdown]
-# ## All of it, side by side
+# ## Side by side
 
 # %%
 pd.DataFrame(
     {
-        "given back for the zero vector": [
-            f"{float(given_back(zero).norm()):.2f}",
+        "norm of the zero vector's reconstruction": [
+            f"{float(reconstruct(zero).norm()):.2f}",
             f"{float(ssae.decode(h_zero).detach().norm()):.2f}",
         ],
-        "energy of the vector explained": [f"{direct:.0%}", f"{1 - float(((back - v) ** 2).sum() / (v**2).sum()):.0%}"],
-        "active codes": [int((code(v) > 0).sum()), int((h.abs() > 0.01 * h.abs().max()).sum())],
-        "says 'less'": ["no", "yes"],
+        "variance explained": [f"{direct:.0%}", f"{1 - float(((rebuilt - v) ** 2).sum() / (v**2).sum()):.0%}"],
+        "active codes": [int((encode(v) > 0).sum()), int((h.abs() > 0.01 * h.abs().max()).sum())],
+        "signed": ["no", "yes"],
     },
     index=["SAE, of activations", "SSAE, of shifts"],
 )
 
 # %% [markdown]
-# It is no fair race, and not meant as one: the SAE has thousands of features of everything in text, the SSAE some twenty of what changes in
-# one kind of pair, and this vector was made from such pairs. A vector for something that no pair shows is not in its span, and it can say so only by explaining little:
+# The comparison favours the SSAE: the SAE has thousands of features for all text, the SSAE some twenty for what changes in one kind of pair, and this vector comes
+# from such pairs. An SSAE cannot represent a concept that no pair shows; it then explains little of the vector:
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -257,16 +258,15 @@ with torch.no_grad():
 print(f"explained of a random direction: {1 - float(((rebuilt - noise) ** 2).sum() / (noise**2).sum()):.0%}")
 
 # %% [markdown]
-# ## Wrong turns
+# ## Common mistakes
 #
-# **Encoding a steering vector with an SAE and reading the top features.** Compare with the zero vector first.
+# **Reading the top features of a steering vector's code.** Compare with the zero vector first.
 #
-# **Scaling the vector until the reading looks right.** It depends on the scale, and any scale has a reading.
+# **Rescaling the vector until the features look right.** The code depends on the scale, and every scale has one.
 #
-# **Encoding an activation with an SSAE.** The same mistake the other way round: it reads shifts.
+# **Encoding an activation with an SSAE.** It is for shifts.
 #
-# **Believing an SSAE that has not found the concept.** It reads a vector in terms of what it has; look at the fit of its latents first
-# (`concepts`, above), and at `split_half_score` where there are no labels. With `"positive sentiment"` in the place of `"first person"` you can
-# see what 360 pairs are too few for.
+# **Relying on an SSAE that did not recover the concept.** Check the fit of its latents (`concepts`, above), or `split_half_score` without labels. With `"positive sentiment"`
+# instead of `"first person"`, 360 pairs are too few.
 #
 # `python -m studies decomposition` measures this over many vectors, with intervals.

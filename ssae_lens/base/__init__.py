@@ -1,1 +1,1 @@
-"""Floor 0: what every room needs, and nothing of the subject."""
+"""Helpers that every subpackage uses: checks, files, provenance. Nothing here depends on the rest of the package."""

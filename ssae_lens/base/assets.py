@@ -1,4 +1,4 @@
-"""What ships with the package: folders ``assets/<release>/<sae_id>/`` in SAELens's format, found by name."""
+"""SAEs that ship with the package: folders ``assets/<release>/<sae_id>/`` in SAELens's format."""
 
 from pathlib import Path
 
@@ -8,23 +8,17 @@ ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def shipped() -> dict[str, list[str]]:
-    """Return the names of the releases that ship with the package, each with the ids of its SAEs."""
-    found: dict[str, list[str]] = {}
+    """Return the releases that ship with the package, and the ids of the SAEs in each."""
+    releases: dict[str, list[str]] = {}
     for cfg in sorted(ASSETS.glob("*/**/cfg.json")):
-        release, *rest = cfg.parent.relative_to(ASSETS).parts
-        if rest:
-            found.setdefault(release, []).append("/".join(rest))
-    return found
+        release, *sae_id = cfg.parent.relative_to(ASSETS).parts
+        if sae_id:
+            releases.setdefault(release, []).append("/".join(sae_id))
+    return releases
 
 
 def asset_path(release: str, sae_id: str) -> Path:
-    """Return the folder of an SAE that ships with the package.
-
-    Examples
-    --------
-    A folder of any architecture that SAELens knows, for ``SAE.load_from_disk``; what else lies in it (the maps that SAE-TS
-    steers by, say) is read from the same folder.
-    """
+    """Return the folder of an SAE that ships with the package, for ``SAE.load_from_disk``."""
     ids = shipped().get(release)
     if ids is None:
         raise ValueError(no_release(release))
@@ -37,7 +31,7 @@ def asset_path(release: str, sae_id: str) -> Path:
 
 
 def no_release(release: str) -> str:
-    """Say in one line which releases there are instead of `release`."""
+    """Return the error message for an unknown release: the releases there are, in one line."""
     names = list(shipped())
     ship = f"{', '.join(map(repr, names))} ship with ssae_lens" if names else "none ships with ssae_lens"
     return (

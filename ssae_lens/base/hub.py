@@ -1,17 +1,19 @@
-"""The Hugging Face Hub: what went wrong there, said in one line."""
+"""Errors of the Hugging Face Hub as one line each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ssae_lens.base.checks import did_you_mean
 
+TRANSPORTS = {"httpx", "httpx2", "httpcore", "requests"}
+
 
 @contextmanager
 def explained(repo_id: str, sae_id: str = "") -> Iterator[None]:
     """Turn the errors of huggingface_hub in the block into one line each.
 
-    A missing repository or file, or one that is neither cached nor reachable, is a FileNotFoundError; a Hub that cannot be
-    written to, a ConnectionError; a name that cannot be one, a ValueError.
+    A missing repository or file, or one that is neither cached nor reachable, is a FileNotFoundError; a refused or failed
+    request, a ConnectionError; an invalid name, a ValueError.
     """
     from huggingface_hub import constants, errors
 
@@ -38,13 +40,8 @@ def explained(repo_id: str, sae_id: str = "") -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise ConnectionError(f"{constants.ENDPOINT} refused the request about {repo_id!r}: {_line(error)}") from None
     except Exception as error:
-        # huggingface_hub lets the transport's own errors out, and has changed its transport more than once.
-        if type(error).__module__.partition(".")[0] not in {
-            "httpx",
-            "httpx2",
-            "httpcore",
-            "requests",
-        } and not isinstance(error, ConnectionError):
+        # Errors of the HTTP library pass through huggingface_hub, which has changed that library more than once.
+        if type(error).__module__.partition(".")[0] not in TRANSPORTS and not isinstance(error, ConnectionError):
             raise
         raise ConnectionError(
             f"{constants.ENDPOINT} cannot be reached for {repo_id!r} ({_line(error)}); check the network and HF_HUB_OFFLINE."
@@ -54,8 +51,8 @@ def explained(repo_id: str, sae_id: str = "") -> Iterator[None]:
 def _ids_in(repo_id: str, sae_id: str) -> str:
     from huggingface_hub import HfApi
 
-    files = [each.rfilename for each in HfApi().model_info(repo_id).siblings or []]
-    ids = sorted(each.removesuffix("/cfg.json") for each in files if each.endswith("/cfg.json"))
+    names = [sibling.rfilename for sibling in HfApi().model_info(repo_id).siblings or []]
+    ids = sorted(name.removesuffix("/cfg.json") for name in names if name.endswith("/cfg.json"))
     return f" It holds {', '.join(map(repr, ids)) or 'none'}.{did_you_mean(sae_id, ids)}"
 
 

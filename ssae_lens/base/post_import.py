@@ -1,4 +1,4 @@
-"""Run a function once a module is imported, now or later, without importing it."""
+"""Hooks that run after a module is imported, without importing it."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def after_import(name: str, action: Callable[[], object]) -> None:
-    """Call `action` once the module `name` is imported: at once if it is, else when it is first imported.
+    """Call `action` once the module `name` is imported: now if it is already, otherwise after its first import.
 
-    The module is found and executed by its own finder and loader, and keeps them.
+    The module is loaded by its own finder and loader, and keeps them.
     """
     if name in sys.modules:
         action()
@@ -19,7 +19,7 @@ def after_import(name: str, action: Callable[[], object]) -> None:
 
 
 class _Finder:
-    """Finds one module as the other finders do, and has its loader call the action."""
+    """Finds one module through the other finders, and has its loader call the action."""
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:
         self.name, self.action = name, action
@@ -29,7 +29,7 @@ class _Finder:
     ) -> ModuleSpec | None:
         if fullname != self.name:
             return None
-        # Only those that come later, so that two of this kind do not ask each other.
+        # Ask only the finders after this one, so that two of this kind do not ask each other.
         finders = list(sys.meta_path)
         for finder in finders[finders.index(self) + 1 :] if self in finders else finders:
             spec = finder.find_spec(fullname, path, target)
@@ -41,7 +41,7 @@ class _Finder:
 
 
 class _Loader:
-    """Loads by the module's own loader, which the module gets back before it runs, then calls the action."""
+    """Wraps a module's loader, gives it back to the module before the module runs, then calls the action."""
 
     def __init__(self, loader: Any, finder: _Finder) -> None:
         self.loader, self.finder = loader, finder

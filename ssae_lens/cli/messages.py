@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# A name and the value it gets, as Python writes them.
+# A name and its value, as Python writes them.
 _KEYWORD = re.compile(
     r"""(?<![\w.'"/-])([a-z_]\w*)=(\{[^}]*\}|\[[^]]*\]|"[^"]*"|'[^']*'|[\w.]+\([^)]*\)|[\w./+-]*\w|…)"""
 )
-# "n is 0" at the beginning of a sentence or of a clause.
-_SUBJECT = re.compile(r"(^|[.;:] )([a-z_]\w*)(?= is\b)")
+# The name in "n is 0" or "n must be", at the beginning of a sentence or of a clause.
+_SUBJECT = re.compile(r"(^|[.;:] )([a-z_]\w*)(?= (?:is|must)\b)")
 _ITEM = re.compile(r"""["']([^"']+)["'](?:: ["']([^"']*)["'])?""")
-# What messages state of a model or an SSAE, and no argument to change.
+# Names that messages state of a model or an SSAE and that are no arguments to change.
 _FACTS = ("d_in", "d_model", "d_sae", "k", "n")
 
 
@@ -26,27 +26,27 @@ class Option:
 
 
 def options_of(parameters: Any) -> dict[str, Option]:
-    """Return a command's options by the names of the Python arguments that they set."""
+    """Return the options of a command by the names of the Python arguments that they set."""
     return {
-        str(each.name): Option(each.opts[0], next(iter(each.secondary_opts), ""), bool(getattr(each, "is_flag", False)))
-        for each in parameters
-        if each.param_type_name == "option"
+        str(item.name): Option(item.opts[0], next(iter(item.secondary_opts), ""), bool(getattr(item, "is_flag", False)))
+        for item in parameters
+        if item.param_type_name == "option"
     }
 
 
 def in_options(message: str, options: Mapping[str, Option], command: str, *, settings: bool = False) -> str:
-    """Return a message with Python arguments written as a command's options.
+    """Return a message with Python arguments written as options of a command.
 
     Parameters
     ----------
     message
-        What a Python function says.
+        The message of a Python function.
     options
-        The command's options, by the names of Python arguments.
+        The options of the command, by the names of Python arguments.
     command
-        The command's name.
+        The name of the command.
     settings
-        Whether the command takes further arguments from a file of settings; they are written as that file has them.
+        Whether the command takes further arguments from a file of settings; they are written as in that file.
 
     Examples
     --------
@@ -54,30 +54,30 @@ def in_options(message: str, options: Mapping[str, Option], command: str, *, set
     >>> in_options("d_sae is 0; give d_sae=4 or overwrite=True.", options, "train")
     '--d-sae is 0; give --d-sae 4 or --overwrite.'
     """
-    lacking: list[str] = []
+    without_option: list[str] = []
 
-    def keyword(found: re.Match[str]) -> str:
-        name, value = found.groups()
+    def keyword(match: re.Match[str]) -> str:
+        name, value = match.groups()
         if name in options:
             return _written(options[name], value)
         if settings:
             return f"{name}: {value}"
         if name not in _FACTS:
-            lacking.append(name)
-        return found.group()
+            without_option.append(name)
+        return match.group()
 
     message = _KEYWORD.sub(keyword, message)
     message = _SUBJECT.sub(
-        lambda found: found[1] + (options[found[2]].flag if found[2] in options else found[2]), message
+        lambda match: match[1] + (options[match[2]].flag if match[2] in options else match[2]), message
     )
-    long = "|".join(re.escape(each) for each in options if "_" in each)
-    if long:
+    names = "|".join(re.escape(name) for name in options if "_" in name)
+    if names:
         # Not within a path, and not quoted.
-        bare = rf"""(?<![\w.'"/-])({long})(?![\w'"(/]|\.\w)"""
-        message = re.sub(bare, lambda found: options[found[1]].flag, message)
-    if lacking:
-        names = " and ".join(dict.fromkeys(lacking))
-        message += f" ({names}: an argument of the Python function, for which {command} has no option.)"
+        bare = rf"""(?<![\w.'"/-])({names})(?![\w'"(/]|\.\w)"""
+        message = re.sub(bare, lambda match: options[match[1]].flag, message)
+    if without_option:
+        listed = " and ".join(dict.fromkeys(without_option))
+        message += f" ({listed}: an argument of the Python function, without an option of {command}.)"
     return message
 
 
@@ -85,6 +85,6 @@ def _written(option: Option, value: str) -> str:
     if option.switch:
         return option.off or f"no {option.flag}" if value == "False" else option.flag
     if value[0] in "{[":
-        items = [name if not given else f"{name}={given}" for name, given in _ITEM.findall(value)]
-        return " ".join(f"{option.flag} {each}" for each in items) or option.flag
+        items = [name if not text else f"{name}={text}" for name, text in _ITEM.findall(value)]
+        return " ".join(f"{option.flag} {item}" for item in items) or option.flag
     return f"{option.flag} {value.strip(chr(34) + chr(39))}"

@@ -1,4 +1,4 @@
-"""Commands that write text: `steer` and `demo`."""
+"""Commands that generate text: `steer` and `demo`."""
 
 import json
 from pathlib import Path
@@ -6,40 +6,28 @@ from typing import Annotated
 
 import typer
 
-from ssae_lens.cli.common import (
-    Config,
-    Device,
-    Json,
-    Kind,
-    Model,
-    Overwrite,
-    Quiet,
-    further_settings,
-    replaceable,
-    writable,
-    write_numbers,
-)
+from ssae_lens.cli import common
 
 
 def steer(
     context: typer.Context,
-    model: Model,
-    vector: Annotated[list[Path], typer.Option(help="A vector's file, .safetensors or .gguf; repeat for several.")],
-    prompt: Annotated[list[str], typer.Option(help="The text to continue; repeat for several.")],
-    scale: Annotated[list[float] | None, typer.Option(help="How much of it; repeat for several.")] = None,
-    unit: Annotated[str, typer.Option(help="What a scale of 1 is: vector, residual or shift.")] = "vector",
-    positions: Annotated[str, typer.Option(help="all, prompt or generated.")] = "all",
+    model: common.Model,
+    vector: Annotated[list[Path], typer.Option(help="Steering vector, .safetensors or .gguf; repeat for several.")],
+    prompt: Annotated[list[str], typer.Option(help="Text to continue; repeat for several.")],
+    scale: Annotated[list[float] | None, typer.Option(help="Steering strength; repeat for several.")] = None,
+    unit: Annotated[str, typer.Option(help="Unit of the scale: vector, residual or shift.")] = "vector",
+    positions: Annotated[str, typer.Option(help="Tokens to steer: all, prompt or generated.")] = "all",
     operator: Annotated[str, typer.Option(help="add, ablate, ablate_add, clamp or add_keep_norm.")] = "add",
-    max_new_tokens: Annotated[int, typer.Option(help="How long a text may get.")] = 32,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token each time.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
-    kind: Kind = "auto",
-    device: Device = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Maximum number of generated tokens.")] = 32,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy decoding.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    kind: common.Kind = "auto",
+    device: common.Device = None,
     check: Annotated[bool, typer.Option(help="Check that the vector belongs to this model.")] = True,
-    config: Config = None,
-    json_out: Json = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    config: common.Config = None,
+    json_out: common.Json = None,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
 ) -> None:
     """Generate steered continuations of prompts, beside the unsteered text.
 
@@ -47,10 +35,10 @@ def steer(
     """
     from ssae_lens.steering_vector import SteeringVector
 
-    further_settings(context)
-    replaceable(overwrite, json_out)
-    reads = {".gguf": SteeringVector.from_gguf}
-    vectors = {each.stem: reads.get(each.suffix, SteeringVector.load)(each) for each in vector}
+    common.further_settings(context)
+    common.replaceable(overwrite, json_out)
+    loaders = {".gguf": SteeringVector.from_gguf}
+    vectors = {path.stem: loaders.get(path.suffix, SteeringVector.load)(path) for path in vector}
 
     from ssae_lens.hooks import generate_sweep
     from ssae_lens.models import load_model
@@ -71,18 +59,18 @@ def steer(
     )
     texts = table.to_dict("records")
     for row in texts:
-        whole = json.dumps(row["prompt"] + row["text"], ensure_ascii=False)
-        print(f"{row['vector']} × {row['scale']:g}: {whole}")
-    write_numbers(context, json_out, {"texts": texts})
+        text = json.dumps(row["prompt"] + row["text"], ensure_ascii=False)
+        print(f"{row['vector']} × {row['scale']:g}: {text}")
+    common.write_numbers(context, json_out, {"texts": texts})
 
 
 def demo(
-    out: Annotated[Path, typer.Option(callback=writable, help="The folder for what it makes, and its report.")] = Path(
+    out: Annotated[Path, typer.Option(callback=common.writable, help="Folder for the results and the report.")] = Path(
         "ssae-demo"
     ),
-    quiet: Quiet = False,
+    quiet: common.Quiet = False,
 ) -> None:
-    """Show what the package does, on a small language model.
+    """Run the demonstration on a small language model and write a report.
 
     Example: ssae-lens demo
     """

@@ -6,85 +6,79 @@ from typing import Annotated
 
 import typer
 
-from ssae_lens.cli.common import (
-    Config,
-    Device,
-    Json,
-    Quiet,
-    Shifts,
-    further_settings,
-    keep_run,
-    writable,
-    write_numbers,
-)
+from ssae_lens.cli import common
+
+Replace = Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")]
 
 
 def train(
     context: typer.Context,
-    shifts: Shifts,
-    out: Annotated[Path, typer.Option(callback=writable, help="The folder for the SSAE, its log and its checkpoint.")],
-    d_sae: Annotated[int, typer.Option(help="The number of latents.")],
-    level: Annotated[
-        float | None, typer.Option(help="The bound on sparsity; by default the budget chooses it.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="What the weights begin from, and the order of shifts.")] = 0,
-    preset: Annotated[str | None, typer.Option(help="v1 or v2: the reference code's settings.")] = None,
-    device: Device = None,
-    config: Config = None,
-    json_out: Json = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")] = False,
-    quiet: Quiet = False,
+    shifts: common.Shifts,
+    out: Annotated[
+        Path, typer.Option(callback=common.writable, help="Folder for the SSAE, its log and its checkpoint.")
+    ],
+    d_sae: Annotated[int, typer.Option(help="Number of latents.")],
+    level: Annotated[float | None, typer.Option(help="Bound on sparsity; by default chosen from the budget.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the order of shifts.")] = 0,
+    preset: Annotated[str | None, typer.Option(help="Settings of the reference code: v1 or v2.")] = None,
+    device: common.Device = None,
+    config: common.Config = None,
+    json_out: common.Json = None,
+    overwrite: Replace = False,
+    quiet: common.Quiet = False,
 ) -> None:
-    """Train one SSAE. A run that was interrupted goes on when called again.
+    """Train one SSAE, or resume an interrupted run.
 
-    A configuration file may hold any setting of training besides these options, such as budget, steps or lr.
+    A configuration file may hold any training option besides these, such as budget, steps or lr.
 
     Example: ssae-lens train gender.h5 --d-sae 16 --out my-ssae
     """
     from ssae_lens.shifts import open_shifts
-    from ssae_lens.training import train as fit
+    from ssae_lens.training import train as train_ssae
 
-    given = {"level": level, "preset": preset, **further_settings(context, takes=True)}
-    given = {name: value for name, value in given.items() if value is not None}
-    given |= {"device": device, "overwrite": overwrite, "quiet": quiet}
-    ssae = fit(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, **given)
-    keep_run(context, out)
+    settings = {"level": level, "preset": preset, **common.further_settings(context, takes=True)}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    settings |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    ssae = train_ssae(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, **settings)
+    common.keep_run(context, out)
     print(f"{out}: {ssae.cfg.d_sae} latents. {ssae.outcome.message}")
-    write_numbers(context, json_out, ssae.outcome.to_metadata())
+    common.write_numbers(context, json_out, ssae.outcome.to_metadata())
 
 
 def sweep(
     context: typer.Context,
-    shifts: Shifts,
-    out: Annotated[Path, typer.Option(callback=writable, help="The folder for the best SSAE, the table and the log.")],
-    d_sae: Annotated[list[int], typer.Option(help="Widths to try; repeat for several.")],
-    level: Annotated[list[float] | None, typer.Option(help="Levels to try; repeat for several.")] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds for each.")] = 5,
-    device: Device = None,
-    config: Config = None,
-    json_out: Json = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")] = False,
-    quiet: Quiet = False,
+    shifts: common.Shifts,
+    out: Annotated[
+        Path, typer.Option(callback=common.writable, help="Folder for the best SSAE, the table and the log.")
+    ],
+    d_sae: Annotated[list[int], typer.Option(help="Number of latents; repeat for several.")],
+    level: Annotated[list[float] | None, typer.Option(help="Bound on sparsity; repeat for several.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds for each setting.")] = 5,
+    device: common.Device = None,
+    config: common.Config = None,
+    json_out: common.Json = None,
+    overwrite: Replace = False,
+    quiet: common.Quiet = False,
 ) -> None:
-    """Train SSAEs for widths, levels and seeds, and keep the one of which most is found again in either half of the shifts.
+    """Train SSAEs over widths, levels and seeds, and keep the one with the highest split-half stability.
 
-    A configuration file may hold any setting of training besides these options, such as budget, steps or lr.
+    A configuration file may hold any training option besides these, such as budget, steps or lr.
 
     Example: ssae-lens sweep gender.h5 --d-sae 8 --d-sae 16 --out my-sweep
     """
     from ssae_lens.shifts import open_shifts
-    from ssae_lens.training import sweep as fit
+    from ssae_lens.training import sweep as sweep_ssaes
 
-    given = further_settings(context, takes=True)
+    settings = common.further_settings(context, takes=True)
     if level:
-        given["level"] = level
-    given |= {"device": device, "overwrite": overwrite, "quiet": quiet}
-    result = fit(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, **given)
-    keep_run(context, out)
+        settings["level"] = level
+    settings |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    result = sweep_ssaes(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, **settings)
+    common.keep_run(context, out)
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
-    best, trained = result.best, result.chosen.d_sae
-    merged = "" if best.cfg.d_sae == trained else f", merged from {trained}"
+    best, width = result.best, result.chosen.d_sae
+    merged = "" if best.cfg.d_sae == width else f", merged from {width}"
     print(f"{out}: {best.cfg.d_sae} latents{merged}. {best.outcome.message}")
-    settings = json.loads(str(table.to_json(orient="records")))
-    write_numbers(context, json_out, {"settings": settings, "best": best.cfg.metadata.training})
+    rows = json.loads(str(table.to_json(orient="records")))
+    common.write_numbers(context, json_out, {"settings": rows, "best": best.cfg.metadata.training})

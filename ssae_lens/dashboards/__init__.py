@@ -1,7 +1,4 @@
-"""Floor 5: looking at results. A figure in a notebook, a report of one HTML file, and files for other dashboards.
-
-Each name is imported when first used.
-"""
+"""Dashboards: a figure for a notebook, an HTML report, and export to Neuronpedia and SAEDashboard."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,7 +10,7 @@ if TYPE_CHECKING:
     from ssae_lens.dashboards.page import write_report
     from ssae_lens.dashboards.report import Report
 
-_HOMES = {
+_MODULES = {
     "Report": "report",
     "build_report": "build",
     "dashboard": "notebook",
@@ -26,6 +23,7 @@ __all__ = ["Report", "build_report", "dashboard", "write_neuronpedia", "write_re
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    # Plotly and SAELens are imported with the first name that needs them.
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

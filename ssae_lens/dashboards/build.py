@@ -1,24 +1,27 @@
-"""`build_report`: the report of an SSAE, from what its makers left in files."""
+"""`build_report`: the report of an SSAE from the files of its training, its shifts and evaluations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssae_lens.base import checks
 from ssae_lens.base.reading import read_json, read_json_lines, well_formed
-from ssae_lens.dashboards.drawing import count
+from ssae_lens.dashboards.drawings import Row, count
 from ssae_lens.dashboards.report import Report
-from ssae_lens.dashboards.studies import comparison_of
 from ssae_lens.latents.describe import describe_latents
 from ssae_lens.pairs.schema import listed
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, open_shifts, summarise
 from ssae_lens.training.runs import read_run
 
-# Studies keep the texts that they generated.
+# A steering comparison holds its generated texts.
 MAX_BYTES, MAX_VALUES = 512 << 20, 10_000_000
-REMAKE = "write it again"
+HINT = "write it again"
+# The prompts of each task whose texts are shown.
+N_PROMPTS = 3
 
 
 def build_report(
@@ -33,34 +36,33 @@ def build_report(
     quiet: bool = False,
     **latents: Any,
 ) -> Report:
-    """Gather a report; `write_report` writes it.
+    """Return the report of an SSAE; `write_report` writes it as HTML.
 
     Parameters
     ----------
     ssae
         An SSAE or its folder.
     shifts
-        The store of its shifts, or its file. Without it the report has the SSAE's directions alone.
+        The store of its shifts, or its file. Without shifts, the report has only the decoder.
     run
-        The folder of the `train` or `sweep` that gave the SSAE, by default the SSAE's own: what is there of ``log.jsonl``,
-        ``run.json`` and ``sweep.json`` is shown.
+        The folder of `train` or `sweep`, by default the SSAE's own. Its ``log.jsonl``, ``run.json`` and ``sweep.json`` are
+        used where they exist.
     comparison, decomposition
-        What `Report.add_comparison` and `Report.add_decomposition` take, by name (``table``, ``scores`` and ``texts``;
-        ``features`` and ``summary``): a dictionary, or a JSON file of one. A comparison may also be what ``python -m studies
-        steering`` writes.
+        The arguments of `Report.add_comparison` and `Report.add_decomposition`, as a dictionary or a JSON file. A comparison
+        may also be the JSON of `ssae_lens.evals.steering`.
     model
-        The model of the shifts, to show the tokens that each latent promotes.
+        The model of the shifts, for the tokens that each latent promotes.
     title
-        Of the page.
+        Title of the page.
     quiet
         Show no progress.
     **latents
-        Anything else that `Report.add_latents` takes: concepts, stability, steering, vectors. `descriptions` are made here
-        where they are not given.
+        Further arguments of `Report.add_latents`: concepts, stability, steering, vectors, and descriptions, which by default
+        `describe_latents` makes.
     """
     folder = Path(run) if run is not None else None if isinstance(ssae, SSAE) else Path(ssae)
     if run is not None:
-        checks.existing_folder(run, "Give the folder of a train or a sweep.")
+        checks.existing_folder(run, "Give the folder of train or sweep.")
     ssae = ssae if isinstance(ssae, SSAE) else SSAE.load_from_disk(ssae)
     opened = isinstance(shifts, str | Path)
     store = open_shifts(shifts) if isinstance(shifts, str | Path) else shifts
@@ -77,16 +79,70 @@ def build_report(
     if folder is not None:
         _add_run(report, folder, _trained_width(ssae))
     if comparison is not None:
-        with _well_formed(comparison):
-            found = _mapping("comparison", comparison)
-            ours = "cells" in found
-            names = ("table", "scores", "texts", "notes")
-            report.add_comparison(**(comparison_of(found) if ours else _parts(found, names)))
+        with _naming(comparison):
+            data = _mapping("comparison", comparison)
+            parts = comparison_of(data) if "cells" in data else _parts(data, ("table", "scores", "texts", "notes"))
+            report.add_comparison(**parts)
     if decomposition is not None:
-        with _well_formed(decomposition):
-            found = _mapping("decomposition", decomposition)
-            report.add_decomposition(**_parts(found, ("features", "summary")))
+        with _naming(decomposition):
+            report.add_decomposition(**_parts(_mapping("decomposition", decomposition), ("features", "summary")))
     return report
+
+
+def comparison_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `Report.add_comparison` for the JSON of `ssae_lens.evals.steering`.
+
+    Curves come from the prompts on which scales were chosen; scores and texts come from the other prompts.
+    """
+    cells = [cell for cell in result["cells"] if cell["cell"].get("hook") == result["hook"]]
+    return {
+        "table": [row for cell in cells if cell["cell"]["part"] == "dose" for row in _curve_rows(cell)],
+        "scores": [
+            {
+                "task": row["task"],
+                "method": row["method"],
+                "score": row["product"],
+                "low": row["product_low"],
+                "high": row["product_high"],
+                "scale": row["scale"],
+                "given": result["methods"][row["method"]],
+            }
+            for row in result["table"]
+            if row.get("product") is not None
+        ],
+        "texts": [row for cell in cells if cell["cell"]["part"] == "report" for row in _text_rows(cell)],
+        "notes": _notes(result.get("tasks", [])),
+    }
+
+
+def _curve_rows(cell: Mapping[str, Any]) -> list[Row]:
+    key = {name: cell["cell"][name] for name in ("task", "method")}
+    return [
+        {**key, "scale": scale, "behaviour": float(np.mean(behaviour)), "coherence": float(np.mean(coherence))}
+        for scale, behaviour, coherence in zip(cell["scales"], cell["behaviour"], cell["coherence"], strict=True)
+    ]
+
+
+def _text_rows(cell: Mapping[str, Any]) -> list[Row]:
+    key = {name: cell["cell"][name] for name in ("task", "method", "scale")}
+    return [{**key, "prompt": prompt, "text": text} for prompt, text in list(cell["texts"].items())[:N_PROMPTS]]
+
+
+def _notes(tasks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return which prompts the scores and the curves are measured on."""
+    choosing, reporting = (_range([task["prompts"][i] for task in tasks if "prompts" in task]) for i in (0, 1))
+    return {
+        "scores": f"Scores, intervals and texts are measured on {reporting}held-out prompts of each task, which were not "
+        "used to choose a scale.",
+        "curves": f"Curves are measured on {choosing}other prompts, on which the scale of each method was chosen; they may "
+        "differ from the scores.",
+    }
+
+
+def _range(counts: Sequence[int]) -> str:
+    if not counts:
+        return ""
+    return f"{min(counts)} " if min(counts) == max(counts) else f"{min(counts)} to {max(counts)} "
 
 
 def _title(ssae: SSAE) -> str:
@@ -95,71 +151,72 @@ def _title(ssae: SSAE) -> str:
 
 
 def _about(ssae: SSAE, store: ShiftStore | None) -> dict[str, Any]:
-    origin = ssae.origin
-    training = getattr(ssae.cfg.metadata, "training", None) or {}
     about = {
-        "model": origin.model_name,
-        "hook": origin.hook_name,
-        "position": origin.position,
+        "model": ssae.origin.model_name,
+        "hook": ssae.origin.hook_name,
+        "position": ssae.origin.position,
         "latents": ssae.cfg.d_sae,
-        "pairs": len(store) if store is not None else None,
-        "data": (store.pairs.get("name") if store is not None else None),
-        "training": training.get("message"),
+        "pairs": None if store is None else len(store),
+        "data": None if store is None else store.pairs.get("name"),
+        "training": _training(ssae).get("message"),
     }
     return {name: value for name, value in about.items() if value not in (None, "")}
 
 
+def _training(ssae: SSAE) -> dict[str, Any]:
+    return getattr(ssae.cfg.metadata, "training", None) or {}
+
+
 def _trained_width(ssae: SSAE) -> int:
-    """Return the width that an SSAE was trained at, before split features were merged."""
-    training = getattr(ssae.cfg.metadata, "training", None) or {}
-    # Version 0.1.0 wrote the trained width as d_sae, whatever was merged after.
+    """Return the width that an SSAE was trained at, before split latents were merged."""
+    training = _training(ssae)
+    # Version 0.1.0 saved the trained width as d_sae, also for a merged SSAE.
     return training.get("d_sae_trained", training.get("d_sae", ssae.cfg.d_sae))
 
 
 def _add_run(report: Report, folder: Path, d_sae: int) -> None:
-    """Add what a run left in its folder: the log of the members of this width, and the table of a sweep."""
-    members: list[str] = []
+    """Add the training curves of this width, and the table of a sweep, where the folder of a run holds them."""
+    names: list[str] = []
     if (folder / "run.json").is_file():
-        with well_formed(folder / "run.json", REMAKE):
-            members = _members(read_run(folder))
+        with well_formed(folder / "run.json", HINT):
+            names = _run_names(read_run(folder))
     if (folder / "sweep.json").is_file():
-        with well_formed(folder / "sweep.json", REMAKE):
+        with well_formed(folder / "sweep.json", HINT):
             report.add_sweep(_read(folder / "sweep.json"))
     log = folder / "log.jsonl"
-    if not log.is_file():
-        return
-    with well_formed(log, REMAKE):
-        rows = read_json_lines(log, hint=REMAKE, max_bytes=MAX_BYTES)
-        report.add_training([row for row in rows if row.get("d_sae") == d_sae], members)
+    if log.is_file():
+        with well_formed(log, HINT):
+            rows = read_json_lines(log, hint=HINT, max_bytes=MAX_BYTES)
+            report.add_training([row for row in rows if row.get("d_sae") == d_sae], names)
 
 
-def _members(about: Mapping[str, Any]) -> list[str]:
-    """Name a sweep's members as its log has them: each bound with all seeds. A single run's restarts have numbers."""
-    seeds, bounds = about.get("seeds"), about.get("bounds")
+def _run_names(run: Mapping[str, Any]) -> list[str]:
+    """Return the names of a sweep's runs in the order of its log; the restarts of `train` have none."""
+    seeds, bounds = run.get("seeds"), run.get("bounds")
     if not seeds:
         return []
     return [f"bound {bound:g}, seed {seed}" for bound in bounds or [] for seed in seeds] or [f"seed {s}" for s in seeds]
 
 
-def _mapping(name: str, given: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
-    found = given if isinstance(given, Mapping) else _read(given)
-    if not isinstance(found, Mapping):
-        raise ValueError(  # noqa: TRY004 - whatever is unusable is a ValueError
-            f"{name} is a {type(found).__name__}; give a dictionary of tables, or a JSON file of one."
+def _mapping(name: str, value: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
+    data = value if isinstance(value, Mapping) else _read(value)
+    if not isinstance(data, Mapping):
+        raise ValueError(  # noqa: TRY004 - unusable input is a ValueError
+            f"{name} is a {type(data).__name__}; it must be a dictionary of tables, or a JSON file of one."
         )
-    return found
+    return data
 
 
-def _parts(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    if names[0] not in found:
-        raise ValueError(f"There is no {names[0]!r} among {listed(found)}; give at least that of {', '.join(names)}.")
-    return {name: found[name] for name in names if name in found}
+def _parts(data: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    if names[0] not in data:
+        raise ValueError(f"There is no {names[0]!r} among {listed(data)}; give at least that of {', '.join(names)}.")
+    return {name: data[name] for name in names if name in data}
 
 
 def _read(path: str | Path) -> Any:
-    return read_json(path, hint=REMAKE, max_bytes=MAX_BYTES, max_values=MAX_VALUES)
+    return read_json(path, hint=HINT, max_bytes=MAX_BYTES, max_values=MAX_VALUES)
 
 
-def _well_formed(given: str | Path | Mapping[str, Any]) -> Any:
-    """Name the file in errors, where what was given is one."""
-    return nullcontext() if isinstance(given, Mapping) else well_formed(given, REMAKE)
+def _naming(source: str | Path | Mapping[str, Any]) -> Any:
+    """Return a context that names the file in errors, if the source is a file."""
+    return nullcontext() if isinstance(source, Mapping) else well_formed(source, HINT)

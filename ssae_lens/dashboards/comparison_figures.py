@@ -1,75 +1,98 @@
-"""Figures of methods beside each other: what steering does at each scale, its Pareto front, and codes of vectors."""
+"""Figures that compare methods: effect vs. steering strength, the Pareto front, and codes of vectors."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ssae_lens.dashboards.drawing import BLUE, ORANGE, Drawing, figure, known, line, panel, plain, stacked
-from ssae_lens.dashboards.tables import Row, by
+from ssae_lens.dashboards.drawings import (
+    BLUE,
+    ORANGE,
+    Drawing,
+    Row,
+    axis,
+    drawing,
+    grouped,
+    known,
+    line,
+    panel,
+    plain,
+    stacked,
+)
+from ssae_lens.evals.text_scores import pareto
 
-FEATURES_SHOWN = 12
-# A code below this is a rounding.
-NOTHING = 1e-6
+MAX_FEATURES = 12
+# A code of smaller size is a rounding error.
+ROUNDING = 1e-6
+MEASURES = ("behaviour", "coherence")
 
 
-def dose_figure(rows: Sequence[Row]) -> Drawing:
-    """Draw each method's behaviour and coherence over the scale of steering, on one task; what has no scale is left out."""
-    rows = [row for row in rows if known(row.get("scale"))]
-    measures = [name for name in ("behaviour", "coherence") if any(known(row.get(name)) for row in rows)]
+def effect_figure(rows: Sequence[Row]) -> Drawing:
+    """Draw behaviour and coherence against steering strength, a line for each method.
+
+    A row holds ``scale``, ``behaviour`` or ``coherence`` or both, and ``method`` where there are several. Rows without a
+    scale are left out.
+    """
+    rows = sorted((row for row in rows if known(row.get("scale"))), key=lambda row: row["scale"])
+    measures = [name for name in MEASURES if any(known(row.get(name)) for row in rows)]
+    methods = grouped("method", rows)
+    named = any(method is not None for method, _ in methods)
     lines = []
-    for place, (method, each) in enumerate(by("method", rows)):
-        points = sorted(each, key=lambda row: row["scale"])
-        scales = [row["scale"] for row in points]
-        for p, name in enumerate(measures):
-            values = [row.get(name) for row in points]
-            lines.append(
-                line(str(method), scales, values, place, legendgroup=str(method), showlegend=p == 0, **panel(p))
-            )
-    methods = ", ".join(str(method) for method, _ in by("method", rows))
-    alt = f"{' and '.join(measures).capitalize()} over the scale of steering, for {methods}."
-    return figure("Dose and response", alt, lines, height=440, **stacked(measures, "scale (as each method takes it)"))
+    for index, (method, points) in enumerate(methods):
+        scales = [float(row["scale"]) for row in points]
+        for i, measure in enumerate(measures):
+            name = str(method) if named else measure
+            values = [row.get(measure) for row in points]
+            legend = {"legendgroup": name, "showlegend": named and i == 0}
+            lines.append(line(name, scales, values, index, **legend, **panel(i)))
+    alt = f"{' and '.join(measures).capitalize()} at scales from {rows[0]['scale']:g} to {rows[-1]['scale']:g}"
+    if named:
+        alt += f", for {', '.join(str(method) for method, _ in methods)}"
+    height = 440 if named else 340
+    return drawing(
+        "Effect vs. steering strength",
+        f"{alt}.",
+        lines,
+        height=height,
+        **stacked(measures, "steering strength (scale)"),
+    )
 
 
 def pareto_figure(rows: Sequence[Row]) -> Drawing:
-    """Draw behaviour against coherence for every method and scale of one task, and the front that no other point beats."""
-    from ssae_lens.evals.steering.scores import pareto
-
-    points = [row for row in rows if known(row.get("behaviour")) and known(row.get("coherence"))]
-    unbeaten = pareto(np.array([(row["coherence"], row["behaviour"]) for row in points]).reshape(-1, 2))
-    best = sorted((points[i] for i in np.flatnonzero(unbeaten)), key=lambda row: row["coherence"])
-    shown = [
+    """Draw behaviour against coherence for every method and scale of a task, with the Pareto front."""
+    points = [row for row in rows if all(known(row.get(measure)) for measure in MEASURES)]
+    optimal = pareto(np.array([(row["coherence"], row["behaviour"]) for row in points]).reshape(-1, 2))
+    front = sorted((points[i] for i in np.flatnonzero(optimal)), key=lambda row: row["coherence"])
+    traces = [
         {
             "type": "scatter",
             "mode": "lines",
-            "name": "front",
-            "x": [row["coherence"] for row in best],
-            "y": [row["behaviour"] for row in best],
+            "name": "Pareto front",
+            "x": [row["coherence"] for row in front],
+            "y": [row["behaviour"] for row in front],
             "line": {"width": 8, "color": "rgba(123,132,144,.35)"},
             "hoverinfo": "skip",
         }
     ]
-    for place, (method, each) in enumerate(by("method", points)):
-        shown.append(
-            line(str(method), [row["coherence"] for row in each], [row["behaviour"] for row in each], place)
-            | {
-                "mode": "markers",
-                "text": [f"scale {row['scale']:g}" if known(row.get("scale")) else "no scale" for row in each],
-                "hovertemplate": "%{text}<br>coherence %{x:.3g}<br>behaviour %{y:.3g}",
-            }
+    for index, (method, group) in enumerate(grouped("method", points)):
+        labels = [f"scale {row['scale']:g}" if known(row.get("scale")) else "no scale" for row in group]
+        coherence, behaviour = ([row[measure] for row in group] for measure in ("coherence", "behaviour"))
+        hover = "%{text}<br>coherence %{x:.3g}<br>behaviour %{y:.3g}"
+        traces.append(
+            line(str(method), coherence, behaviour, index) | {"mode": "markers", "text": labels, "hovertemplate": hover}
         )
-    methods = dict.fromkeys(str(row["method"]) for row in best)
-    alt = f"Behaviour against coherence of {len(points)} points; on the front: {', '.join(methods) or 'none'}."
-    axes = {"xaxis": {"title": {"text": "coherence"}}, "yaxis": {"title": {"text": "behaviour"}}}
-    return figure("Behaviour against coherence", alt, shown, height=400, **axes)
+    methods = ", ".join(dict.fromkeys(str(row["method"]) for row in front))
+    alt = f"Behaviour against coherence of {len(points)} points. Methods on the Pareto front: {methods or 'none'}."
+    axes = {"xaxis": axis("coherence"), "yaxis": axis("behaviour")}
+    return drawing("Behaviour vs. coherence", alt, traces, height=400, **axes)
 
 
 def codes_of_vector_figure(dictionary: str, rows: Sequence[Row]) -> Drawing:
-    """Draw a dictionary's strongest features of one vector beside their codes of the zero vector.
+    """Draw the largest codes of a vector by a dictionary beside the codes of the zero vector.
 
-    Each row holds ``feature``, ``value`` (the code of the vector) and ``zero_value`` (of the zero vector).
+    A row holds ``feature``, ``value`` (the code of the vector) and ``zero_value`` (the code of the zero vector).
     """
     rows = [row for row in rows if known(row["value"])]
-    rows = sorted(rows, key=lambda row: -abs(row["value"]))[:FEATURES_SHOWN]
+    rows = sorted(rows, key=lambda row: -abs(row["value"]))[:MAX_FEATURES]
     bars = [
         {
             "type": "bar",
@@ -77,11 +100,11 @@ def codes_of_vector_figure(dictionary: str, rows: Sequence[Row]) -> Drawing:
             "x": [plain(row["feature"]) for row in rows],
             "y": [row.get(key) for row in rows],
             "marker": {"color": colour},
-            "hovertemplate": f"feature %{{x}}: %{{y:.3g}} {name}<extra></extra>",
+            "hovertemplate": f"feature %{{x}}: code %{{y:.3g}} of the {name}<extra></extra>",
         }
-        for name, key, colour in (("of the vector", "value", BLUE), ("of the zero vector", "zero_value", ORANGE))
+        for name, key, colour in (("vector", "value", BLUE), ("zero vector", "zero_value", ORANGE))
     ]
-    there = sum(known(row.get("zero_value")) and abs(row["zero_value"]) > NOTHING for row in rows)
-    alt = f"The {len(rows)} strongest features of the vector; {there} of them have a code of the zero vector too."
-    axes = {"xaxis": {"type": "category", "title": {"text": "feature"}}, "yaxis": {"title": {"text": "code"}}}
-    return figure(f"Codes by {dictionary}", alt, bars, **axes)
+    n_shared = sum(known(row.get("zero_value")) and abs(row["zero_value"]) > ROUNDING for row in rows)
+    alt = f"Codes of the {len(rows)} largest features of the vector; {n_shared} of them are active for the zero vector too."
+    x_axis = axis("feature", type="category")
+    return drawing(f"Codes by {dictionary}", alt, bars, xaxis=x_axis, yaxis=axis("code"))

@@ -1,11 +1,11 @@
-/* Elements, tables and figures. Whatever comes from the report's data reaches the page as text nodes or through plotly's
-   labels, which Python has escaped; no markup is ever made of it. */
+/* Elements, tables and figures. The report's data reach the page as text nodes or as labels of plotly, which Python has
+   escaped; they never become markup. */
 "use strict";
 
 const REPORT = JSON.parse(document.getElementById("data").textContent);
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
-/** Make an element; strings among its children become text. */
+/** Return an element; strings among its children become text. */
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -16,7 +16,7 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Put other children into an element; figures that were in it are let go. */
+/** Replace the children of an element and free the figures among them. */
 function fill(node, ...children) {
   for (const plot of node.querySelectorAll(".js-plotly-plot")) Plotly.purge(plot);
   node.replaceChildren(...children.flat(Infinity).filter(Boolean));
@@ -28,19 +28,19 @@ function number(value, digits = 3) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   const plain = Number.isInteger(value) || (size < 1e5 && size >= 1e-4);
-  const words = plain ? String(Number.isInteger(value) ? value : Number(value.toPrecision(digits))) : value.toExponential(2);
-  return words.replace("-", "−");
+  const text = plain ? String(Number.isInteger(value) ? value : Number(value.toPrecision(digits))) : value.toExponential(2);
+  return text.replace("-", "−");
 }
 
 function percent(value) {
   return value === null || value === undefined ? "–" : `${Number((100 * value).toPrecision(3))} %`;
 }
 
-function missing(words) {
-  return el("p", { class: "missing" }, words);
+function missing(message) {
+  return el("p", { class: "missing" }, message);
 }
 
-/** Make a table of rows of cells; a cell is a text, a number or an element. */
+/** Return a table of rows of cells; a cell is a text, a number or an element. */
 function table(caption, columns, rows, attributes = {}) {
   const cell = (value) => {
     if (value instanceof Node) return value.tagName === "TD" ? value : el("td", {}, value);
@@ -56,35 +56,35 @@ function table(caption, columns, rows, attributes = {}) {
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell))))));
 }
 
-/** Undo what was escaped for plotly's labels. */
+/** Undo the escaping of plotly's labels. */
 function unescaped(label) {
   if (typeof label !== "string") return label;
   return label.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 }
 
-/** Give a figure's numbers as a table. */
+/** Return the numbers of a figure as a table. */
 function numbersOf({ title, data, layout }) {
   const traces = data.filter((trace) => trace.hoverinfo !== "skip");
   const map = traces.find((trace) => trace.z);
   if (map) {
-    const wide = 30;
-    const cut = map.z.length > wide || map.x.length > wide ? `${title}: the first ${wide} rows and columns` : title;
-    return table(cut, ["", ...map.x.slice(0, wide).map(unescaped)],
-      map.z.slice(0, wide).map((row, i) => [unescaped(map.y[i]), ...row.slice(0, wide)]), { class: "scroll tall" });
+    const size = 30;
+    const caption = map.z.length > size || map.x.length > size ? `${title}: first ${size} rows and columns` : title;
+    return table(caption, ["", ...map.x.slice(0, size).map(unescaped)],
+      map.z.slice(0, size).map((row, i) => [unescaped(map.y[i]), ...row.slice(0, size)]), { class: "scroll tall" });
   }
   const axis = (name) => layout[name]?.title?.text || name;
   const several = traces.length > 1;
   const rows = traces.flatMap((trace) => trace.x.map((x, i) => {
     const panel = layout.yaxis2 ? axis(trace.yaxis.replace("y", "yaxis")) : null;
-    const what = panel && panel !== trace.name ? `${trace.name}, ${panel}` : trace.name;
-    return [...(several ? [unescaped(what)] : []), ...(trace.text ? [unescaped(trace.text[i])] : []), unescaped(x), unescaped(trace.y[i])];
+    const name = panel && panel !== trace.name ? `${trace.name}, ${panel}` : trace.name;
+    return [...(several ? [unescaped(name)] : []), ...(trace.text ? [unescaped(trace.text[i])] : []), unescaped(x), unescaped(trace.y[i])];
   }));
   const heads = [...(several ? ["line"] : []), ...(traces.some((trace) => trace.text) ? ["point"] : []), axis("xaxis"),
     several && layout.yaxis2 ? "value" : axis("yaxis")];
-  return table(rows.length > 500 ? `${title}: the first 500 points` : title, heads, rows.slice(0, 500), { class: "scroll tall" });
+  return table(rows.length > 500 ? `${title}: first 500 points` : title, heads, rows.slice(0, 500), { class: "scroll tall" });
 }
 
-/** Make a figure: it is drawn when it comes into view, and its numbers are written out when they are asked for. */
+/** Return a figure, drawn when it comes into view; its numbers become a table when they are opened. */
 function figure(drawing) {
   if (!drawing) return null;
   const plot = el("div", { class: "plot", role: "img", "aria-label": `${drawing.title}. ${drawing.alt}` });
@@ -97,7 +97,7 @@ function figure(drawing) {
     el("figcaption", {}, el("strong", {}, drawing.title), el("span", {}, drawing.alt)), plot, numbers);
 }
 
-/** Fit figures that were drawn before to a panel that is shown again: the window may have changed meanwhile. */
+/** Resize the figures of a panel that is shown again, since the window may have changed. */
 function refit(panel) {
   for (const plot of panel.querySelectorAll(".js-plotly-plot")) {
     if (plot.clientWidth !== plot._fullLayout.width) Plotly.Plots.resize(plot);
@@ -108,7 +108,7 @@ function draw(plot) {
   toDraw.unobserve(plot);
   const { data, layout } = plot.drawing;
   const template = REPORT.templates[DARK.matches ? "dark" : "light"];
-  // Plotly writes into what it is given.
+  // Plotly modifies its arguments.
   Plotly.newPlot(plot, data, { ...structuredClone(layout), template, ...plot.extra }, {
     responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   });
@@ -122,7 +122,7 @@ const toDraw = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
 }, { rootMargin: "200px" });
 
-// Plotly comes last in the page: what came into view before it is looked at again.
+// Plotly is the page's last script: figures that came into view before it are observed again.
 addEventListener("DOMContentLoaded", () => {
   for (const plot of document.querySelectorAll(".plot")) {
     toDraw.unobserve(plot);

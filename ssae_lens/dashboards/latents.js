@@ -1,4 +1,4 @@
-/* The tab of latents: the list that search narrows, and the page of one latent. */
+/* The tab of latents: the list, filtered by the search, and the page of one latent. */
 
 const LISTED = 200;
 const byNumber = new Map(REPORT.latents.map((row) => [row.latent, row]));
@@ -13,8 +13,8 @@ function matching() {
   return REPORT.latents.filter((row) => !words || `${titleOf(row)} ${row.closest || ""}`.toLowerCase().includes(words));
 }
 
-function linkTo(latent, words) {
-  return el("a", { href: `#latent-${latent}` }, words ?? titleOf(byNumber.get(latent)));
+function linkTo(latent, text) {
+  return el("a", { href: `#latent-${latent}` }, text ?? titleOf(byNumber.get(latent)));
 }
 
 function latentList(current) {
@@ -24,20 +24,20 @@ function latentList(current) {
     if (row.latent === current) link.setAttribute("aria-current", "page");
     return el("li", {}, link);
   });
-  const more = found.length > LISTED ? `The first ${LISTED} of ${found.length}; a search narrows them.` : "";
+  const more = found.length > LISTED ? `The first ${LISTED} of ${found.length}; use the search to filter.` : "";
   return [el("p", { class: "small quiet", role: "status" }, query ? `${found.length} found for “${query}”. ${more}` : more), el("ul", {}, items)];
 }
 
-/** Split a text at spans of its characters (code points, as Python counts) and mark these. */
+/** Split a text at spans of its characters (code points, as in Python) and mark them. */
 function marked(text, spans, tag) {
   const letters = Array.from(text);
   const parts = [];
-  let at = 0;
+  let position = 0;
   for (const [start, end] of spans) {
-    parts.push(letters.slice(at, start).join(""), el(tag, {}, letters.slice(start, end).join("")));
-    at = end;
+    parts.push(letters.slice(position, start).join(""), el(tag, {}, letters.slice(start, end).join("")));
+    position = end;
   }
-  return [...parts, letters.slice(at).join("")];
+  return [...parts, letters.slice(position).join("")];
 }
 
 function pairList(title, pairs, none) {
@@ -46,11 +46,11 @@ function pairList(title, pairs, none) {
     pair.source || pair.target ? [
       el("p", { dir: "auto" }, marked(pair.source, pair.source_spans, "del")),
       el("p", { dir: "auto" }, marked(pair.target, pair.target_spans, "ins")),
-    ] : el("p", { class: "quiet" }, "The store holds no texts.")));
+    ] : el("p", { class: "quiet" }, "These shifts have no texts.")));
   return el("section", {}, el("h3", {}, title), items.length ? el("ol", { class: "pairs" }, items) : missing(none));
 }
 
-/** Show a token's white space. */
+/** Return a token with visible white space. */
 function token(text) {
   return el("code", {}, text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥"));
 }
@@ -59,7 +59,7 @@ function tokenTable(title, tokens) {
   return tokens.length ? table(title, ["token", "logit"], tokens.map(([text, logit]) => [token(text), logit])) : null;
 }
 
-/** Show texts steered at the scale that a slider gives, beside the unsteered ones. */
+/** Return a slider of steering strength with the steered texts, beside the unsteered ones. */
 function steeredTexts(texts, curve) {
   const scales = [...new Set(texts.map((each) => each.scale))].sort((a, b) => a - b);
   const plain = new Map(texts.filter((each) => each.scale === 0).map((each) => [each.prompt, each.text]));
@@ -79,16 +79,16 @@ function steeredTexts(texts, curve) {
   slider.addEventListener("input", show);
   show();
   return el("section", {}, el("h3", {}, "Steered texts"),
-    el("p", {}, el("label", { for: "scale" }, "Scale "), slider, " ", label), shown);
+    el("p", {}, el("label", { for: "scale" }, "Steering strength (scale) "), slider, " ", label), shown);
 }
 
-/** Mark the slider's scale in the steering curve, where it is on that. */
+/** Mark the slider's scale in the steering curve, if it was measured. */
 function markScale(curve, scale) {
   const plot = curve?.querySelector(".plot");
   if (!plot) return;
-  const there = plot.drawing.data.some((trace) => trace.x.includes(scale));
+  const measured = plot.drawing.data.some((trace) => trace.x.includes(scale));
   const line = { type: "line", x0: scale, x1: scale, yref: "paper", y0: 0, y1: 1, line: { width: 2, dash: "dot", color: "#7b8490" } };
-  plot.extra = { shapes: there ? [line] : [] };
+  plot.extra = { shapes: measured ? [line] : [] };
   if (plot.classList.contains("js-plotly-plot")) Plotly.relayout(plot, plot.extra);
 }
 
@@ -105,46 +105,46 @@ function facts(pairs) {
 
 function latentPage(latent) {
   const row = byNumber.get(latent);
-  if (!row) return [el("h2", { tabindex: "-1" }, `There is no latent ${latent}`), missing(`This report has ${REPORT.latents.length} latents.`)];
+  if (!row) return [el("h2", { tabindex: "-1" }, `There is no latent ${latent}`), missing(`The SSAE has ${REPORT.latents.length} latents.`)];
   const parts = [
     steps(latent),
     el("h2", { tabindex: "-1" }, row.name ? `Latent ${latent}: ${row.name}` : `Latent ${latent}`),
     facts([
-      ["proposed name", row.name ? `${row.name}${row.sign < 0 ? ", against the direction" : ""}` : "none"],
+      ["matched concept", row.name ? `${row.name}${row.sign < 0 ? " (negative sign)" : ""}` : "none"],
       ["confidence", row.confidence === null ? "–" : number(row.confidence)],
-      ["strength", number(row.strength)],
-      ["density", percent(row.density)],
+      ["strength (mean |code|)", number(row.strength)],
+      ["density (fraction of pairs active)", percent(row.density)],
       ["stability across seeds", number(row.stability)],
     ]),
   ];
-  if (row.broken) parts.push(el("p", { class: "warning" }, "Its direction or its codes hold what is not a number; they are taken as zero here."));
-  else if (row.density === 0) parts.push(el("p", { class: "warning" }, "This latent never fires on these pairs."));
+  if (row.broken) parts.push(el("p", { class: "warning" }, "The decoder row or the codes of this latent hold NaN or infinity; they are shown as zero."));
+  else if (row.density === 0) parts.push(el("p", { class: "warning" }, "This latent is dead: it is never active on these pairs."));
   const detail = REPORT.details[latent];
-  if (!detail) return [...parts, missing("Its page was left out to keep this file small: the report has pages of the named and the strongest latents.")];
+  if (!detail) return [...parts, missing("The page of this latent was left out to limit the size of the file. The report has pages for the named and the strongest latents.")];
   const curve = figure(detail.steering);
   return [
     ...parts,
     el("div", { class: "grid" },
-      figure(detail.codes) || missing("No histogram: no codes but zeros are known."),
-      figure(detail.correlations) || missing("No correlations: no labels, or codes that never change.")),
-    el("h2", {}, "Strongest pairs"),
-    el("p", { class: "small quiet" }, "What the first text alone has is ", el("del", {}, "struck out"), ", what the second alone has ", el("ins", {}, "underlined"), "."),
+      figure(detail.codes) || missing("No histogram: no nonzero codes."),
+      figure(detail.correlations) || missing("No correlations: no labels, or constant codes.")),
+    el("h2", {}, "Top activating pairs"),
+    el("p", { class: "small quiet" }, "Words only in the first text are ", el("del", {}, "struck out"), "; words only in the second text are ", el("ins", {}, "underlined"), "."),
     el("div", { class: "grid" },
-      pairList("Largest codes", detail.positive, "No pair has a code above zero, or none was given."),
-      pairList("Codes furthest below zero", detail.negative, "No pair has a code below zero, or none was given.")),
+      pairList("Most positive codes", detail.positive, "No pairs with positive codes."),
+      pairList("Most negative codes", detail.negative, "No pairs with negative codes.")),
     el("h2", {}, "Direction"),
     el("div", { class: "grid" },
       el("section", {}, el("h3", {}, "Tokens (logit lens)"), detail.promoted.length + detail.suppressed.length
         ? el("div", { class: "row" }, tokenTable("promoted", detail.promoted), tokenTable("suppressed", detail.suppressed))
-        : missing("No tokens: they need the model.")),
+        : missing("No tokens: pass the model to describe_latents or build_report.")),
       el("section", {}, el("h3", {}, "Nearest latents"), detail.nearest.length
-        ? table("cosine of decoder rows", ["latent", "cosine"], detail.nearest.map(([other, cosine]) => [linkTo(other), cosine]))
-        : missing("There is no other latent.")),
-      el("section", {}, el("h3", {}, "Other methods’ vectors of this concept"), detail.vectors.length
-        ? table("cosine with this latent", ["method", "cosine"], detail.vectors)
-        : missing("None was given."))),
+        ? table("cosine similarity of decoder rows", ["latent", "cosine"], detail.nearest.map(([other, cosine]) => [linkTo(other), cosine]))
+        : missing("No other latents.")),
+      el("section", {}, el("h3", {}, "Vectors of other methods for this concept"), detail.vectors.length
+        ? table("cosine similarity with this latent", ["method", "cosine"], detail.vectors)
+        : missing("No vectors: pass vectors to add_latents."))),
     el("h2", {}, "Steering"),
-    curve || missing("No steering curve was measured."),
-    detail.steered.length ? steeredTexts(detail.steered, curve) : missing("No texts were steered along this latent."),
+    curve || missing("No steering curve: pass steering to add_latents."),
+    detail.steered.length ? steeredTexts(detail.steered, curve) : missing("No steered texts: pass steered=True to describe_latents."),
   ];
 }

@@ -1,7 +1,7 @@
-"""Files that other dashboards read: Neuronpedia's JSON of features, and SAEDashboard's set of vectors.
+"""Export to other dashboards: Neuronpedia's JSON of features, and SAEDashboard's set of vectors.
 
-Both are as SAEDashboard 0.8.0 writes them (`NeuronpediaDashboardBatch.to_dict` and `VectorSet.save`); its
-`export_neuronpedia_dashboards` turns the former into what Neuronpedia imports. Neither package is needed.
+Both have the format of SAEDashboard 0.8.0 (`NeuronpediaDashboardBatch.to_dict` and `VectorSet.save`), whose
+`export_neuronpedia_dashboards` converts the former for Neuronpedia. Neither package is needed.
 """
 
 import json
@@ -14,31 +14,31 @@ import numpy as np
 from jaxtyping import Float
 
 from ssae_lens.base.files import writing
-from ssae_lens.dashboards.drawing import jsonable
+from ssae_lens.dashboards.drawings import jsonable
 from ssae_lens.dashboards.latents import Latents
-from ssae_lens.hooks.generation import named_vectors
+from ssae_lens.hooks.generate import named_vectors
 from ssae_lens.hooks.hook_points import layer_of
+from ssae_lens.latents.describe import LatentDescription
 from ssae_lens.metrics import correlations
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.latents.describe import LatentDescription
     from ssae_lens.sae import SSAE
 
-# How many rows SAEDashboard's tables of a feature have.
-TOP = 3
-# What the two texts of a pair are parted by, as a token.
+# Rows of SAEDashboard's tables of a feature.
+N_ROWS = 3
+# The token between the two texts of a pair.
 ARROW = " → "
-# Words with the space before them, as language models have tokens.
-PIECES = re.compile(r"\s*(?:\w+|[^\w\s]|$)")
+# Words with the space before them, as tokens of language models have it.
+WORDS = re.compile(r"\s*(?:\w+|[^\w\s]|$)")
 
 
 def write_neuronpedia(
     path: str | Path,
     ssae: "SSAE",
     shifts: ShiftStore,
-    descriptions: "Iterable[LatentDescription]" = (),
+    descriptions: Iterable[LatentDescription] = (),
     *,
     model_id: str = "",
     sae_set: str = "ssae",
@@ -46,9 +46,9 @@ def write_neuronpedia(
 ) -> Path:
     """Write latents as Neuronpedia's JSON of features.
 
-    A latent codes a pair of texts and not a token: its activations are pairs, first text, arrow, second text, with the code
-    at each word of the second text that the first has not (or, where it has all, at the arrow). Codes have signs; pairs of
-    negative codes follow those of positive ones.
+    A latent has a code for a pair of texts, not for a token. Its activations are therefore pairs (first text, arrow, second
+    text) with the code at each word that only the second text has, or at the arrow if there is none. Pairs with negative
+    codes follow those with positive codes.
 
     Parameters
     ----------
@@ -57,28 +57,33 @@ def write_neuronpedia(
     ssae
         The SSAE.
     shifts
-        A store of shifts of its hook.
+        Shifts at its hook.
     descriptions
-        What `describe_latents` gives, for pairs and tokens; latents without one have neither.
+        The result of `describe_latents`, for pairs and tokens; latents without a description have neither.
     model_id
-        Neuronpedia's name for the model; by default the store's.
+        Neuronpedia's name of the model; by default that of the store.
     sae_set
-        Neuronpedia's name for the set.
+        Neuronpedia's name of the set.
     overwrite
-        Whether a file of other contents may be replaced.
+        Whether to replace an existing file of other contents.
     """
     latents = Latents(ssae, shifts)
     if latents.broken.any():
-        raise ValueError(f"Latent {int(latents.broken.argmax())} holds what is not a number; train the SSAE again.")
-    origin = shifts.origin
-    said = {latents.require(each.latent): each for each in descriptions}
+        raise ValueError(f"Latent {int(latents.broken.argmax())} holds NaN or infinity; train the SSAE again.")
+    described = {latents.require(description.latent): description for description in descriptions}
     codes = latents.codes
     assert codes is not None
     related = correlations(codes, codes) if len(codes) > 1 else np.zeros((len(latents), len(latents)))
     shared = {"n_prompts_total": len(shifts), "dataset": str(shifts.pairs.get("name", ""))}
-    features = [_feature(latents, latent, related[latent], said.get(latent)) | shared for latent in range(len(latents))]
-    batch = {"model_id": model_id or origin.model_name, "layer": layer_of(origin.hook_name) or 0, "sae_set": sae_set}
-    contents = batch | {"sae_id_suffix": None, "features": jsonable(features, digits=6)}
+    features = [_feature(latents, i, related[i], described.get(i)) | shared for i in range(len(latents))]
+    origin = shifts.origin
+    contents = {
+        "model_id": model_id or origin.model_name,
+        "layer": layer_of(origin.hook_name) or 0,
+        "sae_set": sae_set,
+        "sae_id_suffix": None,
+        "features": jsonable(features, digits=6),
+    }
     return _write(path, contents, overwrite=overwrite)
 
 
@@ -98,22 +103,21 @@ def write_vector_set(
     path
         The file.
     vectors
-        Vectors of one hook by name, or several, which are then called by their concepts, else by their methods.
+        Vectors of one hook by name, or several, which are named by their concepts or methods.
     prepend_bos, context_size, dataset_path
-        On what text SAEDashboard is to show them.
+        The text on which SAEDashboard shows them.
     overwrite
-        Whether a file of other contents may be replaced.
+        Whether to replace an existing file of other contents.
     """
     by_name = named_vectors(vectors)
     first_name, first = next(iter(by_name.items()))
-    for name, each in by_name.items():
-        first.origin.require_same(
-            each.origin, f"{first_name!r} and {name!r} are not of one set", ignoring=("position",)
-        )
+    for name, vector in by_name.items():
+        message = f"{first_name!r} and {name!r} are not of one set"
+        first.origin.require_same(vector.origin, message, ignoring=("position",))
     layer = layer_of(first.hook_name)
     if layer is None:
         raise ValueError(
-            f"The hook {first.hook_name!r} lies in no block; SAEDashboard wants one, as 'blocks.3.hook_resid_post'."
+            f"The hook {first.hook_name!r} is in no block; SAEDashboard needs one, such as 'blocks.3.hook_resid_post'."
         )
     config = {
         "d_in": first.d_model,
@@ -130,25 +134,26 @@ def write_vector_set(
         "device": "cpu",
         "model_from_pretrained_kwargs": {},
     }
-    contents = {"vectors": [each.direction.tolist() for each in by_name.values()], "config": config}
+    contents = {"vectors": [vector.direction.tolist() for vector in by_name.values()], "config": config}
     return _write(path, contents, overwrite=overwrite)
 
 
-def _write(path: str | Path, value: Any, *, overwrite: bool) -> Path:
-    """Write JSON for programs: without the line of its own that each number of a vector would have."""
+def _write(path: str | Path, contents: Any, *, overwrite: bool) -> Path:
+    # Without indentation, which would put each number of a vector on a line of its own.
     with writing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        temporary.write_text(json.dumps(contents, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     return Path(path)
 
 
 def _feature(
-    latents: Latents, latent: int, related: Float[np.ndarray, " k"], said: "LatentDescription | None"
+    latents: Latents, latent: int, related: Float[np.ndarray, " k"], description: LatentDescription | None
 ) -> dict[str, Any]:
+    description = description or LatentDescription(latent, positive=[], negative=[])
     row = latents.decoder[latent]
-    aligned = np.argsort(-row, kind="stable")[:TOP]
-    others = [int(each) for each in np.argsort(-related, kind="stable") if each != latent][:TOP]
+    aligned = np.argsort(-row, kind="stable")[:N_ROWS]
+    others = [int(other) for other in np.argsort(-related, kind="stable") if other != latent][:N_ROWS]
     edges, counts = latents.histogram(latent)
-    activations = [] if said is None else _activations(said)
+    activations = _activations(description)
     return {
         "feature_index": latent,
         "neuron_alignment_indices": aligned,
@@ -158,19 +163,19 @@ def _feature(
         "correlated_neurons_l1": [],
         "correlated_neurons_pearson": [],
         "correlated_features_indices": others,
-        # SAEDashboard keeps the cosine under this name.
+        # SAEDashboard stores the cosine under this name.
         "correlated_features_l1": [_cosine(latents, latent, other) for other in others],
         "correlated_features_pearson": related[others],
-        "neg_str": [] if said is None else [token for token, _ in said.suppressed],
-        "neg_values": [] if said is None else [logit for _, logit in said.suppressed],
-        "pos_str": [] if said is None else [token for token, _ in said.promoted],
-        "pos_values": [] if said is None else [logit for _, logit in said.promoted],
+        "neg_str": [token for token, _ in description.suppressed],
+        "neg_values": [logit for _, logit in description.suppressed],
+        "pos_str": [token for token, _ in description.promoted],
+        "pos_values": [logit for _, logit in description.promoted],
         "frac_nonzero": latents.density[latent],
         "freq_hist_data_bar_values": (edges[:-1] + edges[1:]) / 2,
         "freq_hist_data_bar_heights": counts,
         "logits_hist_data_bar_heights": [],
         "logits_hist_data_bar_values": [],
-        "n_tokens_in_prompt": max((len(each["tokens"]) for each in activations), default=0),
+        "n_tokens_in_prompt": max((len(item["tokens"]) for item in activations), default=0),
         "decoder_weights_dist": [],
         "activations": activations,
         "vector": row,
@@ -178,39 +183,35 @@ def _feature(
 
 
 def _cosine(latents: Latents, latent: int, other: int) -> float:
-    """Return the cosine of two latents' codes over all pairs."""
+    """Return the cosine similarity of the codes of two latents over all pairs."""
     assert latents.codes is not None
     a, b = latents.codes[:, latent].astype(np.float64), latents.codes[:, other].astype(np.float64)
     return float(a @ b / ((np.linalg.norm(a) * np.linalg.norm(b)) or 1))
 
 
-def _activations(said: "LatentDescription") -> list[dict[str, Any]]:
-    """Return the strongest pairs, of the largest codes as SAEDashboard has its top activations."""
-    shown = []
-    for pairs, low, high in ((said.positive, -1, None), (said.negative, None, 0)):
+def _activations(description: LatentDescription) -> list[dict[str, Any]]:
+    """Return the top activating pairs as activations of SAEDashboard."""
+    activations = []
+    for pairs, low, high in ((description.positive, -1, None), (description.negative, None, 0)):
         codes = [pair.code for pair in pairs]
         for pair in pairs:
-            first, second = PIECES.findall(pair.source)[:-1], PIECES.findall(pair.target)[:-1]
-            at = _within(second, pair.target_spans) or [-1]
-            marks = [0.0] * len(first) + [pair.code if place in at else 0.0 for place in range(-1, len(second))]
-            shown.append(
+            first, second = WORDS.findall(pair.source)[:-1], WORDS.findall(pair.target)[:-1]
+            changed = _within(second, pair.target_spans) or [-1]  # -1 is the arrow
+            marks = [pair.code if i in changed else 0.0 for i in range(-1, len(second))]
+            activations.append(
                 {
                     "bin_min": min(codes) if low is None else low,
                     "bin_max": max(codes) if high is None else high,
                     "bin_contains": -1,
                     "tokens": [*first, ARROW, *second],
-                    "values": marks,
-                    "qualifying_token_index": len(first) + 1 + at[0],
+                    "values": [0.0] * len(first) + marks,
+                    "qualifying_token_index": len(first) + 1 + changed[0],
                 }
             )
-    return shown
+    return activations
 
 
-def _within(pieces: list[str], spans: list[tuple[int, int]]) -> list[int]:
-    """Return the numbers of the pieces whose last character lies within a span."""
-    found, end = [], 0
-    for number, piece in enumerate(pieces):
-        end += len(piece)
-        if any(start < end <= stop for start, stop in spans):
-            found.append(number)
-    return found
+def _within(words: list[str], spans: list[tuple[int, int]]) -> list[int]:
+    """Return the numbers of the words whose last character is within a span."""
+    ends = np.cumsum([len(word) for word in words])
+    return [i for i, end in enumerate(ends) if any(start < end <= stop for start, stop in spans)]

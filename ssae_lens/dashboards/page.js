@@ -1,4 +1,4 @@
-/* The page: tabs, search and links into it, and what each tab shows. */
+/* The page: tabs, search, links to latents, and the contents of each tab. */
 
 const TABS = { overview: "Overview", latents: "Latents", comparison: "Comparison", decomposition: "Decomposition" };
 const ROWS = 50;
@@ -14,7 +14,7 @@ const SHOW = {
       facts(REPORT.about.map(([name, value]) => [name, typeof value === "number" ? number(value) : String(value)])),
       rows.length ? el("div", { class: "grid" }, rows) : null,
       el("h2", {}, "Latents"),
-      REPORT.latents.length ? latentTable() : missing("No latents: add_latents."),
+      REPORT.latents.length ? latentTable() : missing("No latents: call add_latents."),
       REPORT.missing.length ? [el("h2", {}, "Not in this report"), REPORT.missing.map(missing)] : null);
   },
   latents(panel) {
@@ -25,34 +25,34 @@ const SHOW = {
   },
   comparison(panel) {
     const { scores, chosen, tasks, texts, notes } = REPORT.comparison;
-    if (!scores?.length) return fill(panel, missing("Methods were not compared in this report: add_comparison."));
+    if (!scores?.length) return fill(panel, missing("No comparison of methods: call add_comparison."));
     const pages = new Map(tasks);
     const names = [...new Set([...scores.map((row) => row.task), ...pages.keys(), ...texts.map((row) => row.task)])];
-    const words = chosen ? "Score of each method on each task; a star marks one whose interval lies above those of all others"
-      : "Largest behaviour × coherence over all scales, chosen on the very texts it is measured on";
-    const note = (words) => (words ? el("p", { class: "quiet" }, words) : null);
-    return fill(panel, note(notes.scores), scoreTable(scores, words), given(scores), note(notes.curves), chooser("task", "Task", names, (task) => [
-      pages.get(task)?.length ? el("div", { class: "grid" }, pages.get(task).map(figure)) : missing("No curves of this task were given."),
+    const caption = chosen ? "Score of each method on each task; a star marks a method whose interval lies above those of all others"
+      : "Largest behaviour × coherence over all scales, selected on the same texts";
+    const note = (text) => (text ? el("p", { class: "quiet" }, text) : null);
+    return fill(panel, note(notes.scores), scoreTable(scores, caption), dataTable(scores), note(notes.curves), chooser("task", "Task", names, (task) => [
+      pages.get(task)?.length ? el("div", { class: "grid" }, pages.get(task).map(figure)) : missing("No curves for this task."),
       textsOf(texts.filter((row) => row.task === task)),
     ]));
   },
   decomposition(panel) {
     const { summary, vectors } = REPORT.decomposition;
-    if (!vectors?.length) return fill(panel, missing("No vectors were decomposed in this report: add_decomposition."));
+    if (!vectors?.length) return fill(panel, missing("No decompositions of vectors: call add_decomposition."));
     const pages = new Map(vectors);
-    return fill(panel, summary.length ? anyTable("What each dictionary makes of each vector", summary) : null,
+    return fill(panel, summary.length ? anyTable("Decomposition of each vector by each dictionary", summary) : null,
       chooser("vector", "Vector", [...pages.keys()], (vector) => el("div", { class: "grid" }, pages.get(vector).map(figure))));
   },
 };
 
-/** Make a choice of one of several names, and what is shown for it. */
+/** Return a menu of names, with the contents of the selected one below. */
 function chooser(id, label, names, show) {
-  const place = el("div", {});
+  const contents = el("div", {});
   const select = el("select", { id }, names.map((name, i) => el("option", { value: i }, String(name))));
-  const change = () => fill(place, show(names[select.value]));
+  const change = () => fill(contents, show(names[select.value]));
   select.addEventListener("change", change);
   change();
-  return el("section", {}, el("p", {}, el("label", { for: id }, `${label} `), select), place);
+  return el("section", {}, el("p", {}, el("label", { for: id }, `${label} `), select), contents);
 }
 
 function anyTable(caption, rows) {
@@ -76,25 +76,25 @@ function scoreTable(scores, caption) {
   return table(caption, ["task", ...methods].map((name, i) => el("th", { scope: "col", class: i ? "number" : null }, String(name))), rows);
 }
 
-function given(scores) {
-  const told = new Map(scores.filter((row) => row.given).map((row) => [row.method, row.given]));
-  return told.size ? table("What each method was given", ["method", "given"], [...told]) : null;
+function dataTable(scores) {
+  const data = new Map(scores.filter((row) => row.given).map((row) => [row.method, row.given]));
+  return data.size ? table("Data used by each method", ["method", "data"], [...data]) : null;
 }
 
 function textsOf(texts) {
-  if (!texts.length) return missing("No steered texts of this task were given.");
+  if (!texts.length) return missing("No steered texts for this task.");
   const prompts = [...new Set(texts.map((row) => row.prompt))];
   const columns = [...new Set(texts.flatMap(Object.keys))].filter((column) => column !== "task" && column !== "prompt");
   return el("section", {}, el("h3", {}, "Texts side by side"), prompts.map((prompt) =>
     table(prompt, columns, texts.filter((row) => row.prompt === prompt).map((row) => columns.map((column) => row[column] ?? null)))));
 }
 
-/** Make the table of all latents, which each column's head sorts. */
+/** Return the table of all latents; a click on a column's header sorts it. */
 function latentTable() {
   const columns = { latent: "latent", name: "concept", confidence: "confidence", closest: "closest label", strength: "strength",
     density: "density", stability: "stability" };
-  const place = el("div", {});
-  let [by, down, most] = ["strength", true, ROWS];
+  const contents = el("div", {});
+  let [by, down, limit] = ["strength", true, ROWS];
   const show = () => {
     const rank = (value) => (value === null || value === "" || value === undefined ? null : value);
     const rows = [...REPORT.latents].sort((a, b) => {
@@ -107,20 +107,20 @@ function latentTable() {
     el("button", { type: "button", "data-column": column, click: () => {
       [by, down] = [column, by === column ? !down : column !== "latent" && column !== "name" && column !== "closest"];
       show();
-      place.querySelector(`[data-column=${column}]`).focus();
+      contents.querySelector(`[data-column=${column}]`).focus();
     } }, title)));
-    const cells = rows.slice(0, most).map((row) => [linkTo(row.latent, String(row.latent)), row.name || "–", row.confidence,
+    const cells = rows.slice(0, limit).map((row) => [linkTo(row.latent, String(row.latent)), row.name || "–", row.confidence,
       row.closest ? `${row.closest} (${number(row.correlation, 2)})` : "–", row.strength,
       el("td", { class: "number" }, percent(row.density)), row.stability]);
-    const rest = rows.length - most;
-    fill(place, table(`${rows.length === 1 ? "1 latent" : `${rows.length} latents`}; a column’s head sorts by it`, heads, cells), rest > 0 ? el("p", {},
-      el("button", { type: "button", click: () => { most += 10 * ROWS; show(); } }, `Show ${Math.min(rest, 10 * ROWS)} more`)) : null);
+    const rest = rows.length - limit;
+    fill(contents, table(`${rows.length === 1 ? "1 latent" : `${rows.length} latents`}; click a column header to sort`, heads, cells), rest > 0 ? el("p", {},
+      el("button", { type: "button", click: () => { limit += 10 * ROWS; show(); } }, `Show ${Math.min(rest, 10 * ROWS)} more`)) : null);
   };
   show();
-  return place;
+  return contents;
 }
 
-/** Select a tab, and show what it has when it is first looked at. */
+/** Select a tab; its contents are made when it is first shown. */
 function select(tab) {
   selected = tab;
   for (const name of Object.keys(TABS)) {
@@ -134,36 +134,36 @@ function select(tab) {
   shown.add(tab);
 }
 
-/** Go where the address says: to a tab or a latent. */
+/** Show the tab or the latent of the address. */
 function route() {
-  const place = location.hash.slice(1);
-  if (place === "main") return;
-  const asked = /^latent-(\d+)$/.exec(place);
-  if (!asked && place !== "latents") {
-    select(Object.hasOwn(TABS, place) ? place : "overview");
+  const target = location.hash.slice(1);
+  if (target === "main") return;
+  const match = /^latent-(\d+)$/.exec(target);
+  if (!match && target !== "latents") {
+    select(Object.hasOwn(TABS, target) ? target : "overview");
     document.title = REPORT.title;
     return;
   }
   const moved = selected !== null;
-  const latent = asked ? Number(asked[1]) : lastLatent;
+  const latent = match ? Number(match[1]) : lastLatent;
   if (byNumber.has(latent)) lastLatent = latent;
   select("latents");
   const { list, page } = panels.latents;
   if (latent === undefined) {
-    fill(page, missing("No latents are in this report: add_latents."));
+    fill(page, missing("No latents: call add_latents."));
     return;
   }
   const scrolled = list.scrollTop;
   fill(list, latentList(latent));
   list.scrollTop = scrolled;
-  const here = list.querySelector("[aria-current]");
-  if (here) {
-    const [box, frame] = [here.getBoundingClientRect(), list.getBoundingClientRect()];
+  const current = list.querySelector("[aria-current]");
+  if (current) {
+    const [box, frame] = [current.getBoundingClientRect(), list.getBoundingClientRect()];
     if (box.top < frame.top || box.bottom > frame.bottom) list.scrollTop += box.top - frame.top - frame.height / 3;
   }
   fill(page, latentPage(latent));
   document.title = `Latent ${latent} – ${REPORT.title}`;
-  if (moved && asked) page.querySelector("h2").focus();
+  if (moved && match) page.querySelector("h2").focus();
 }
 
 function begin() {

@@ -1,7 +1,7 @@
-"""`write_report`: a report as one HTML file that needs nothing else and asks for nothing.
+"""`write_report`: a report as one HTML file without further files or requests.
 
-The data stand in the page as JSON and nowhere as markup. A Content-Security-Policy lets the page's own two scripts run, by
-their hashes, and no other, and lets it load nothing.
+The data are JSON in the page and never markup. The Content-Security-Policy allows the page's two scripts by their hashes, no
+other script, and no request.
 """
 
 import json
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ssae_lens.base import checks, files
-from ssae_lens.dashboards.drawing import jsonable, template
+from ssae_lens.dashboards.drawings import jsonable, template
 from ssae_lens.dashboards.report import Report
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 SCRIPTS = ("figures.js", "latents.js", "page.js")
 LIMIT = 8_000_000
-# What could end the element that JSON stands in, or a line of JavaScript.
+# Characters that could end the script element of the data, or a line of JavaScript.
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -31,12 +31,12 @@ def write_report(report: Report, path: str | Path, *, limit: int = LIMIT, overwr
     report
         The report.
     path
-        Where the file goes.
+        The file.
     limit
-        How many bytes it may have. Where there is no room for every latent's page, those of the weakest latents that have no
-        name are left out, and the report says so.
+        Maximum size in bytes. If the pages of all latents do not fit, those of the weakest latents without a name are left
+        out, and the report says so.
     overwrite
-        Whether a file of other contents may be replaced.
+        Whether to replace an existing file of other contents.
 
     Returns
     -------
@@ -50,39 +50,42 @@ def write_report(report: Report, path: str | Path, *, limit: int = LIMIT, overwr
 
 
 def page_of(data: dict[str, Any], limit: int = LIMIT) -> bytes:
-    """Return the page of what `Report.to_dict` gave, in at most `limit` bytes where that can be."""
+    """Return the page of ``Report.to_dict()``, in at most `limit` bytes if possible."""
     from plotly.offline import get_plotlyjs
 
-    page = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    plotly = get_plotlyjs()
+    page, plotly = "".join(map(_asset, SCRIPTS)), get_plotlyjs()
     data = data | {"templates": jsonable({"light": template(dark=False), "dark": template(dark=True)})}
     parts = {
         "policy": _policy(page, plotly),
         "title": escape(str(data["title"])),
-        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "style": _asset("page.css"),
         "data": "",
         "page": page,
         "plotly": plotly,
     }
-    around = len(_filled(parts))
-    return _filled(parts | {"data": as_json(_fitted(data, limit - around))})
+    room = limit - len(_filled(parts))
+    return _filled(parts | {"data": as_json(_fitted(data, room))})
 
 
 def as_json(data: Any) -> str:
-    """Return data as JSON that can stand in a page's script element."""
+    """Return data as JSON that can be the text of a script element."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
 
 
+def _asset(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
 def _filled(parts: dict[str, str]) -> bytes:
-    """Fill the page's template in one pass: what is filled in is not looked at again."""
-    whole = (HERE / "page.html").read_text(encoding="utf-8")
-    # A lone surrogate is no character, and has no place in a file.
-    return re.sub(r"{{(\w+)}}", lambda found: parts[found.group(1)], whole).encode(errors="replace")
+    """Return the page's template with its parts filled in; one pass, so that a part cannot name another."""
+    page = re.sub(r"{{(\w+)}}", lambda match: parts[match.group(1)], _asset("page.html"))
+    # A lone surrogate cannot be encoded.
+    return page.encode(errors="replace")
 
 
 def _policy(*scripts: str) -> str:
-    """Say what the page may do: plotly styles its elements where they stand, and draws heat maps as data."""
-    hashes = " ".join(f"'sha256-{b64encode(sha256(each.encode()).digest()).decode()}'" for each in scripts)
+    """Return the Content-Security-Policy; plotly needs inline styles, and data URLs for heat maps."""
+    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -90,15 +93,15 @@ def _policy(*scripts: str) -> str:
 
 
 def _fitted(data: dict[str, Any], room: int) -> dict[str, Any]:
-    """Leave out latents' pages until the data fit, those of the weakest without a name first."""
-    pages = {latent: len(as_json(page).encode(errors="replace")) + 10 for latent, page in data["details"].items()}
+    """Return the data without the pages of as many latents as do not fit, the weakest without a name first."""
+    sizes = {latent: len(as_json(page).encode(errors="replace")) + 10 for latent, page in data["details"].items()}
     room -= len(as_json(data | {"details": {}}).encode(errors="replace"))
-    if sum(pages.values()) <= room:
+    if sum(sizes.values()) <= room:
         return data
     kept = {}
     for row in sorted(data["latents"], key=lambda row: (not row["name"], -(row["strength"] or 0))):
         latent = str(row["latent"])
-        room -= pages[latent]
+        room -= sizes[latent]
         if room < 0:
             break
         kept[latent] = data["details"][latent]

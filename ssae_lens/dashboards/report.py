@@ -1,6 +1,6 @@
-"""`Report`: gathers what is known of an SSAE as plain data, part by part; `write_report` makes a page of it.
+"""`Report`: the data of an SSAE's report, collected part by part; `write_report` writes it as a page.
 
-Every part may be missing. Tables are pandas data frames or lists of dictionaries, one a row.
+Every part is optional. Tables are pandas data frames or lists of dictionaries, one a row.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from typing_extensions import Self
 
-from ssae_lens.dashboards.comparison_figures import codes_of_vector_figure, dose_figure, pareto_figure
-from ssae_lens.dashboards.drawing import Drawing, jsonable, known
-from ssae_lens.dashboards.latent_figures import figures_of_latent, steering_figure
-from ssae_lens.dashboards.latents import Latents, Name, with_names
-from ssae_lens.dashboards.overview_figures import figures_of_latents, spectrum_drawing, training_figure, udr_figure
-from ssae_lens.dashboards.tables import Row, Table, by, rows_of
+from ssae_lens.dashboards import figures
+from ssae_lens.dashboards.comparison_figures import codes_of_vector_figure, effect_figure, pareto_figure
+from ssae_lens.dashboards.drawings import Drawing, Row, Table, grouped, jsonable, known, rows_of
+from ssae_lens.dashboards.latents import LatentName, Latents, latent_names
 from ssae_lens.latents.codes import Shifts
 from ssae_lens.metrics import cosines
 from ssae_lens.steering_vector import SteeringVector
@@ -25,40 +23,40 @@ if TYPE_CHECKING:
     from ssae_lens.latents.describe import LatentDescription
     from ssae_lens.sae import SSAE
 
-# A latent of less correlation is not said to be close to a concept.
-CLOSE = 0.3
-# What a description says of a latent.
-SAID = ("positive", "negative", "promoted", "suppressed", "steered")
-# What an overview is made of, in its order, and how to get a part that is missing.
+# The smallest |correlation| at which a latent's row names a label.
+MIN_CORRELATION = 0.3
+# The parts of a description that a latent's page shows.
+DESCRIPTION_PARTS = ("positive", "negative", "promoted", "suppressed", "steered")
+# The figures of the overview in their order, and how to add each.
 OVERVIEW = {
-    "strengths": "Strength and density of latents: give add_latents the shifts.",
-    "cosines": "Map of decoder cosines: add_latents.",
-    "concepts": "Correlations with labelled concepts: give add_latents a store with labels.",
-    "udr": "UDR over widths and levels: add_sweep, with the table of a sweep.",
-    "training": "Training curves: add_training, with the log of a run.",
-    "spectrum": "Spectrum of the shifts: add_spectrum, with what summarise says of a store.",
+    "strengths": "Strength and density of latents: pass shifts to add_latents.",
+    "cosines": "Cosine similarity of decoder rows: call add_latents.",
+    "concepts": "Correlation with labelled concepts: pass a store with labels to add_latents.",
+    "udr": "Stability across seeds (UDR): call add_sweep with the table of a sweep.",
+    "training": "Training curves: call add_training with the log of a run.",
+    "spectrum": "Spectrum of the shifts: call add_spectrum with the summary of a store.",
 }
 
 
 @dataclass
 class Report:
-    """What a report's page is made of.
+    """The data of a report.
 
     Parameters
     ----------
     title
-        Of the page.
+        Title of the page.
     about
-        Names and values to show at the top: the model, the hook, versions.
+        Names and values to show at the top: model, hook, versions.
 
     Attributes
     ----------
     latents
         A row for each latent.
     details
-        What each latent's page shows, by its number.
+        The data of each latent's page, by its number.
     overview, comparison, decomposition
-        What the other tabs show.
+        The data of the other tabs.
 
     Examples
     --------
@@ -89,136 +87,136 @@ class Report:
         steering: Table = (),
         vectors: Mapping[str, Mapping[str, SteeringVector]] | None = None,
     ) -> Self:
-        """Add the latents: the overview's figures of them, and a page of each.
+        """Add the latents: their figures in the overview, and a page for each.
 
         Parameters
         ----------
         ssae
             The SSAE.
         shifts
-            A store of shifts (its labels and concepts are used) or an array.
+            A `ShiftStore`, whose labels and concepts are used, or an array.
         descriptions
-            What `describe_latents` gives, or its dictionaries.
+            The result of `describe_latents`, or its dictionaries.
         concepts
-            What `match_concepts` gives: names, each with an object that has `latent`, `sign` and `confidence`.
+            The result of `match_concepts`: objects with `latent`, `sign` and `confidence`, by name.
         stability
-            For each latent a number from 0 to 1, as `latent_stability` gives.
+            A number from 0 to 1 for each latent, as `latent_stability` returns.
         steering
             Rows with ``latent``, ``scale``, and ``behaviour`` or ``coherence`` or both.
         vectors
-            For a concept, vectors of other methods by the method's name, to hold against the latent of that concept.
+            Vectors of other methods by concept and method, to compare with the latent of that concept.
         """
         latents = Latents(ssae, shifts)
         if stability is not None and len(stability) != len(latents):
             raise ValueError(
-                f"stability has {len(stability)} numbers; give one for each of the {len(latents)} latents."
+                f"stability has {len(stability)} numbers; it must have one for each of {len(latents)} latents."
             )
-        said = {latents.require(each["latent"]): each for each in map(_dictionary, descriptions)}
-        curves = dict(by("latent", rows_of("steering", steering, ("latent", "scale"))))
+        described = {latents.require(row["latent"]): row for row in map(_as_dictionary, descriptions)}
+        curves = dict(grouped("latent", _measured(rows_of("steering", steering, ("latent", "scale")))))
         for latent in curves:
             latents.require(latent)
-        curves = {latent: rows for latent, each in curves.items() if (rows := _measured(each))}
-        names = with_names(len(latents), concepts)
+        names = latent_names(len(latents), concepts)
+        numbers = range(len(latents))
         self.latents = [
             {
                 "latent": latent,
-                **asdict(names.get(latent, Name())),
+                **asdict(names.get(latent, LatentName())),
                 "strength": latents.strength[latent],
                 "density": latents.density[latent],
                 "stability": None if stability is None else stability[latent],
                 "broken": latents.broken[latent],
-                **_closest(latents, latent),
+                **_closest_label(latents, latent),
             }
-            for latent in range(len(latents))
+            for latent in numbers
         ]
         self.details = {
             latent: {
                 "codes": None,
                 "correlations": None,
-                **figures_of_latent(latents, latent),
-                "steering": steering_figure(curves[latent]) if latent in curves else None,
+                **figures.figures_of_latent(latents, latent),
+                "steering": effect_figure(curves[latent]) if latent in curves else None,
                 "nearest": latents.nearest(latent),
-                "vectors": _vectors(latents, latent, names.get(latent), vectors or {}),
-                **{part: said.get(latent, {}).get(part, []) for part in SAID},
+                "vectors": _cosines_with(vectors or {}, latents, latent, names.get(latent)),
+                **{part: described.get(latent, {}).get(part, []) for part in DESCRIPTION_PARTS},
             }
-            for latent in range(len(latents))
+            for latent in numbers
         }
-        self.overview |= figures_of_latents(latents, names, stability)
+        self.overview |= figures.figures_of_latents(latents, names, stability)
         return self
 
     def add_sweep(self, table: Table) -> Self:
-        """Add the agreement of seeds over widths and bounds: ``Sweep.table()``, or the rows of a sweep's ``sweep.json``."""
+        """Add the stability across seeds over widths and bounds, from ``Sweep.table()`` or the rows of ``sweep.json``."""
         rows = rows_of("the sweep's table", table, ("d_sae",), ("udr_decoders",))
         if rows:
-            self.overview["udr"] = udr_figure(rows)
+            self.overview["udr"] = figures.udr_figure(rows)
         return self
 
     def add_training(self, history: Table, names: Sequence[str] = ()) -> Self:
-        """Add training curves: the rows of a run's ``log.jsonl``, or ``ssae.outcome.history``."""
+        """Add training curves, from the rows of ``log.jsonl`` or from ``ssae.outcome.history``."""
         rows = rows_of("history", history, ("step",), ("loss",))
         if rows:
-            self.overview["training"] = training_figure(rows, names)
+            self.overview["training"] = figures.training_figure(rows, names)
         return self
 
     def add_spectrum(self, summary: dict[str, Any]) -> Self:
-        """Add the spectrum of the shifts: what `ssae_lens.shifts.summarise` says of a store."""
-        self.overview["spectrum"] = spectrum_drawing(summary)
+        """Add the spectrum of the shifts, from `ssae_lens.shifts.summarise`."""
+        self.overview["spectrum"] = figures.spectrum_drawing(summary)
         return self
 
     def add_comparison(
         self, table: Table, *, scores: Table = (), texts: Table = (), notes: Mapping[str, str] | None = None
     ) -> Self:
-        """Add methods beside each other.
+        """Add a comparison of methods.
 
         Parameters
         ----------
         table
-            A row for each task, method and scale: ``task``, ``method``, ``scale``, ``behaviour``, ``coherence``. The more of
-            either the better. ``scale`` 0 is the unsteered model.
+            A row for each task, method and scale: ``task``, ``method``, ``scale``, ``behaviour``, ``coherence``; larger is
+            better. ``scale`` 0 is the unsteered model.
         scores
-            A row for each task and method: ``task``, ``method``, ``score``, and perhaps ``scale``, ``low`` and ``high`` (an
-            interval) and ``given`` (what the method was told). A method whose interval lies above those of all others on a
-            task is marked as the best there. Without scores the page shows the largest product of behaviour and coherence of
-            the table, which is the best of all scales on these very texts, and marks none.
+            A row for each task and method: ``task``, ``method``, ``score``, and optionally ``scale``, ``low`` and ``high``
+            (an interval) and ``given`` (the data that the method uses). The best method of a task is marked if its interval
+            lies above those of all others. Without scores, the page shows the largest behaviour × coherence of the table,
+            which is selected on the same texts, and marks no method.
         texts
             A row for each text: ``task``, ``prompt``, ``method``, ``scale``, ``text``, and any scores of it.
         notes
-            Sentences above the table of ``scores`` and above the ``curves``: which prompts each is measured on, say.
+            Sentences to show above the ``scores`` and above the ``curves``.
         """
         rows = rows_of("the comparison's table", table, ("task", "method"), ("scale",))
-        given = rows_of("scores", scores, ("task", "method"), ("score",))
+        score_rows = rows_of("scores", scores, ("task", "method"), ("score",))
         self.comparison = {
-            "chosen": bool(given),
-            "scores": _marked(given) if given else _best_products(rows),
+            "chosen": bool(score_rows),
+            "scores": _with_best(score_rows) if score_rows else _largest_products(rows),
             "notes": dict(notes or {}),
-            "tasks": [(task, _figures_of_task(each)) for task, each in by("task", rows)],
+            "tasks": [(task, _figures_of_task(task_rows)) for task, task_rows in grouped("task", rows)],
             "texts": rows_of("texts", texts, ("task", "method"), ("prompt", "scale", "text")),
         }
         return self
 
     def add_decomposition(self, features: Table, *, summary: Table = ()) -> Self:
-        """Add what dictionaries make of steering vectors.
+        """Add decompositions of steering vectors by dictionaries.
 
         Parameters
         ----------
         features
             A row for each vector, dictionary (``"SAE"``, ``"SSAE"``) and feature: ``vector``, ``dictionary``, ``feature``,
-            ``value`` (the code of the vector) and ``zero_value`` (of the zero vector).
+            ``value`` (the code of the vector) and ``zero_value`` (the code of the zero vector).
         summary
-            Any table to show above: a row for each vector and dictionary, say, with the variance explained.
+            A table to show above, such as the variance explained of each vector by each dictionary.
         """
         rows = rows_of("features", features, ("vector", "dictionary", "feature"), ("value", "zero_value"))
         self.decomposition = {
             "summary": rows_of("summary", summary),
             "vectors": [
-                (vector, [codes_of_vector_figure(str(name), part) for name, part in by("dictionary", each)])
-                for vector, each in by("vector", rows)
+                (vector, [codes_of_vector_figure(str(name), part) for name, part in grouped("dictionary", vector_rows)])
+                for vector, vector_rows in grouped("vector", rows)
             ],
         }
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as the page reads it: JSON-able, what is not a number as None."""
+        """Return the data of the page with the types of JSON; NaN is None."""
         return jsonable(
             {
                 "title": self.title,
@@ -226,69 +224,68 @@ class Report:
                 "latents": self.latents,
                 "details": self.details,
                 "overview": [self.overview[part] for part in OVERVIEW if part in self.overview],
-                "missing": [words for part, words in OVERVIEW.items() if part not in self.overview],
+                "missing": [hint for part, hint in OVERVIEW.items() if part not in self.overview],
                 "comparison": self.comparison,
                 "decomposition": self.decomposition,
             }
         )
 
 
-def _dictionary(description: Any) -> Mapping[str, Any]:
+def _as_dictionary(description: Any) -> Mapping[str, Any]:
     return description if isinstance(description, Mapping) else description.to_dict()
 
 
-def _closest(latents: Latents, latent: int) -> dict[str, Any]:
-    """Return the labelled concept that a latent goes with most."""
+def _closest_label(latents: Latents, latent: int) -> dict[str, Any]:
+    """Return the labelled concept of the largest |correlation| with a latent, if that is not small."""
     if latents.correlations is None:
         return {}
-    found = latents.correlations[latent]
-    best = int(abs(found).argmax())
-    return {"closest": latents.concepts[best], "correlation": found[best]} if abs(found[best]) >= CLOSE else {}
+    values = latents.correlations[latent]
+    best = int(abs(values).argmax())
+    return (
+        {"closest": latents.concepts[best], "correlation": values[best]} if abs(values[best]) >= MIN_CORRELATION else {}
+    )
 
 
-def _vectors(
-    latents: Latents, latent: int, name: Name | None, vectors: Mapping[str, Mapping[str, SteeringVector]]
+def _cosines_with(
+    vectors: Mapping[str, Mapping[str, SteeringVector]], latents: Latents, latent: int, name: LatentName | None
 ) -> list[tuple[str, float]]:
-    """Return the cosine of a latent, as its concept points, with each method's vector of that concept."""
+    """Return the cosines of a latent, times its sign, with the vectors of its concept by method."""
     if name is None or name.name not in vectors:
         return []
-    others = vectors[name.name]
-    rows = np.stack([each.direction.numpy() for each in others.values()])
-    found = name.sign * cosines(latents.decoder[latent : latent + 1], rows)[0]
-    return list(zip(others, found.tolist(), strict=True))
+    by_method = vectors[name.name]
+    directions = np.stack([vector.direction.numpy() for vector in by_method.values()])
+    values = name.sign * cosines(latents.decoder[latent : latent + 1], directions)[0]
+    return list(zip(by_method, values.tolist(), strict=True))
 
 
 def _figures_of_task(rows: list[Row]) -> list[Drawing]:
     rows = _measured(rows)
     scaled = any(known(row["scale"]) for row in rows)
-    return [*([dose_figure(rows)] if scaled else []), *([pareto_figure(rows)] if rows else [])]
+    return [*([effect_figure(rows)] if scaled else []), *([pareto_figure(rows)] if rows else [])]
 
 
 def _measured(rows: list[Row]) -> list[Row]:
     return [row for row in rows if known(row.get("behaviour")) or known(row.get("coherence"))]
 
 
-def _best_products(rows: list[Row]) -> list[Row]:
-    """Return for each task and method the scale at which behaviour × coherence is largest."""
-    found = []
-    for task, of_task in by("task", rows):
-        for method, each in by("method", of_task):
-            scored = [(row["behaviour"] * row["coherence"], row) for row in each if _both(row)]
-            score, row = max(scored, key=lambda pair: pair[0], default=(None, {}))
-            found.append({"task": task, "method": method, "score": score, "scale": row.get("scale")})
-    return found
+def _largest_products(rows: list[Row]) -> list[Row]:
+    """Return the largest behaviour × coherence over scales of each task and method."""
+    scores = []
+    for task, task_rows in grouped("task", rows):
+        for method, method_rows in grouped("method", task_rows):
+            complete = [row for row in method_rows if known(row.get("behaviour")) and known(row.get("coherence"))]
+            best = max(complete, key=lambda row: row["behaviour"] * row["coherence"], default=None)
+            score = None if best is None else best["behaviour"] * best["coherence"]
+            scores.append({"task": task, "method": method, "score": score, "scale": best and best["scale"]})
+    return scores
 
 
-def _marked(scores: list[Row]) -> list[Row]:
+def _with_best(scores: list[Row]) -> list[Row]:
     """Mark the method of each task whose interval lies above those of all others; without intervals, none."""
     best = set()
-    for task, rows in by("task", scores):
+    for task, rows in grouped("task", scores):
         for row in rows:
             highs = [other.get("high") for other in rows if other is not row]
             if known(row.get("low")) and highs and all(known(high) and row["low"] > high for high in highs):
                 best.add((task, row["method"]))
     return [{**row, "best": (row["task"], row["method"]) in best} for row in scores]
-
-
-def _both(row: Row) -> bool:
-    return known(row.get("behaviour")) and known(row.get("coherence"))

@@ -1,7 +1,7 @@
-"""Steering a running model: `steer` makes a `Steering`, which has hooks on the model from `__enter__` to `__exit__`.
+"""Steering of a running model: `steer` returns a `Steering`, whose hooks are on the model from `__enter__` to `__exit__`.
 
-The hooks work wherever the model's own hooks do: in `model.generate`, `model(…)`, `run_with_cache` and
-`run_with_hooks`, of a HookedTransformer, a TransformerBridge, or a subclass of either.
+The hooks work wherever the model's own hooks do: in `model.generate`, `model(…)`, `run_with_cache` and `run_with_hooks` of a
+HookedTransformer, a TransformerBridge, or a subclass of either.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,15 +16,15 @@ from typing_extensions import Self
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.forward_pass import Pass, Watch, unwatch, watch
-from ssae_lens.hooks.hook_points import hook_point, layer_of, origin_of, require_model, resolve_hook
-from ssae_lens.hooks.operators import OPERATORS
-from ssae_lens.hooks.steering_site import UNITS, Site
-from ssae_lens.hooks.token_positions import Positions, check_positions, chosen
+from ssae_lens.hooks.hook_points import hook_point, layer_of, origin_of, resolve_hook
+from ssae_lens.hooks.operators import OPERATORS, UNITS, Directions
+from ssae_lens.hooks.token_positions import Positions, check_positions, position_mask
 from ssae_lens.hooks.trace import Recorder, Trace
+from ssae_lens.models.identity import require_model
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 
 def steer(
@@ -41,8 +41,8 @@ def steer(
 ) -> "Steering":
     """Return a context manager that steers a model inside its block.
 
-    The call itself changes nothing: steering begins when the block is entered and ends when it is left, also by an
-    exception. `Steering.attach` begins it without a block.
+    Steering begins when the block is entered and ends when it is left, also by an exception. `Steering.attach` steers
+    without a block.
 
     Parameters
     ----------
@@ -51,31 +51,31 @@ def steer(
     vectors
         One vector, or several that act together at their hooks.
     scale
-        How much of them: a number, or one for each row of the batches that the model will be given.
+        The steering strength: a number, or one for each row of the batches that the model will read.
     positions
-        Which tokens. ``"all"``; ``"prompt"`` or ``"generated"``; a number, a list of numbers or a slice, counted in each
-        row's own text from 0 whatever the padding and the cache (negative: back from the end of the prompt); or
-        ``After("[/INST]")``. Padding is never steered. Outside of `generate`, the text given is the prompt, and what is
-        read onto a filled cache is generated.
+        The tokens to steer: ``"all"``; ``"prompt"`` or ``"generated"``; a number, a list of numbers or a slice, counted from
+        0 in each row's own text regardless of padding and cache (negative: back from the end of the prompt); or
+        ``After("[/INST]")``. Padding is never steered. Outside of `generate`, the text given is the prompt, and text read
+        after a filled cache is generated.
     operator
-        ``add`` the vectors; ``ablate`` what the activation has in their span (`scale` is the share taken out: 1 for all);
-        ``ablate_add``, add in its place; ``clamp``, set the projection on each to what `scale` of it alone would have;
-        ``add_keep_norm``, add and then restore the activation's length. `ssae_lens.hooks.operators` has the formulas.
+        ``add`` the vectors; ``ablate`` the projection of the activation on their span (`scale` is the fraction removed);
+        ``ablate_add``, ablate and then add; ``clamp``, set the projection on each vector to that of `scale` times it;
+        ``add_keep_norm``, add and then restore the activation's norm. `ssae_lens.hooks.operators` has the formulas.
     unit
-        What a scale of 1 adds. ``vector``: the vector as it is. ``residual``: as much as the mean norm of activations at the
-        hook, which the vector carries (``mean_residual_norm``), or if it does not, the norm of each activation that is
-        steered. ``shift``: as much as the mean norm of the shifts that the vector came from (``mean_shift_norm``).
+        The length of a scale of 1. ``vector``: the vector's own. ``residual``: the mean norm of activations at the hook
+        (the vector's ``mean_residual_norm`` or, without it, the norm of each steered activation). ``shift``: the mean norm
+        of the shifts that the vector was made from (``mean_shift_norm``).
     per_row
-        Give each row of the batch its own one of `vectors`.
+        Steer each row of the batch with its own one of `vectors`.
     check
-        Check that each vector belongs to this model, once, in this call. Without, only hooks and widths have to fit.
+        Check, once, that each vector belongs to this model. Otherwise only hooks and widths have to fit.
     trace
-        Record what `Steering.trace` shows: one number for each token and hook, of the text that is being read.
+        Record the trace: one number for each token and hook of the current text.
 
     Returns
     -------
     Steering
-        A context manager, not yet active. It can be entered again after its block; `Steering.trace` shows what it did.
+        A context manager, not yet active, which can be used repeatedly. `Steering.trace` shows the changes.
 
     Examples
     --------
@@ -88,33 +88,35 @@ def steer(
     row 0: <bos>The[ man 22.6][ said 22.6]
     """
     require_model(model)
-    listed = _listed(vectors)
+    listed = _vector_list(vectors)
     check_positions(positions)
     checks.one_of("operator", operator, OPERATORS)
     checks.one_of("unit", unit, UNITS)
     if operator == "ablate" and unit != "vector":
-        raise ValueError(f"unit is {unit!r}; the scale of operator='ablate' is a share and has no unit: leave it out.")
-    for each in {id(each): each for each in listed}.values():
-        _check_fit(model, each, check=check)
-    scales = _checked_scales(scale, len(listed) if per_row else None)
-    placed = [{resolve_hook(model, hook): each.at(hook) for hook in each.hook_names} for each in listed]
-    hooks = dict.fromkeys(hook for each in placed for hook in each)
+        raise ValueError(
+            f"unit is {unit!r}; the scale of operator='ablate' is a fraction and has no unit: leave it out."
+        )
+    for vector in {id(vector): vector for vector in listed}.values():
+        _check_fit(model, vector, check=check)
+    scales = _scale_tensor(scale, len(listed) if per_row else None)
+    by_hook = [{resolve_hook(model, hook): vector.at(hook) for hook in vector.hook_names} for vector in listed]
+    hooks = dict.fromkeys(hook for vector in by_hook for hook in vector)
     for hook in hooks:
         if layer_of(hook) is None:
             raise ValueError(
-                f"{hook!r} is outside of the blocks, and generation goes around it; steer in a block, as at "
-                "'blocks.0.hook_resid_pre' for what goes into the first."
+                f"{hook!r} is outside of the blocks, where generation may not run it; steer in a block, as at "
+                "'blocks.0.hook_resid_pre' for the input of the first."
             )
-    sites = {hook: Site.of([each.get(hook) for each in placed], unit, per_row=per_row) for hook in hooks}
-    return Steering(model, sites, scales, positions, operator, Recorder() if trace else None)
+    directions = {hook: Directions.of([v.get(hook) for v in by_hook], unit, per_row=per_row) for hook in hooks}
+    return Steering(model, directions, scales, positions, operator, Recorder() if trace else None)
 
 
 class Steering:
-    """What `steer` returns: steers its model inside a ``with`` block, or from `attach` to `remove`.
+    """The result of `steer`: steers its model inside a ``with`` block, or from `attach` to `remove`.
 
-    It can be used any number of times, one after another; each use begins with an empty trace. Entering it while its own
-    block is open raises ValueError and leaves that block as it is; blocks of different `Steering` objects nest in any
-    order, and their changes add up. When it ends, also by an exception, the model is exactly as it was.
+    It can be used repeatedly; each use begins with an empty trace. Entering it while its own block is open raises
+    ValueError; blocks of different `Steering` objects can be nested in any order, and their changes add up. At the end, also
+    after an exception, the model is exactly as before.
 
     Examples
     --------
@@ -131,14 +133,14 @@ class Steering:
     def __init__(
         self,
         model: "Model",
-        sites: dict[str, Site],
+        directions: dict[str, Directions],
         scales: Tensor,
         positions: Positions,
         operator: str,
         recorder: Recorder | None,
     ) -> None:
         self._model = model
-        self._sites = sites
+        self._directions = directions
         self._scales = scales
         self._positions: Positions = positions
         self._operator = OPERATORS[operator]
@@ -146,7 +148,7 @@ class Steering:
         self._watch: Watch | None = None
         self._in_block = False
         self._hooks: list[tuple[HookPoint, Any]] = []
-        self._chosen: tuple[Pass, Tensor] | None = None
+        self._mask: tuple[Pass, Tensor] | None = None
 
     def __enter__(self) -> Self:
         if self._in_block:
@@ -159,14 +161,14 @@ class Steering:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.remove()
 
     def attach(self) -> Self:
         """Begin to steer without a block, until `remove` is called, and return this object.
 
-        A ``with`` block entered afterwards ends it as well.
+        A ``with`` block entered later also ends it.
         """
         if self.active:
             raise ValueError("This Steering is already active; call remove first, or call steer again for another.")
@@ -174,87 +176,87 @@ class Steering:
         return self
 
     def remove(self) -> None:
-        """End steering; a call when it is not active changes nothing."""
+        """End steering; without effect when it is not active."""
         if self._watch is None:
             return
         for point, hook in self._hooks:
-            # Only its own: `HookPoint.remove_hooks` would take away those of others.
-            for handle in [each for each in point.fwd_hooks if each.user_hook is hook]:
+            # `HookPoint.remove_hooks` would also remove other hooks.
+            for handle in [handle for handle in point.fwd_hooks if handle.user_hook is hook]:
                 handle.hook.remove()
                 point.fwd_hooks.remove(handle)
         self._hooks.clear()
-        self._watch, self._chosen, self._in_block = None, None, False
+        self._watch, self._mask, self._in_block = None, None, False
         unwatch(self._model)
 
     @property
     def active(self) -> bool:
-        """Whether the model is being steered by it now."""
+        """Whether it is steering the model now."""
         return self._watch is not None
 
     def trace(self) -> Trace:
-        """Return which tokens of the text last read were steered, and by how much: the length of each change."""
+        """Return which tokens of the last text were steered, and the norm of each change."""
         if self._recorder is None:
             raise ValueError("Nothing was recorded, as trace is False; call steer with trace=True.")
         return self._recorder.trace(self._model.tokenizer)
 
     def _begin(self) -> None:
-        # Looked up each time: an SAE may have been put at a hook since the last. Vectors were checked by `steer`.
-        points = {name: hook_point(self._model, name) for name in self._sites}
+        # Looked up each time, since an SAE may have been spliced in. The vectors were checked by `steer`.
+        points = {name: hook_point(self._model, name) for name in self._directions}
         if self._recorder is not None:
             self._recorder.clear()
-        self._watch = watch(self._model, [layer for name in self._sites if (layer := layer_of(name)) is not None])
+        self._watch = watch(self._model, [layer for name in self._directions if (layer := layer_of(name)) is not None])
         try:
             for name, point in points.items():
-                hook = self._hook(name, self._sites[name])
+                hook = self._hook(name)
                 point.add_hook(hook)
                 self._hooks.append((point, hook))
         except BaseException:
             self.remove()
             raise
 
-    def _hook(self, name: str, site: Site) -> Any:
+    def _hook(self, name: str) -> Any:
         def hook(x: Tensor, hook: Any) -> Tensor:  # noqa: ARG001 - TransformerLens passes it by name
-            return self._steered(name, site, x)
+            return self._steered(name, self._directions[name], x)
 
         return hook
 
-    def _steered(self, name: str, site: Site, x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "batch pos d"]:
-        if x.ndim != 3 or x.shape[-1] != site.d_model:
+    def _steered(self, name: str, at_hook: Directions, x: Float[Tensor, "batch pos d"]) -> Float[Tensor, "batch pos d"]:
+        if x.ndim != 3 or x.shape[-1] != at_hook.d_model:
             raise ValueError(
-                f"The hook {name!r} carries activations of shape {tuple(x.shape)}, and the vector has {site.d_model} "
+                f"The hook {name!r} carries activations of shape {tuple(x.shape)}, and the vector has {at_hook.d_model} "
                 "numbers; steer at a hook on the residual stream."
             )
         if self._watch is None:
             return x
-        now = self._watch.pass_of(x)
-        if self._chosen is None or self._chosen[0] is not now:
-            self._chosen = now, chosen(self._positions, now, self._model.tokenizer)
-        where = self._chosen[1].to(x.device)
+        current = self._watch.pass_of(x)
+        if self._mask is None or self._mask[0] is not current:
+            self._mask = current, position_mask(self._positions, current, self._model.tokenizer)
+        mask = self._mask[1].to(x.device)
         rows = x.shape[0]
-        for what, count in (("scale", len(self._scales)), ("vectors", site.rows)):
+        for argument, count in (("scale", len(self._scales)), ("vectors", at_hook.rows)):
             if count not in (1, rows):
-                raise ValueError(f"{what} holds {count} for a batch of {rows} rows; give one, or one for each row.")
-        site.to(x)
-        if site.there is not None:
-            where = where & site.there[:, None]
-        # In half precision the sum would round away small changes of its parts.
+                raise ValueError(f"{argument} holds {count} for a batch of {rows} rows; give one, or one for each row.")
+        at_hook.to(x)
+        if at_hook.active is not None:
+            mask = mask & at_hook.active[:, None]
+        # Half precision would round small changes away.
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
-        coefficients = self._scales.to(precise)[:, None, None] * site.lengths(precise)
-        moved = self._operator(precise, site.directions, site.inverse, coefficients)
-        moved = torch.where(where[..., None], moved, precise)
+        coefficients = self._scales.to(precise)[:, None, None] * at_hook.unit_coefficients(precise)
+        steered = self._operator(precise, at_hook.directions, at_hook.inverse, coefficients)
+        steered = torch.where(mask[..., None], steered, precise)
         if self._recorder is not None:
-            self._recorder.add(name, now, (moved - precise).detach().norm(dim=-1))
-        return moved.to(x.dtype)
+            self._recorder.add(name, current, (steered - precise).detach().norm(dim=-1))
+        return steered.to(x.dtype)
 
 
-def _listed(vectors: Any) -> list[SteeringVector]:
-    """Return one vector or several as a list, or raise if there is none or anything else among them."""
+def _vector_list(vectors: Any) -> list[SteeringVector]:
+    """Return one or several vectors as a list; raise if there is none, or anything else among them."""
     if isinstance(vectors, SteeringVector):
         return [vectors]
     listed = list(vectors) if isinstance(vectors, Iterable) else []
-    if not listed or not all(isinstance(each, SteeringVector) for each in listed):
+    if not listed or not all(isinstance(vector, SteeringVector) for vector in listed):
         raise ValueError(
-            f"vectors is {vectors!r}; give a SteeringVector or several, as SteeringVector(direction, hook_name) makes them."
+            f"vectors is {vectors!r}; give one or several SteeringVector objects, as SteeringVector(direction, hook_name)."
         )
     return listed
 
@@ -264,18 +266,18 @@ def _check_fit(model: "Model", vector: SteeringVector, *, check: bool) -> None:
     if vector.d_model != model.cfg.d_model:
         raise ValueError(
             f"The vector has d_model={vector.d_model} ({vector.origin.model_name or 'of an unnamed model'}) and the model "
-            f"{model.cfg.model_name!r} has d_model={model.cfg.d_model}; a vector steers the model it was made with."
+            f"{model.cfg.model_name!r} has d_model={model.cfg.d_model}; a vector steers only the model it was made with."
         )
     if check:
         vector.origin.require_same(
             origin_of(model, vector.hook_names[0]),
             "The vector is not of this model",
             ignoring=("hook_name", "position"),
-            hint="Open the model as it was when the vector was made, make the vector again, or pass check=False.",
+            hint="Load the model as when the vector was made, make the vector again, or pass check=False.",
         )
 
 
-def _checked_scales(scale: Any, rows: int | None) -> Tensor:
+def _scale_tensor(scale: Any, rows: int | None) -> Float[Tensor, "batch"]:
     try:
         scales = torch.as_tensor(scale, dtype=torch.float32, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError):

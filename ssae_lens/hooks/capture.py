@@ -1,4 +1,4 @@
-"""`capture_shifts`: from pairs of texts to the activations of both, in a store."""
+"""Capture of shifts: from pairs of texts to a store of the activations of both."""
 
 import warnings
 from pathlib import Path
@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ssae_lens.base import checks
-from ssae_lens.hooks.batching import Plan
-from ssae_lens.hooks.capture_job import Work
-from ssae_lens.hooks.encoding import Texts, text_start
-from ssae_lens.hooks.hook_points import hook_list, origin_of, require_model, require_residual
+from ssae_lens.hooks.capture_job import BatchPlan, CaptureJob
+from ssae_lens.hooks.hook_points import hook_list, origin_of, require_residual
 from ssae_lens.hooks.spans import Spans, position_name
+from ssae_lens.hooks.tokens import TokenizedTexts, text_start
+from ssae_lens.models.identity import require_model
 from ssae_lens.pairs import schema
-from ssae_lens.shifts import ShiftStore, layout
-from ssae_lens.shifts import rows as incoming
+from ssae_lens.shifts import ShiftStore, contents, layout
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 
 @overload
@@ -63,69 +62,66 @@ def capture_shifts(
     dtype: str = "float32",
     quiet: bool = False,
 ) -> ShiftStore | dict[str, ShiftStore]:
-    """Run both texts of each pair through a model and keep what passes at a hook.
+    """Run both texts of each pair through a model and store the activations at a hook.
 
-    Each different text is run once. With a `path`, a call that was interrupted or killed is completed by the same call.
-    Under ``torchrun`` the processes share the work; each calls this in the same way, and gets the same store.
+    Each distinct text is run once. With a `path`, the same call resumes a capture that was interrupted or killed. Under
+    ``torchrun`` the processes share the work: all make the same call and get the same store.
 
     Parameters
     ----------
     model
         A HookedTransformer or a TransformerBridge, with its tokenizer.
     pairs
-        A paired text data set, as `load_pairs` gives one.
+        A paired text data set, as from `load_pairs`.
     hook
-        Where to read: any hook that carries one vector of the residual stream's width for each token. Several names are read
-        in one pass. A pass goes no further than the last of them.
+        Any hook that carries one vector of width d_model per token. Several hooks are recorded in one pass. A pass stops at
+        the last of them.
     position
-        Which token to read: ``last``; ``mean`` of all but the first; a number, counted as Python counts (the beginning of
-        sequence, BOS, where there is one, is 0); a slice such as ``"-4:"``, whose mean is taken; ``answer``, the letter or
-        the yes or no that ends the text; or ``changed``, the tokens that differ, a row for each where they are as many on
-        both sides and else one of their means.
+        Which token: ``last``; ``mean`` of all but the first; a number, counted as in Python (a beginning of sequence, BOS,
+        is 0); a slice such as ``"-4:"``, of which the mean is taken; ``answer``, the letter or the yes or no at the end; or
+        ``changed``, the tokens that differ: one row for each if both sides have equally many, else one of their means.
     prepend_bos
-        Whether a BOS goes before every text. By default it does where the model's default is that
-        (``model.cfg.default_prepend_bos``), and otherwise where the first token of any text would be read, such as the
-        last token of a text of one token. The tokenizer's BOS is taken or, where it has none or one that opens a turn of a
-        conversation, the token that separates documents (see Notes). The store says under ``pairs["prepend_bos"]`` whether
-        there was one. Give True or False where captures of several data sets are to be compared.
+        Whether to prepend a BOS to every text. By default, it is prepended where that is the model's default
+        (``model.cfg.default_prepend_bos``), and where otherwise the first token of some text would be recorded, such as the
+        last token of a text of one token. It is the tokenizer's BOS or, if that is missing or opens a turn of a
+        conversation, the token that separates documents (see Notes). The store records it under ``pairs["prepend_bos"]``.
+        Give True or False to compare captures of several data sets.
     path
-        The file to write, or for several hooks the folder of their files, each ``<hook>.h5``. By default the store is in
-        memory.
+        The file to write, or for several hooks the folder of their files, ``<hook>.h5``. Default: the store is in memory.
     batch_tokens
-        Tokens that go through the model together, padding included.
+        Tokens in a forward pass, padding included.
     truncate
-        Cut texts at the end to what the model reads; by default such texts are an error.
+        Cut texts at the end to the model's context; by default, longer texts are an error.
     dtype
-        What activations are stored in: ``float32`` or ``float16``.
+        Stored type of the activations: ``float32`` or ``float16``.
     quiet
         Show no progress.
 
     Returns
     -------
     ShiftStore or dict of str to ShiftStore
-        Rows in the order of the pairs. For several hooks, a store for each name given.
+        Rows in the order of the pairs. For several hooks, a store by hook name.
 
     Raises
     ------
     ValueError
-        If something given cannot be used, or the model gives NaN; what stands at `path` belongs to something else.
+        If an argument is invalid, the model gives NaN, or the file at `path` belongs to another capture.
     OSError
-        If the disk has no room.
+        If the disk has too little room.
 
     Warns
     -----
     UserWarning
-        If the first token of a sequence is read all the same: a BOS, or a text's own first token without one.
+        If the first token of a sequence is recorded all the same: a BOS, or a text's own first token.
 
     Notes
     -----
     The first token of a sequence, BOS or not, is an attention sink in most models: its activation has an enormous norm and
-    is nearly the same whatever the token is. ``mean`` leaves it out: at 1/length of its weight, it would be most of what
-    texts of different lengths differ by. A BOS takes its place, so that the first token of the text can be read.
+    hardly depends on the token. ``mean`` leaves it out: even at a weight of 1/length, it would dominate the shift between
+    texts of different lengths. With a BOS in that position, the first token of the text can be recorded.
 
-    Where the model's default is to put no BOS, the token put there is the first of the tokenizer's BOS, its EOS and
-    ``<|endoftext|>`` that the chat template does not spell out: for SmolLM2, ``<|endoftext|>``. The store says which under
-    ``pairs["bos_token"]``.
+    Where the model's default is no BOS, the token is the first of the tokenizer's BOS, its EOS and ``<|endoftext|>`` that
+    the chat template does not contain: for SmolLM2, ``<|endoftext|>``. It is recorded under ``pairs["bos_token"]``.
 
     Examples
     --------
@@ -142,77 +138,73 @@ def capture_shifts(
     stored = layout.storable(dtype)
     checks.integer("batch_tokens", batch_tokens)
     columns = schema.validate(pairs)
-    concepts = _concepts(pairs)
+    # Columns that only say that a concept differs, without a sign, are no labels.
+    concepts = schema.concept_names(pairs) if "changes" in pairs.column_names else []
     origins = [origin_of(model, name, position) for name in names]
-    if len({each.hook_name for each in origins}) < len(names):
+    if len({origin.hook_name for origin in origins}) < len(names):
         raise ValueError(f"hook is {hook!r}; give one hook, or several different ones.")
     require_residual(model, *names)
-    texts, spans = _encoded(model, columns, position, truncate=truncate, prepend_bos=prepend_bos)
+    texts, spans = _tokenize(model, columns, position, truncate=truncate, prepend_bos=prepend_bos)
     description = _description(model, columns, texts, truncate=truncate, prepend_bos=prepend_bos)
-    work = Work(
+    job = CaptureJob(
         model,
         names,
-        Plan.of(texts, spans, batch_tokens),
-        [incoming.describe(each.d_model, each, concepts, description) for each in origins],
+        BatchPlan.of(texts, spans, batch_tokens),
+        [contents.describe(origin.d_model, origin, concepts, description) for origin in origins],
         _annotations(columns, concepts, spans),
         stored,
-        {"hooks": [each.hook_name for each in origins], "batch_tokens": int(batch_tokens)},
+        {"hooks": [origin.hook_name for origin in origins], "batch_tokens": int(batch_tokens)},
     )
     if path is None:
-        stores = work.in_memory(quiet)
+        stores = job.in_memory(quiet)
     else:
-        several = not isinstance(hook, str)
-        stores = work.in_files(
-            Path(path), [Path(path) / f"{each.hook_name}.h5" if several else Path(path) for each in origins], quiet
-        )
+        path = Path(path)
+        files = [path] if isinstance(hook, str) else [path / f"{origin.hook_name}.h5" for origin in origins]
+        stores = job.in_files(path, files, quiet)
     return stores[0] if isinstance(hook, str) else dict(zip(hook, stores, strict=True))
 
 
-def _encoded(
+def _tokenize(
     model: "Model", columns: schema.Columns, position: str, *, truncate: bool, prepend_bos: bool | None
-) -> tuple[Texts, Spans]:
-    """Tokenise the texts and find what is read, with a BOS where otherwise a text's own first token would be."""
+) -> tuple[TokenizedTexts, Spans]:
+    """Return the tokens and the spans, with a BOS where otherwise a text's own first token would be recorded."""
     sides = {"source": columns.source, "target": columns.target}
-    texts = Texts.of(model, sides, truncate=truncate, prepend_bos=prepend_bos)
+    texts = TokenizedTexts.of(model, sides, truncate=truncate, prepend_bos=prepend_bos)
     spans = Spans.of(texts, position)
-    if prepend_bos is None and not model.cfg.default_prepend_bos and spans.first.any() and text_start(texts.tokenizer):
-        texts = Texts.of(model, sides, truncate=truncate, prepend_bos=True)
+    can_prepend = prepend_bos is None and not model.cfg.default_prepend_bos and text_start(texts.tokenizer)
+    if can_prepend and spans.include_first.any():
+        texts = TokenizedTexts.of(model, sides, truncate=truncate, prepend_bos=True)
         spans = Spans.of(texts, position)
-    if spans.first.any():
-        read = np.zeros(len(texts), dtype=bool)
-        read[spans.text[spans.first]] = True
-        bos = texts.bos[read].all()
+    if spans.include_first.any():
+        mask = np.zeros(len(texts), dtype=bool)
+        mask[spans.text[spans.include_first]] = True
+        bos = texts.bos[mask].all()
         warnings.warn(
-            f"The position {position} reads {'the BOS' if bos else 'the first token of the text'} in {texts.where(read)}. "
-            "In most models that is an attention sink, whose activation is enormous and nearly the same for all texts; "
-            f"{'give' if bos else 'give prepend_bos=True, or'} another position.",
+            f"The position {position} reads {'the BOS' if bos else 'the first token of the text'} in "
+            f"{texts.rows_with(mask)}. In most models that is an attention sink, whose activation is enormous and nearly "
+            f"the same for all texts; {'give' if bos else 'give prepend_bos=True, or'} another position.",
             stacklevel=3,
         )
     return texts, spans
 
 
 def _description(
-    model: "Model", columns: schema.Columns, texts: Texts, *, truncate: bool, prepend_bos: bool | None
+    model: "Model", columns: schema.Columns, texts: TokenizedTexts, *, truncate: bool, prepend_bos: bool | None
 ) -> dict[str, Any]:
-    """Return what the store says of the pairs and of how they were tokenised."""
+    """Return the store's description of the pairs and of their tokenisation."""
     by_model = bool(model.cfg.default_prepend_bos) and prepend_bos is not False
     return {
         "fingerprint": schema.fingerprint_of_texts(columns.source, columns.target),
         "rows": len(columns.source),
         "prepend_bos": by_model or bool(texts.added_bos),
         "truncate": truncate,
-        # Left out where it is the model's own, so that stores made before there was a choice compare equal.
+        # Omitted for the model's own BOS, so that older stores compare equal.
         **({"bos_token": texts.added_bos} if texts.added_bos else {}),
     }
 
 
 def _annotations(columns: schema.Columns, concepts: list[str], spans: Spans) -> dict[str, np.ndarray]:
-    """Return what is known of each row, by the names it is stored under."""
+    """Return the stored annotations of each row."""
     labels = columns.signs[spans.pair] if columns.signs is not None else None
-    texts = [columns.source[row] for row in spans.pair], [columns.target[row] for row in spans.pair]
-    return incoming.annotations(len(spans.pair), spans.pair, labels, concepts, texts)
-
-
-def _concepts(pairs: "Dataset") -> list[str]:
-    """Name the concepts whose signed changes are known; what only says that a concept differs is no label."""
-    return schema.concept_names(pairs) if "changes" in pairs.column_names else []
+    texts = [columns.source[pair] for pair in spans.pair], [columns.target[pair] for pair in spans.pair]
+    return contents.annotations(len(spans.pair), spans.pair, labels, concepts, texts)

@@ -1,12 +1,11 @@
-"""What a model is reading: the tokens of each forward pass, where each stands in its own text, and what is generated.
+"""Forward passes: the tokens that a model reads in each, their positions in the text, and which of them are generated.
 
-A hook sees activations of shape (batch, pos, d_model) and nothing else. With a cache of keys and values it sees a prompt
-once and then one token at a time; without, the whole text again at each step; and padding looks like any token. `watch`
-follows a model's passes so that hooks can ask for the `Pass` that they are part of.
+A hook sees only activations of shape (batch, pos, d_model). With a KV cache it sees the prompt once and then one token at a
+time; without, the whole text at each step; and padding looks like any token. `watch` tracks a model's passes, so that a hook
+can get the `Pass` that it runs in.
 
-A watched model is told apart only by PyTorch hooks on modules (the embedding and the blocks of a HookedTransformer, the
-model inside a TransformerBridge), which see what goes in, and by its generating methods, which say when they begin and
-end. When the last watcher leaves, all of that is taken away.
+Watching adds PyTorch pre-hooks (on the embedding and some blocks of a HookedTransformer, on the model inside a
+TransformerBridge) and wraps the model's methods that generate. When the last watcher leaves, all of it is removed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from ssae_lens.models.identity import is_bridge
+
 UNKNOWN = -1
 _KEY = "_ssae_lens_watch"
 GENERATING = ("generate", "generate_stream", "hf_generate")
@@ -27,20 +28,20 @@ GENERATING = ("generate", "generate_stream", "hf_generate")
 
 @dataclass(eq=False)
 class Pass:
-    """One forward pass: the text so far of each row of a batch, and how much of it is read now.
+    """One forward pass: each row's text so far, and which part of it this pass reads.
 
     Attributes
     ----------
     tokens
-        The text so far, padding included; `UNKNOWN` where the model was given activations or a cache in place of tokens.
+        The text so far, padding included; `UNKNOWN` where the model was given activations or a cache instead of tokens.
     real
-        Which of these are not padding.
+        Mask of the tokens that are not padding.
     past
-        How many columns were read before, and are in the cache.
+        Number of columns read before, which are in the cache.
     prompt
-        How many columns are the prompt; those after it are generated.
+        Number of columns of the prompt; later ones are generated.
     open_ended
-        Whether more may follow: the pass fills a cache, or belongs to a generation.
+        Whether more tokens may follow: the pass fills a cache, or belongs to a generation.
     """
 
     tokens: Int[Tensor, "batch total"]
@@ -51,82 +52,82 @@ class Pass:
 
     @cached_property
     def real_now(self) -> Bool[Tensor, "batch pos"]:
-        """Which tokens of this pass are not padding."""
+        """Mask of the tokens of this pass that are not padding."""
         return self.real[:, self.past :]
 
     @cached_property
     def index(self) -> Int[Tensor, "batch pos"]:
-        """Where each token of this pass stands in its own text, padding not counted."""
+        """Position of each token of this pass in its own text, padding not counted."""
         return (self.real.long().cumsum(1) - 1)[:, self.past :]
 
     @cached_property
     def prompt_lengths(self) -> Int[Tensor, "batch"]:
-        """How many tokens each row's prompt has, padding not counted."""
+        """Number of tokens of each row's prompt, padding not counted."""
         return self.real[:, : self.prompt].sum(1)
 
     @cached_property
     def generated(self) -> Bool[Tensor, "pos"]:
-        """Which columns of this pass are generated."""
+        """Mask of the columns of this pass that are generated."""
         return torch.arange(self.past, self.real.shape[1], device=self.real.device) >= self.prompt
 
 
 class Watch:
-    """Follows the passes of one model; `current` is the one under way, or the last."""
+    """Tracks the passes of one model; `current` is the running or the last one."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.current: Pass | None = None
         self._generating = 0
-        self._entered: Tensor | None = None
+        self._embedded: Tensor | None = None
         self._mask: Tensor | None = None
         self._users = 0
         self._blocks: set[int] = set()
         self._undo: list[Callable[[], object]] = []
 
     def pass_of(self, activations: Tensor) -> Pass:
-        """Return the pass that activations of shape (batch, pos, …) are part of."""
+        """Return the pass that activations of shape (batch, pos, …) belong to."""
         batch, read = activations.shape[:2]
         current = self.current
         if current is not None and (current.real.shape[0], current.real.shape[1] - current.past) == (batch, read):
             return current
-        # A block called by hand, with nothing said of what it is given.
+        # A block that was called directly.
         tokens = torch.full((batch, read), UNKNOWN, device=activations.device)
         return Pass(tokens, torch.ones_like(tokens, dtype=torch.bool), past=0, prompt=read, open_ended=True)
 
     def _saw_embedding(self, _module: Any, args: tuple[Any, ...]) -> None:
-        self._entered = args[0] if args and isinstance(args[0], Tensor) else None
+        self._embedded = args[0] if args and isinstance(args[0], Tensor) else None
         self._mask = None
 
     def _saw_block(self, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """See a block of a HookedTransformer begin: the first block that runs speaks for the pass."""
+        """Pre-hook of a HookedTransformer's block; the first block of a pass that runs begins the `Pass`."""
         cache, mask = kwargs.get("past_kv_cache_entry"), kwargs.get("attention_mask")
         batch, read = args[0].shape[:2]
-        # Each block is given its own part of the cache, to which it has not added yet.
+        # A block gets its own part of the cache, before it adds to it.
         past = cache.past_keys.shape[1] if cache is not None else 0
-        entered, self._entered = self._entered, None
-        if entered is None and mask is self._mask and self.current is not None:
+        embedded, self._embedded = self._embedded, None
+        if embedded is None and mask is self._mask and self.current is not None:
             now = self.current
             if (now.real.shape, now.past) == ((batch, past + read), past):
                 return  # a later block of the same pass
         self._mask = mask
-        self._begin(entered, args[0], past, mask, cached=cache is not None)
+        self._begin(embedded, args[0], past, mask, cached=cache is not None)
 
     def _saw_call(self, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """See the model inside a TransformerBridge called."""
+        """Pre-hook of the model inside a TransformerBridge."""
         tokens = args[0] if args else kwargs.get("input_ids")
-        given = tokens if tokens is not None else kwargs.get("inputs_embeds")
-        if given is None:
+        inputs = tokens if tokens is not None else kwargs.get("inputs_embeds")
+        if inputs is None:
             return
         cache = kwargs.get("past_key_values")
         past = int(cache.get_seq_length()) if cache is not None else 0
         cached = cache is not None or bool(kwargs.get("use_cache"))
-        self._begin(tokens, given, past, kwargs.get("attention_mask"), cached=cached)
+        self._begin(tokens, inputs, past, kwargs.get("attention_mask"), cached=cached)
 
-    def _begin(self, entered: Tensor | None, given: Tensor, past: int, mask: Tensor | None, *, cached: bool) -> None:
-        batch, read = given.shape[:2]
+    def _begin(self, embedded: Tensor | None, inputs: Tensor, past: int, mask: Tensor | None, *, cached: bool) -> None:
+        batch, read = inputs.shape[:2]
         total = past + read
         before = self.current
-        tokens = self._text(entered, batch, total, given.device)
+        tokens = self._text(embedded, batch, total, inputs.device)
         if mask is not None and tuple(mask.shape) == (batch, total):
             real = mask.bool().to(tokens.device)
         elif past and before is not None and tuple(before.real.shape) == (batch, past):
@@ -136,59 +137,59 @@ class Watch:
         if past == 0 and (not self._generating or before is None):
             prompt = total
         else:
-            # Text read onto a filled cache is generated, be it by `generate` or by a loop of one's own.
+            # Text read after a filled cache is generated, by `generate` or by the user's own loop.
             prompt = min(before.prompt, total) if before is not None else past
             prompt = prompt if self._generating else min(prompt, past)
         self.current = Pass(tokens, real, past, prompt, open_ended=cached or self._generating > 0)
 
-    def _text(self, entered: Tensor | None, batch: int, total: int, device: torch.device) -> Tensor:
-        """Return the text so far: what was embedded now, after what is known from the passes before."""
-        if entered is None or entered.ndim != 2 or entered.shape[0] != batch or entered.shape[1] > total:
-            entered = torch.empty((batch, 0), dtype=torch.long, device=device)
-        # HookedTransformer.generate embeds each token once, whether or not it reads the whole text again.
-        missing = total - entered.shape[1]
-        known = self.current.tokens if missing and self.current is not None else entered[:, :0]
+    def _text(self, embedded: Tensor | None, batch: int, total: int, device: torch.device) -> Tensor:
+        """Return the text so far: the tokens embedded now, after those of the earlier passes."""
+        if embedded is None or embedded.ndim != 2 or embedded.shape[0] != batch or embedded.shape[1] > total:
+            embedded = torch.empty((batch, 0), dtype=torch.long, device=device)
+        # HookedTransformer.generate embeds each token once, even if it reads the whole text again.
+        missing = total - embedded.shape[1]
+        known = self.current.tokens if missing and self.current is not None else embedded[:, :0]
         if tuple(known.shape) != (batch, missing):
-            known = entered.new_full((batch, missing), UNKNOWN)
-        return torch.cat([known.to(entered.device), entered], dim=1)
+            known = embedded.new_full((batch, missing), UNKNOWN)
+        return torch.cat([known.to(embedded.device), embedded], dim=1)
 
     def _install(self) -> None:
-        inner = getattr(self.model, "original_model", None)
-        if inner is not None:
-            handles = [inner.register_forward_pre_hook(self._saw_call, with_kwargs=True)]
+        if is_bridge(self.model):
+            handle = self.model.original_model.register_forward_pre_hook(self._saw_call, with_kwargs=True)
         else:
-            handles = [self.model.embed.register_forward_pre_hook(self._saw_embedding)]
-        self._undo = [handle.remove for handle in handles]
+            handle = self.model.embed.register_forward_pre_hook(self._saw_embedding)
+        self._undo = [handle.remove]
         attributes = vars(self.model)
         for name in GENERATING:
             if hasattr(self.model, name):
                 method = getattr(self.model, name)
-                attributes[name] = self._announcing(method)
+                attributes[name] = self._wrapped(method)
                 self._undo.append(lambda name=name: attributes.pop(name, None))
 
-    def _see_blocks(self, layers: Iterable[int]) -> None:
-        """See the first block of a HookedTransformer begin, and some others: a pass may start at a later one."""
-        if getattr(self.model, "original_model", None) is not None:
+    def _watch_blocks(self, layers: Iterable[int]) -> None:
+        """Add pre-hooks to the first block of a HookedTransformer and to `layers`, since a pass may start there."""
+        if is_bridge(self.model):
             return
         for layer in {0, *layers} - self._blocks:
             block = self.model.blocks[layer]
             self._undo.append(block.register_forward_pre_hook(self._saw_block, with_kwargs=True).remove)
             self._blocks.add(layer)
 
-    def _announcing(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a method that says when it begins and ends to generate."""
+    def _wrapped(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a method that also tracks when it begins and ends to generate."""
 
         @wraps(method)
-        def whole(*args: Any, **kwargs: Any) -> Any:
+        def method_with_tracking(*args: Any, **kwargs: Any) -> Any:
             with self._generation():
                 return method(*args, **kwargs)
 
         @wraps(method)
-        def piecewise(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def generator_with_tracking(*args: Any, **kwargs: Any) -> Iterator[Any]:
             with self._generation():
                 yield from method(*args, **kwargs)
 
-        return piecewise if isgeneratorfunction(getattr(method, "__wrapped__", method)) else whole
+        is_generator = isgeneratorfunction(getattr(method, "__wrapped__", method))
+        return generator_with_tracking if is_generator else method_with_tracking
 
     @contextmanager
     def _generation(self) -> Iterator[None]:
@@ -201,37 +202,37 @@ class Watch:
 
 
 def watch(model: Any, layers: Iterable[int]) -> Watch:
-    """Begin to watch a model, or join those who do; each call is answered by one of `unwatch`.
+    """Return the model's watch, started if there is none; every call must be followed by one of `unwatch`.
 
-    `layers` are the blocks in which the pass will be asked for. The others are not watched: a call into each at every
-    step is what a small model would feel.
+    `layers` are the blocks whose hooks will ask for the pass. Other blocks get no pre-hook: a call in every block at every
+    step would slow down a small model.
     """
-    # Kept by the model, so that a model that is let go of while watched can go.
+    # Kept in the model's attributes, so that the watch does not keep the model alive.
     attributes = vars(model)
     if _KEY not in attributes:
         attributes[_KEY] = Watch(model)
         attributes[_KEY]._install()
-    found = attributes[_KEY]
-    found._see_blocks(layers)
-    found._users += 1
-    return found
+    current: Watch = attributes[_KEY]
+    current._watch_blocks(layers)
+    current._users += 1
+    return current
 
 
 def unwatch(model: Any) -> None:
-    """Leave off watching a model; the last to leave takes away everything that watching put there."""
-    found = vars(model)[_KEY]
-    found._users -= 1
-    if not found._users:
+    """Stop watching a model; the last call removes everything that `watch` added."""
+    current: Watch = vars(model)[_KEY]
+    current._users -= 1
+    if not current._users:
         del vars(model)[_KEY]
-        for undo in found._undo:
+        for undo in current._undo:
             undo()
 
 
 def _not_padding(tokenizer: Any, tokens: Tensor) -> Tensor:
-    """Say which tokens are not padding, of texts that came without a mask.
+    """Return the mask of the tokens that are not padding, for texts without an attention mask.
 
-    Padding makes a row as long as the longest, which has none. So a token that pads (often the one that also begins or
-    ends a text) counts only where every row would otherwise have it.
+    Padding makes a row as long as the longest row, which has none. So a pad token (often also the BOS or EOS) counts as text
+    as far as every row has it.
     """
     pad = getattr(tokenizer, "pad_token_id", None)
     if pad is None or len(tokens) == 1:
@@ -243,5 +244,5 @@ def _not_padding(tokenizer: Any, tokens: Tensor) -> Tensor:
     real = (run == 0) | (run.cumsum(1) > lengths - lengths.min())
     real = real if left else real.flip(1)
     if not left:
-        real[:, 0] = True  # an empty text still begins with its first token
+        real[:, 0] = True  # even an empty text keeps its first token
     return real

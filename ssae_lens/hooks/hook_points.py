@@ -1,8 +1,8 @@
-"""Sites: hook points by name in a HookedTransformer or a TransformerBridge, where they come from, and reading them.
+"""Hook points of a HookedTransformer or a TransformerBridge: their names, and recording the activations at them.
 
-A TransformerBridge has its own names (``blocks.3.hook_out``) and knows most of HookedTransformer's
-(``blocks.3.hook_resid_post``) as aliases. Everything here takes either and gives HookedTransformer's, so that what was read
-from one model is compared with what was read from another.
+A TransformerBridge has its own names (``blocks.3.hook_out``) and accepts most of HookedTransformer's
+(``blocks.3.hook_resid_post``) as aliases. Everything here accepts both and returns HookedTransformer's, so that activations
+of both classes can be compared.
 """
 
 import re
@@ -16,28 +16,20 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from ssae_lens.base.checks import did_you_mean
-from ssae_lens.base.origin import Origin
-from ssae_lens.models.identity import class_name, describe
+from ssae_lens.base.provenance import Origin
+from ssae_lens.models.identity import describe
 
 if TYPE_CHECKING:
-    from transformer_lens import HookedTransformer
-    from transformer_lens.model_bridge import TransformerBridge
-
-    Model = HookedTransformer | TransformerBridge
+    from ssae_lens.models.identity import Model
 
 IN_BLOCK = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out", "hook_mlp_out")
 OUTSIDE = ("hook_embed", "hook_pos_embed")
 
 
-def require_model(model: Any) -> None:
-    """Raise unless `model` is a HookedTransformer or a TransformerBridge."""
-    class_name(model)
-
-
 def hook_list(hook: Any) -> list[str]:
-    """Return one hook name or several as a list, or raise if it holds none, one of them twice, or anything else."""
+    """Return one or several hook names as a list; raise if there is none, a duplicate, or anything that is not a name."""
     names = [hook] if isinstance(hook, str) else list(hook) if isinstance(hook, Iterable) else []
-    if not names or not all(isinstance(each, str) for each in names) or len(set(names)) < len(names):
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise ValueError(
             f"hook is {hook!r}; give one hook, or several different ones, by name, as in 'blocks.3.hook_resid_post'."
         )
@@ -45,12 +37,12 @@ def hook_list(hook: Any) -> list[str]:
 
 
 def resolve_hook(model: "Model", name: str) -> str:
-    """Return the name that a hook point has in both classes of model, or the model's own name where there is none.
+    """Return the name of a hook point that both classes of model share, or else the model's own name.
 
     Raises
     ------
     ValueError
-        If the model has no such hook (the nearest names are given), or an SAE stands in its place.
+        If the model has no such hook (the nearest names are suggested), or an SAE is spliced in there.
 
     Examples
     --------
@@ -60,58 +52,55 @@ def resolve_hook(model: "Model", name: str) -> str:
     """
     point = hook_point(model, name)
     block = re.match(r"blocks\.\d+\.", name)
-    shared = [block.group() + each for each in IN_BLOCK] if block else OUTSIDE
-    return next((each for each in shared if _walk(model, each) is point), str(point.name or name))
+    shared = [block.group() + suffix for suffix in IN_BLOCK] if block else OUTSIDE
+    return next((alias for alias in shared if _attribute(model, alias) is point), str(point.name or name))
 
 
 def hook_point(model: "Model", name: str) -> HookPoint:
-    """Return the module of a hook point; its `name` is the one that this model's own methods take."""
-    found = _walk(model, name)
-    if isinstance(found, HookPoint):
-        # On a bridge an alias still leads to the point that an SAE has taken the place of.
-        name = str(found.name or name)
-    if hasattr(_walk(model, name), "hook_sae_input"):
+    """Return the module of a hook point; its `name` is the one that the model's own methods accept."""
+    point = _attribute(model, name)
+    if isinstance(point, HookPoint):
+        # On a bridge, an alias still leads to the hook point that a spliced SAE has replaced.
+        name = str(point.name or name)
+    if hasattr(_attribute(model, name), "hook_sae_input"):
         raise ValueError(
-            f"An SAE stands at {name!r}, put there by add_sae; use '{name}.hook_sae_input' for what goes into it or "
-            f"'{name}.hook_sae_output' for what comes out, or take it away with reset_saes."
+            f"An SAE stands at {name!r}, spliced in by add_sae; use '{name}.hook_sae_input' for its input or "
+            f"'{name}.hook_sae_output' for its output, or remove it with reset_saes."
         )
-    if isinstance(found, HookPoint):
-        return found
-    blocks = [f"blocks.{layer}.{each}" for layer in range(model.cfg.n_layers) for each in IN_BLOCK]
-    names = dict.fromkeys([*(each for each in [*blocks, *OUTSIDE] if _walk(model, each)), *model.hook_dict])
+    if isinstance(point, HookPoint):
+        return point
+    blocks = [f"blocks.{layer}.{suffix}" for layer in range(model.cfg.n_layers) for suffix in IN_BLOCK]
+    names = [*(shared for shared in [*blocks, *OUTSIDE] if _attribute(model, shared)), *model.hook_dict]
     raise ValueError(
-        f"The model {model.cfg.model_name!r} has no hook {name!r}.{did_you_mean(name, names)} "
+        f"The model {model.cfg.model_name!r} has no hook {name!r}.{did_you_mean(name, dict.fromkeys(names))} "
         f"Its residual stream is at blocks.0 to blocks.{model.cfg.n_layers - 1}, as in 'blocks.0.hook_resid_post'."
     )
 
 
 def layer_of(name: str) -> int | None:
-    """Return the number of the block that a hook lies in, or None for one outside of all blocks."""
+    """Return the number of the block that a hook is in, or None for a hook outside of the blocks."""
     block = re.match(r"blocks\.(\d+)\.", name)
     return int(block.group(1)) if block else None
 
 
 def origin_of(model: "Model", hook_name: str, position: str = "") -> Origin:
-    """Say where activations read from `model` at a hook and position come from."""
-    what = describe(model)
-    del what["n_layers"]
-    return Origin(hook_name=resolve_hook(model, hook_name), position=position, **what)
+    """Return the origin of activations recorded from `model` at a hook and position."""
+    identity = describe(model)
+    del identity["n_layers"]
+    return Origin(hook_name=resolve_hook(model, hook_name), position=position, **identity)
 
 
 def require_residual(model: "Model", *hook_names: str) -> None:
-    """Raise unless what passes at each hook is one vector of the residual stream's width for each token.
-
-    The shape is seen on a forward pass of a few tokens: a hook's name does not tell it.
-    """
+    """Raise unless each hook carries one vector of width d_model per token, as seen in a forward pass of a few tokens."""
     tokens = torch.tensor([[0, 1, 2], [2, 1, 0]], device=model.cfg.device)
-    due = (*tokens.shape, model.cfg.d_model)
-    with reading(model, hook_names) as read:
-        for name, values in read(tokens).items():
-            if tuple(values.shape) != due:
+    expected = (*tokens.shape, model.cfg.d_model)
+    with record_activations(model, hook_names) as record:
+        for name, values in record(tokens).items():
+            if tuple(values.shape) != expected:
                 raise ValueError(
-                    f"The hook {name!r} carries activations of shape {tuple(values.shape)} for {due[0]} texts of {due[1]} "
-                    f"tokens, where (…, d_model) = {due} is wanted; use one on the residual stream, as in "
-                    "'blocks.0.hook_resid_post', or an output of attention or of an MLP."
+                    f"The hook {name!r} carries activations of shape {tuple(values.shape)} for {expected[0]} texts of "
+                    f"{expected[1]} tokens; the shape must be (…, d_model) = {expected}. Use a hook on the residual stream, "
+                    "as in 'blocks.0.hook_resid_post', or an output of attention or of an MLP."
                 )
 
 
@@ -121,57 +110,57 @@ def final_norm(model: Any) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def reading(
+def record_activations(
     model: "Model", hook_names: Sequence[str]
 ) -> Iterator[Callable[[Int[Tensor, "batch pos"]], dict[str, Float[Tensor, "batch pos d_model"]]]]:
-    """Return a function from tokens, padded on the right, to what passes at each hook.
+    """Return a function from right-padded tokens to the activations at each hook.
 
-    A forward pass goes no further than the last of the hooks. There are no gradients, and the model is in evaluation mode;
-    at the end of the block it is as it was.
+    A forward pass stops at the last of the hooks. There are no gradients, and the model is in evaluation mode; at the end of
+    the block its previous state is restored.
     """
     points = {name: hook_point(model, name) for name in hook_names}
-    seen: dict[str, Tensor] = {}
+    recorded: dict[str, Tensor] = {}
 
-    def look(name: str) -> Callable[..., None]:
+    def recorder(name: str) -> Callable[..., None]:
         def hook(values: Any, hook: HookPoint) -> None:  # noqa: ARG001 - TransformerLens passes it by name
-            seen[name] = values[0] if isinstance(values, tuple) else values
-            if len(seen) == len(points):
-                raise _SeenAll
+            recorded[name] = values[0] if isinstance(values, tuple) else values
+            if len(recorded) == len(points):
+                raise _AllRecorded
 
         return hook
 
-    def read(tokens: Int[Tensor, "batch pos"]) -> dict[str, Float[Tensor, "batch pos d_model"]]:
-        seen.clear()
+    def record(tokens: Int[Tensor, "batch pos"]) -> dict[str, Float[Tensor, "batch pos d_model"]]:
+        recorded.clear()
         try:
             with torch.no_grad():
-                # Said because a tokenizer that pads on the left makes HookedTransformer look for padding there.
+                # Otherwise, with a tokenizer that pads on the left, HookedTransformer would look for padding there.
                 model(tokens, return_type=None, padding_side="right")
-        except _SeenAll:
-            return {name: seen[name] for name in points}
-        silent = ", ".join(repr(name) for name in points if name not in seen)
+        except _AllRecorded:
+            return {name: recorded[name] for name in points}
+        missing = ", ".join(repr(name) for name in points if name not in recorded)
         raise ValueError(
-            f"Nothing passed at the hook {silent} in a forward pass: a setting of the model leaves it out, or an SAE was "
-            "taken away there; use another hook, or load the model again."
+            f"Nothing passed at the hook {missing} in a forward pass: a setting of the model disables it, or an SAE was "
+            "removed there; use another hook, or load the model again."
         )
 
     modes = [(module, module.training) for module in model.modules()]
     try:
         model.eval()
-        # By the points' own names: a bridge passes over an alias without a word after an SAE was spliced in.
-        with model.hooks(fwd_hooks=[(str(point.name), look(name)) for name, point in points.items()]):
-            yield read
+        # By the hook points' own names: a bridge silently ignores an alias after an SAE was spliced in.
+        with model.hooks(fwd_hooks=[(str(point.name), recorder(name)) for name, point in points.items()]):
+            yield record
     finally:
         for module, training in modes:
             module.training = training
-        seen.clear()
+        recorded.clear()
 
 
-class _SeenAll(Exception):  # noqa: N818 - the way out of a forward pass, not an error
+class _AllRecorded(Exception):  # noqa: N818 - ends a forward pass early; not an error
     pass
 
 
-def _walk(model: Any, name: str) -> Any:
-    """Follow a dotted name from attribute to attribute, or give None."""
+def _attribute(model: Any, name: str) -> Any:
+    """Return the attribute at a dotted name, or None."""
     for part in name.split("."):
         model = getattr(model, part, None)
     return model

@@ -1,4 +1,4 @@
-"""`log_probabilities`: how likely a model, steered or not, finds texts; a `Likelihood` finds it again and again."""
+"""Likelihood of texts under a model, steered or not: `log_probabilities`, or `Likelihood` to evaluate texts repeatedly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.base.progress import progress
-from ssae_lens.hooks.batching import batches
-from ssae_lens.hooks.hook_points import require_model
+from ssae_lens.base.progress_bars import progress
+from ssae_lens.hooks.tokens import batch_by_length, pad_right
+from ssae_lens.models.identity import is_bridge, require_model
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 REDUCTIONS = ("mean", "sum")
 
@@ -32,28 +32,27 @@ def log_probabilities(
 ) -> Float[np.ndarray, "texts"]:
     """Return the log-probability of each text: log p(tᵢ | t₁ … tᵢ₋₁), the mean or the sum over its tokens.
 
-    In a `steer` block it is that of the steered model; a scale for each row of a batch cannot be used here.
+    In a `steer` block it is that of the steered model; a scale per row cannot be used.
 
     Parameters
     ----------
     model
         A HookedTransformer or a TransformerBridge, with its tokenizer.
     texts
-        The texts, as the model's `to_tokens` reads them. A text's first token counts only where something stands before it,
-        a beginning of sequence or a prompt.
+        The texts, tokenised by the model's `to_tokens`. A text's first token counts only after a BOS or a prompt.
     prompts
-        What stands before all texts, or before each: read, and not counted. A token in which both have a part is the text's.
+        One prompt for all texts, or one for each, which is not counted. A token that spans both counts as the text's.
     reduce
         ``mean`` over the tokens that count (perplexity is exp of minus this), or their ``sum``.
     batch_tokens
-        Tokens that go through the model together, padding included. Each gives a row of logits as wide as the vocabulary.
+        Tokens in a forward pass, padding included. Each of them has logits over the whole vocabulary.
     quiet
         Show no progress.
 
     Returns
     -------
     np.ndarray
-        In nats, one for each text.
+        In nats, one per text.
 
     Examples
     --------
@@ -62,19 +61,19 @@ def log_probabilities(
     (2,)
     """
     checks.one_of("reduce", reduce, REDUCTIONS)
-    return Likelihood(model, texts, prompts, batch_tokens=batch_tokens).of_each(reduce, quiet=quiet)
+    return Likelihood(model, texts, prompts, batch_tokens=batch_tokens).log_probabilities(reduce, quiet=quiet)
 
 
 class Likelihood:
-    """Texts and how likely a model finds them, asked as often as one likes.
+    """Texts whose log-probabilities are computed repeatedly, with the blocks before `from_layer` run once.
 
     Parameters
     ----------
     model, texts, prompts, batch_tokens
         As in `log_probabilities`.
     from_layer
-        Nothing will be steered before this block, counted from 0: what comes before it is read once, now, and kept. The
-        model must not be steered now. A TransformerBridge, which begins nowhere but at the beginning, reads all each time.
+        The first block, counted from 0, that will be steered: the blocks before it are run once, now, while the model must
+        not be steered. A TransformerBridge cannot start at a later block and always runs all.
 
     Examples
     --------
@@ -85,7 +84,7 @@ class Likelihood:
     >>> texts = Likelihood(model, ["The man was happy."], from_layer=1)
     >>> for scale in (-1.0, 1.0):
     ...     with steer(model, vector, scale=scale):
-    ...         found = texts.of_each()
+    ...         values = texts.log_probabilities()
     """
 
     @torch.no_grad()
@@ -100,36 +99,32 @@ class Likelihood:
     ) -> None:
         checks.integer("batch_tokens", batch_tokens)
         self.model = model
-        self.from_layer = 0 if hasattr(model, "original_model") else from_layer
+        self.from_layer = 0 if is_bridge(model) else from_layer
         tokens, starts = _tokens(model, texts, prompts)
-        lengths = np.array([len(each) for each in tokens])
-        self._batches = [self._batch(batch, tokens, starts, lengths) for batch in batches(lengths, batch_tokens)]
+        lengths = np.array([len(ids) for ids in tokens])
+        self._batches = [self._batch(numbers, tokens, starts) for numbers in batch_by_length(lengths, batch_tokens)]
 
     @torch.no_grad()
-    def of_each(self, reduce: Literal["mean", "sum"] = "mean", *, quiet: bool = True) -> Float[np.ndarray, "texts"]:
-        """Return the log-probability of each text, as `log_probabilities` does, of the model as it is steered now."""
+    def log_probabilities(
+        self, reduce: Literal["mean", "sum"] = "mean", *, quiet: bool = True
+    ) -> Float[np.ndarray, "texts"]:
+        """Return the log-probability of each text under the model as it is steered now."""
         count = sum(len(batch.numbers) for batch in self._batches)
-        found = np.empty(count)
-        with progress(total=count, unit="texts", about="Reading", quiet=quiet) as bar:
+        values = np.empty(count)
+        with progress(total=count, unit="texts", desc="Reading", quiet=quiet) as bar:
             for batch in self._batches:
                 logits = self._logits(batch)[:, :-1].float()
-                chosen = logits.gather(-1, batch.ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
-                sums = chosen.cpu().where(batch.counted[:, 1:], 0).sum(1, dtype=torch.float64)
-                found[batch.numbers] = sums / batch.counted.sum(1) if reduce == "mean" else sums
+                of_tokens = logits.gather(-1, batch.ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
+                sums = of_tokens.cpu().where(batch.counted[:, 1:], 0).sum(1, dtype=torch.float64)
+                values[batch.numbers] = sums / batch.counted.sum(1) if reduce == "mean" else sums
                 bar.update(len(batch.numbers))
-        return found
+        return values
 
-    def _batch(
-        self, numbers: Int[np.ndarray, "batch"], tokens: list[list[int]], starts: np.ndarray, lengths: np.ndarray
-    ) -> "_Batch":
-        ids = torch.zeros((len(numbers), int(lengths[numbers].max())), dtype=torch.long)
-        for row, text in enumerate(numbers):
-            ids[row, : lengths[text]] = torch.tensor(tokens[text])
-        places = torch.arange(ids.shape[1])[None]
-        real = places < torch.from_numpy(lengths[numbers])[:, None]
-        counted = real & (places >= torch.from_numpy(starts[numbers])[:, None])
+    def _batch(self, numbers: Int[np.ndarray, "batch"], tokens: list[list[int]], starts: np.ndarray) -> "_Batch":
+        ids, real = pad_right([tokens[number] for number in numbers])
+        counted = real & (torch.arange(ids.shape[1])[None] >= torch.from_numpy(starts[numbers])[:, None])
         device = self.model.cfg.device
-        # The mask changes nothing for what stands before the padding, but tells steering where that begins.
+        # The mask does not change the logits of the text; steering needs it to find the padding.
         batch = _Batch(numbers, ids.to(device), real.long().to(device), counted)
         if self.from_layer:
             batch.residual = self.model(batch.ids, attention_mask=batch.real, stop_at_layer=self.from_layer)
@@ -143,7 +138,7 @@ class Likelihood:
 
 @dataclass(eq=False)
 class _Batch:
-    """Texts that are read together: their tokens, padded on the right, and what is kept of them."""
+    """A batch of texts: their numbers, tokens padded on the right, masks, and the residual stream at `from_layer`."""
 
     numbers: Int[np.ndarray, "batch"]
     ids: Int[Tensor, "batch pos"]
@@ -153,26 +148,26 @@ class _Batch:
 
 
 def _tokens(model: "Model", texts: Sequence[str], prompts: str | Sequence[str]) -> tuple[list[list[int]], np.ndarray]:
-    """Return each text's tokens after its prompt's, and the number of the first that counts."""
+    """Return the tokens of each prompt with its text, and the index of the first that counts."""
     require_model(model)
     if model.tokenizer is None:
-        raise ValueError("The model has no tokenizer, which is needed to read texts; attach one.")
+        raise ValueError("The model has no tokenizer, which is needed to read texts; set one.")
     listed = [] if isinstance(texts, str) else checks.text_list("texts", texts)
     if not listed:
         raise ValueError(f"texts is {texts!r}; give a list of at least one text.")
     before = checks.text_list("prompts", prompts) * (len(listed) if isinstance(prompts, str) else 1)
     if len(before) != len(listed):
         raise ValueError(f"prompts has {len(before)} texts for {len(listed)} texts; give one for all, or one for each.")
-    # A prompt that many texts share is read once.
-    alone = {prompt: _ids(model, prompt) if prompt else [] for prompt in set(before)}
+    # Shared prompts are tokenised once.
+    prompt_ids = {prompt: _ids(model, prompt) if prompt else [] for prompt in set(before)}
     tokens, starts = [], np.empty(len(listed), dtype=np.int64)
     for row, (prompt, text) in enumerate(zip(before, listed, strict=True)):
         ids = _ids(model, prompt + text)
-        shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(alone[prompt], ids, strict=False)))
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(prompt_ids[prompt], ids, strict=False)))
         starts[row] = max(shared, 1)
         if not text or starts[row] >= len(ids):
             raise ValueError(
-                f"The text {text!r} (number {row}) has no token that follows another; give a longer one, or a prompt."
+                f"The text {text!r} (number {row}) has no token that follows another; give a longer text, or a prompt."
             )
         if len(ids) > model.cfg.n_ctx:
             raise ValueError(

@@ -1,9 +1,9 @@
-"""`Parts`: what each batch gave, kept until the store of a capture (or the file of effects) can be written.
+"""Shards: the results of finished batches, kept until the file that they become can be written.
 
-On the disk they are the folder ``<path>.partial``: ``header.json``, which says what is being captured, and a file for
-each finished batch. Each file carries a checksum and the hash of its header, so that a part that is damaged or belongs to
-another capture is computed again. A batch is always of the same texts, so what is there is what would be computed again.
-Several processes, on one machine or on several that share the folder, may each write files of their own.
+On disk they are the folder ``<path>.partial`` with ``header.json``, the settings of the work, and one file for each finished
+batch. Each file carries a checksum and the hash of the header; a damaged shard, or one of other work, is computed again. The
+batches of a header are always the same, so an interrupted job resumes to the same bits. Several processes, on one or several
+machines that share the folder, can write shards at once.
 """
 
 from functools import lru_cache
@@ -13,72 +13,71 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ssae_lens.base import checks, files
+from ssae_lens.base import checks, checksums, files
 from ssae_lens.shifts.disk import require_room
-from ssae_lens.shifts.layout import SIDES, About
 
-OPEN_AT_ONCE = 256
+MAX_OPEN = 256
 HEADER = "header.json"
 
 
-class Parts:
-    """The rows of every finished batch, of shape (hooks, rows, d_model); in memory where there is no folder."""
+class Shards:
+    """The array of each finished batch; kept in memory where there is no folder."""
 
     def __init__(self, folder: Path | None, owner: str = "") -> None:
         self.folder, self.owner = folder, owner
-        self._held: dict[int, np.ndarray] = {}
-        self._open = lru_cache(OPEN_AT_ONCE)(self._read)
+        self._in_memory: dict[int, np.ndarray] = {}
+        self._open = lru_cache(MAX_OPEN)(self._read)
 
     @classmethod
-    def of(cls, path: Path | None, header: dict[str, Any], n_bytes: int) -> "Parts":
-        """Begin what is to become `path`, or resume what was begun; the caller holds the lock of `path`.
+    def of(cls, path: Path | None, header: dict[str, Any], n_bytes: int) -> "Shards":
+        """Return the shards of the file `path`, new or resumed; the caller holds the lock of `path`.
 
         Raises
         ------
         ValueError
-            If what was begun there is something else; both sides of each difference are named.
+            If the folder belongs to other work; both sides of each difference are named.
         OSError
-            If the disk has no room for `n_bytes`.
+            If the disk does not have `n_bytes` of room.
         """
         if path is None:
             return cls(None)
         folder = folder_of(path)
         try:
-            checks.made_for(folder, files.read_json(folder / HEADER), header)
-        except (FileNotFoundError, files.DamagedFileError):
-            # Nobody can tell whose the rest is: each part says so itself.
+            checks.made_for(folder, checksums.read_json(folder / HEADER), header)
+        except (FileNotFoundError, checksums.DamagedFileError):
+            # Shards without a readable header are checked one by one, by the hash that each of them carries.
             require_room(path, n_bytes)
-            files.write_json(folder / HEADER, header)
-        return cls(folder, files.fingerprint([header]))
+            checksums.write_json(folder / HEADER, header)
+        return cls(folder, checksums.fingerprint([header]))
 
     def __contains__(self, batch: int) -> bool:
         if self.folder is None:
-            return batch in self._held
+            return batch in self._in_memory
         try:
             self._open(batch)
         except FileNotFoundError:
             return False
-        except files.DamagedFileError:
+        except checksums.DamagedFileError:
             self._file(batch).unlink(missing_ok=True)
             return False
         return True
 
-    def put(self, batch: int, rows: Float[np.ndarray, "hooks rows d_model"]) -> None:
-        """Keep what a batch gave."""
+    def put(self, batch: int, values: np.ndarray) -> None:
+        """Store the result of a batch."""
         if self.folder is None:
-            self._held[batch] = rows
+            self._in_memory[batch] = values
             return
         with files.writing(self._file(batch), tidy=False) as temporary:
-            with temporary.open("wb") as opened:
-                np.save(opened, rows, allow_pickle=False)
-            files.seal(temporary, self.owner)
+            with temporary.open("wb") as file:
+                np.save(file, values, allow_pickle=False)
+            checksums.seal(temporary, self.owner)
 
-    def get(self, batch: int) -> Float[np.ndarray, "hooks rows d_model"]:
-        """Return what a batch gave."""
-        return self._held[batch] if self.folder is None else self._open(batch)
+    def get(self, batch: int) -> np.ndarray:
+        """Return the result of a batch."""
+        return self._in_memory[batch] if self.folder is None else self._open(batch)
 
     def remove(self) -> None:
-        """Remove the folder, once it has become a file or can never become one."""
+        """Remove the folder, after the file was written or when it never can be."""
         self._open.cache_clear()
         if self.folder is not None:
             files.discard(self.folder)
@@ -88,63 +87,49 @@ class Parts:
         return self.folder / f"{batch:07}.npy"
 
     def _read(self, batch: int) -> np.ndarray:
-        files.unseal(self._file(batch), self.owner)
+        checksums.unseal(self._file(batch), self.owner)
         return np.load(self._file(batch), mmap_mode="r", allow_pickle=False)
 
 
 def folder_of(path: Path) -> Path:
-    """Return where the parts of what is to become `path` are kept."""
+    """Return the folder of the shards of `path`."""
     return path.with_name(path.name + ".partial")
 
 
-class Side:
-    """One side of every row, gathered from parts: an array in all that writing a store asks of one.
+class ShardedRows:
+    """Rows gathered from shards of shape (hooks, rows, d_model): as much of an array as writing a store needs.
 
     Parameters
     ----------
-    parts
-        What the batches gave.
+    shards
+        The result of each batch.
     hook
-        Which of the hooks it is of.
-    batch, place
-        For each row, the batch that holds it and its number there.
+        The index of the hook.
+    batch, row
+        For each row, its batch and its index there.
     d_model, dtype
         Width and type of the rows.
     """
 
     def __init__(
         self,
-        parts: Parts,
+        shards: Shards,
         hook: int,
         batch: Int[np.ndarray, " rows"],
-        place: Int[np.ndarray, " rows"],
+        row: Int[np.ndarray, " rows"],
         d_model: int,
         dtype: np.dtype,
     ) -> None:
-        self._parts, self._hook, self._batch, self._place = parts, hook, batch, place
+        self._shards, self._hook, self._batch, self._row = shards, hook, batch, row
         self.shape, self.dtype = (len(batch), d_model), dtype
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> Float[np.ndarray, "some d_model"]:
-        batch, place = self._batch[rows], self._place[rows]
-        gathered = np.empty((len(batch), self.shape[1]), dtype=self.dtype)
-        for each in np.unique(batch):
-            here = np.flatnonzero(batch == each)
-            gathered[here] = self._parts.get(int(each))[self._hook, place[here]]
-        return gathered
-
-
-def identity(about: About, n_rows: int, dtype: np.dtype) -> dict[str, Any]:
-    """Return, flat and JSON-able, what a store is apart from its activations."""
-    origin = {f"origin.{name}": value for name, value in about.origin.to_dict().items()}
-    digests = {name: digest for name, digest in sorted(about.digests.items()) if name not in SIDES}
-    return {
-        "rows": n_rows,
-        "dtype": dtype.name,
-        **origin,
-        "concepts": list(about.concepts),
-        "pairs": about.pairs,
-        **digests,
-    }
+        batches, indices = self._batch[rows], self._row[rows]
+        values = np.empty((len(batches), self.shape[1]), dtype=self.dtype)
+        for batch in np.unique(batches):
+            mask = batches == batch
+            values[mask] = self._shards.get(int(batch))[self._hook, indices[mask]]
+        return values

@@ -1,4 +1,4 @@
-"""Which tokens to steer: from a choice in words, numbers or text to a mask over the tokens of a forward pass."""
+"""Token positions to steer: a name, numbers or a marker in the text, and their mask over the tokens of a forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ WORDS = ("all", "prompt", "generated")
 
 @dataclass(frozen=True)
 class After:
-    """The tokens after the last place in the prompt where a marker ends, such as the end of an instruction.
+    """The tokens after the last occurrence of a marker in the prompt, such as the end of an instruction.
 
     Parameters
     ----------
     marker
-        A text, such as ``"[/INST]"``, found wherever the tokens' edges fall; or the numbers of tokens in a row.
+        A text, such as ``"[/INST]"``, which need not begin or end at a token's edge; or consecutive token ids.
     """
 
     marker: str | Sequence[int]
@@ -31,17 +31,17 @@ Positions = Literal["all", "prompt", "generated"] | int | slice | Sequence[int] 
 
 
 def check_positions(positions: Any) -> None:
-    """Raise unless `positions` is a choice that `chosen` knows."""
+    """Raise unless `positions` is valid for `position_mask`."""
     if isinstance(positions, str):
         checks.one_of("positions", positions, WORDS)
     elif isinstance(positions, After):
         if not len(positions.marker):
-            raise ValueError("The marker of After is empty; give the text or tokens that end the instruction.")
+            raise ValueError("The marker of After is empty; give the text or tokens at the end of the instruction.")
     elif isinstance(positions, slice):
         if positions.step not in (None, 1):
-            raise ValueError(f"positions is {positions}; a slice of positions has no step.")
+            raise ValueError(f"positions is {positions}; a slice of positions must not have a step.")
     elif not _is_index(positions) and not (
-        isinstance(positions, Sequence) and len(positions) and all(_is_index(each) for each in positions)
+        isinstance(positions, Sequence) and len(positions) and all(map(_is_index, positions))
     ):
         raise ValueError(
             f"positions is {positions!r}; give 'all', 'prompt', 'generated', the number of a token, a list of such numbers, "
@@ -49,62 +49,62 @@ def check_positions(positions: Any) -> None:
         )
 
 
-def chosen(positions: Positions, now: Pass, tokenizer: Any) -> Bool[Tensor, "batch pos"]:
-    """Say which tokens of a pass are chosen; padding never is.
+def position_mask(positions: Positions, current: Pass, tokenizer: Any) -> Bool[Tensor, "batch pos"]:
+    """Return the mask of the tokens of a pass at the positions, without padding.
 
-    Numbers count each row's own tokens from 0, padding left out; negative ones count back from the end of its prompt.
+    Numbers count each row's own tokens from 0, without padding; negative ones count back from the end of its prompt.
     """
     if positions == "all":
-        return now.real_now
+        return current.real_now
     if isinstance(positions, str):
-        return now.real_now & (now.generated if positions == "generated" else ~now.generated)
+        return current.real_now & (current.generated if positions == "generated" else ~current.generated)
     if isinstance(positions, After):
-        if now.past >= now.prompt:
-            return now.real_now  # past the prompt is past the marker: it need not be found again
-        begin = _ends_of(positions.marker, now, tokenizer)
-        return now.real_now & (now.index >= begin[:, None])
-    lengths = now.prompt_lengths[:, None]
+        if current.past >= current.prompt:
+            return current.real_now  # after the prompt is after the marker
+        begin = _ends_of(positions.marker, current, tokenizer)
+        return current.real_now & (current.index >= begin[:, None])
+    lengths = current.prompt_lengths[:, None]
     if isinstance(positions, slice):
         begin = _counted(positions.start or 0, lengths)
-        within = now.real_now & (now.index >= begin)
-        return within if positions.stop is None else within & (now.index < _counted(positions.stop, lengths))
-    wanted = [positions] if isinstance(positions, int) else list(positions)
-    _require_reached(wanted, now)
-    numbers = torch.tensor(wanted, device=now.real.device)
+        within = current.real_now & (current.index >= begin)
+        return within if positions.stop is None else within & (current.index < _counted(positions.stop, lengths))
+    listed = [positions] if isinstance(positions, int) else list(positions)
+    _require_in_text(listed, current)
+    numbers = torch.tensor(listed, device=current.real.device)
     numbers = torch.where(numbers < 0, numbers + lengths, numbers)
-    return now.real_now & (now.index[:, :, None] == numbers[:, None, :]).any(-1)
+    return current.real_now & (current.index[:, :, None] == numbers[:, None, :]).any(-1)
 
 
 def _counted(number: int, lengths: Tensor) -> Tensor:
     return (lengths + number).clamp_min(0) if number < 0 else torch.full_like(lengths, number)
 
 
-def _require_reached(wanted: Sequence[int], now: Pass) -> None:
-    """Raise if a number lies outside a row's text; one beyond the prompt may yet be generated."""
-    for row, length in enumerate(now.prompt_lengths.tolist() if now.past == 0 else []):
-        for number in wanted:
-            if number < -length or (number >= length and not now.open_ended):
+def _require_in_text(numbers: Sequence[int], current: Pass) -> None:
+    """Raise if a number lies outside of a row's text, unless it may still be generated."""
+    for row, length in enumerate(current.prompt_lengths.tolist() if current.past == 0 else []):
+        for number in numbers:
+            if number < -length or (number >= length and not current.open_ended):
                 raise ValueError(
                     f"positions has {number}, and the text of row {row} has {length} tokens; "
                     f"give numbers from {-length} to {length - 1}."
                 )
 
 
-def _ends_of(marker: str | Sequence[int], now: Pass, tokenizer: Any) -> Tensor:
-    """Give, for each row, the number of the first token after the marker's last place in the prompt."""
+def _ends_of(marker: str | Sequence[int], current: Pass, tokenizer: Any) -> Tensor:
+    """Return, for each row, the number of the first token after the marker's last occurrence in the prompt."""
     ends = []
-    for row in range(len(now.tokens)):
-        ids = now.tokens[row, : now.prompt][now.real[row, : now.prompt]].tolist()
+    for row in range(len(current.tokens)):
+        ids = current.tokens[row, : current.prompt][current.real[row, : current.prompt]].tolist()
         if UNKNOWN in ids:
             raise ValueError(
                 "positions is After(…), and the model was given activations or a filled cache in place of tokens; "
-                "give the positions by number."
+                "give the positions as numbers."
             )
         end = _end_in_text(marker, ids, tokenizer) if isinstance(marker, str) else _end_in_ids(list(marker), ids)
         if end is None:
             raise ValueError(f"The prompt of row {row} does not contain the marker {marker!r} of positions=After(…).")
         ends.append(end)
-    return torch.tensor(ends, device=now.real.device)
+    return torch.tensor(ends, device=current.real.device)
 
 
 def _end_in_ids(marker: list[int], ids: list[int]) -> int | None:
@@ -113,22 +113,22 @@ def _end_in_ids(marker: list[int], ids: list[int]) -> int | None:
 
 
 def _end_in_text(marker: str, ids: list[int], tokenizer: Any) -> int | None:
-    """Return the least number of tokens whose text holds all of the marker's last place."""
+    """Return the smallest number of tokens whose text includes the marker's last occurrence."""
     if tokenizer is None:
         raise ValueError(
             f"positions is After({marker!r}), and the model has no tokenizer; attach one, or give the marker's tokens."
         )
 
-    def places(number: int) -> int:
+    def occurrences(number: int) -> int:
         return tokenizer.decode(ids[:number], clean_up_tokenization_spaces=False).count(marker)
 
-    count = places(len(ids))
+    count = occurrences(len(ids))
     if not count:
         return None
     low, high = 1, len(ids)
     while low < high:
         middle = (low + high) // 2
-        if places(middle) < count:
+        if occurrences(middle) < count:
             low = middle + 1
         else:
             high = middle

@@ -1,4 +1,4 @@
-"""What steering did to a text, token by token: `Recorder` collects it during the passes, `Trace` shows it."""
+"""Trace of steering: the norm of the change at each token, collected by `Recorder` during the passes, shown by `Trace`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,13 @@ from ssae_lens.hooks.forward_pass import UNKNOWN, Pass
 
 @dataclass(frozen=True)
 class Trace:
-    """Which tokens were steered and by how much.
+    """The tokens that were steered, and by how much.
 
     Attributes
     ----------
     rows
-        For each row of the batch, its tokens without padding, each with the length of the change made at it (summed over
-        the hooks): 0.0 where nothing was changed.
+        For each row of the batch, its tokens without padding, each with the norm of its change (summed over the hooks), 0.0
+        where nothing was changed.
     """
 
     rows: list[list[tuple[str, float]]]
@@ -28,9 +28,9 @@ class Trace:
 
 
 class Recorder:
-    """The lengths of the changes at each hook, for the text that is being read.
+    """The norms of the changes at each hook, for the current text.
 
-    Memory grows by one number for each token and hook. Of the passes only the last is kept: its tokens are the whole text.
+    It takes one number for each token and hook. Only the last pass is kept, whose tokens are the whole text.
     """
 
     def __init__(self) -> None:
@@ -38,30 +38,30 @@ class Recorder:
         self._changes: dict[str, list[Tensor]] = {}
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all records."""
         self._last.clear()
         self._changes.clear()
 
-    def add(self, name: str, now: Pass, change: Float[Tensor, "batch pos"]) -> None:
-        """Record the lengths of the changes that one pass had at one hook."""
+    def add(self, name: str, current: Pass, change: Float[Tensor, "batch pos"]) -> None:
+        """Record the norms of the changes of one pass at one hook."""
         last = self._last.pop(name, None)
-        if last is None or tuple(last.real.shape) != (len(change), now.past):
-            self._changes[name] = []  # another text, or the same from its beginning
-        self._last[name] = now  # the hook of the latest pass comes last
+        if last is None or tuple(last.real.shape) != (len(change), current.past):
+            self._changes[name] = []  # a new text, or the same from its start
+        self._last[name] = current  # moves the hook to the end
         self._changes[name].append(change)
 
     def trace(self, tokenizer: Any) -> Trace:
-        """Return what was recorded for the text of the latest pass."""
+        """Return the trace of the text of the latest pass."""
         if not self._last:
             return Trace([])
         latest = next(reversed(self._last.values()))
-        lengths = torch.zeros(latest.real.shape)
+        norms = torch.zeros(latest.real.shape)
         for name, last in self._last.items():
             if last is latest:
-                change = torch.cat([each.float().cpu() for each in self._changes[name]], dim=1)
-                lengths[:, -change.shape[1] :] += change
+                change = torch.cat([part.float().cpu() for part in self._changes[name]], dim=1)
+                norms[:, -change.shape[1] :] += change
         rows = []
-        for tokens, real, amounts in zip(latest.tokens.tolist(), latest.real.tolist(), lengths.tolist(), strict=True):
+        for tokens, real, amounts in zip(latest.tokens.tolist(), latest.real.tolist(), norms.tolist(), strict=True):
             kept = [(token, amount) for token, is_real, amount in zip(tokens, real, amounts, strict=True) if is_real]
             rows.append([(_text(token, tokenizer), amount) for token, amount in kept])
         return Trace(rows)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base.checks import finite_rows
-from ssae_lens.base.progress import progress
+from ssae_lens.base.progress_bars import progress
 from ssae_lens.metrics.scores import active
 from ssae_lens.sae.codes import codes_of as exact_codes
 from ssae_lens.sae.codes import require_origin, require_usable
@@ -114,7 +114,7 @@ def code_stats(
     extremes = (_Extremes(len(latents), kept), _Extremes(len(latents), kept))
     sizes, energy, n_active = np.zeros((3, len(latents)))
     norms = shift_norms = 0.0
-    with progress(total=len(shifts), unit=" rows", about="Describing", quiet=quiet) as bar:
+    with progress(total=len(shifts), unit=" rows", desc="Describing", quiet=quiet) as bar:
         for rows, source, target in shifts.blocks():
             codes = encode(ssae, target - source)
             n_active += active(codes)[:, latents].sum(axis=0)

@@ -10,14 +10,14 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base import checks
-from ssae_lens.hooks.generation import generate_sweep
+from ssae_lens.hooks.generate import generate_sweep
+from ssae_lens.latents._logit_lens import extremes, logit_lens
 from ssae_lens.latents.codes import CodeStats, Rows, code_stats, require_fit
-from ssae_lens.latents.logit_lens import extremes, logit_lens
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
     from ssae_lens.sae import SSAE
 
 Span = tuple[int, int]

@@ -17,10 +17,10 @@ from ssae_lens.latents.name import Candidates, Name, name_latents
 from ssae_lens.metrics import hungarian
 from ssae_lens.metrics.matching import unit_columns
 from ssae_lens.shifts import ShiftStore
-from ssae_lens.shifts.rows import annotations
+from ssae_lens.shifts.contents import annotations
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
     from ssae_lens.sae import SSAE
 
 # Default confidences: a permutation test at p = .05 with labels, more than half of the probability with a judge.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.capture import capture_shifts
-from ssae_lens.hooks.generation import named_vectors
+from ssae_lens.hooks.generate import named_vectors
 from ssae_lens.hooks.hook_points import hook_list
 from ssae_lens.methods._mean_shift import mean_shift
 from ssae_lens.methods.contrast import chosen_concept
@@ -15,7 +15,7 @@ from ssae_lens.steering_vector import SteeringVector
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 # Each kind and the position it reads at.
 POSITIONS = {"answer": "answer", "tokens": "mean"}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ssae_lens.hooks.generation import named_vectors
+from ssae_lens.hooks.generate import named_vectors
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:

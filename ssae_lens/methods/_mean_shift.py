@@ -22,7 +22,7 @@ def mean_shift(shifts: ShiftStore, concept: str = "") -> SteeringVector:
     Examples
     --------
     >>> import torch
-    >>> from ssae_lens.base.origin import Origin
+    >>> from ssae_lens.base.provenance import Origin
     >>> origin = Origin("blocks.1.hook_resid_post", 2)
     >>> shifts = ShiftStore.from_arrays(torch.zeros(2, 2), torch.tensor([[1.0, 0], [1, 2]]), origin=origin)
     >>> mean_shift(shifts).direction

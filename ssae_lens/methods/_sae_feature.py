@@ -14,10 +14,10 @@ from sae_lens import SAE
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.base.origin import Origin
-from ssae_lens.base.progress import progress
+from ssae_lens.base.progress_bars import progress
+from ssae_lens.base.provenance import Origin
 from ssae_lens.hooks._steer import steer
-from ssae_lens.hooks.hook_points import final_norm, layer_of, origin_of, reading, require_residual
+from ssae_lens.hooks.hook_points import final_norm, layer_of, origin_of, record_activations, require_residual
 from ssae_lens.methods.contrast import Contrast, require_fit
 from ssae_lens.sae import SSAE
 from ssae_lens.sae.codes import codes_of, latent_number, origin_of_sae, require_usable, rows_of
@@ -27,7 +27,7 @@ from ssae_lens.steering_vector import SteeringVector
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 # Pairs encoded at a time: the codes of a block are as wide as the SAE.
 BLOCK = 256
@@ -178,13 +178,13 @@ def features_by_output(
     if tokenizer is None:
         raise ValueError("The model has no tokenizer, which is needed to read the prompt; attach one.")
     tokens = model.to_tokens(prompt)
-    with reading(model, [origin.hook_name]) as read:
+    with record_activations(model, [origin.hook_name]) as read:
         last = read(tokens)[origin.hook_name][0, -1:].float().cpu().numpy()
     # In units of the rows, so that run-time normalisation is in it.
     largest = float(codes_of(sae, last).max())
     checks.above("The largest activation at the end of the prompt", largest, 0, "Give another prompt.")
     scored = []
-    with progress(total=len(chosen), unit="features", about="Scoring", quiet=quiet) as bar:
+    with progress(total=len(chosen), unit="features", desc="Scoring", quiet=quiet) as bar:
         for start in range(0, len(chosen), max_rows):
             some = chosen[start : start + max_rows]
             rows = rows_of(sae, some)

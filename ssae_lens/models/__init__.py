@@ -1,4 +1,4 @@
-"""Language models: by any TransformerLens name, from a local folder, without a network, or tiny and random."""
+"""Language models: loaded by name or from a folder, built in, or tiny and random."""
 
 from ssae_lens.models.identity import describe
 from ssae_lens.models.load import load_model

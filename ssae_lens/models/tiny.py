@@ -1,7 +1,7 @@
-"""Tiny random language models: every shape of architecture in a fraction of a second, for tests and examples.
+"""Tiny random language models of the common architectures, built in a fraction of a second, for tests and examples.
 
-`tiny_model` makes one of either kind; `tiny_hugging_face` the Hugging Face model that both are made from;
-`tiny_tokenizer` their tokenizer.
+`tiny_model` builds a HookedTransformer or a TransformerBridge, `tiny_hugging_face` the Hugging Face model that both are
+converted from, `tiny_tokenizer` their tokenizer.
 """
 
 import copy
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ssae_lens.base.checks import integer, one_of
-from ssae_lens.models.convert import quiet, to_bridge, to_hooked
+from ssae_lens.models.convert import quiet, to_bridge
+from ssae_lens.models.hooked import to_hooked
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 KINDS = ("hooked", "bridge")
 
-# Hugging Face's name of each shape, and what it needs beyond the settings that all share.
+# Hugging Face's model type for each shape, and the settings beyond those that all shapes share.
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", {}),
     "neox": ("gpt_neox", {}),
@@ -34,7 +35,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 N_HEADS = 4
 N_CTX = 256
 
-# What the tokenizer learns its few merges from; any other text falls back to smaller pieces, at last to bytes.
+# The tokenizer's training text. Other texts are split into smaller pieces, down to bytes.
 TEXT = """The man said that he was happy. The woman said that she was happy. The king and the queen were sad.
 A boy and a girl went to the house. He saw the dog and she saw the cat. They were good and they were bad.
 The weather in Paris is warm today. The weather in London was cold. I think that the movie is great.
@@ -52,18 +53,18 @@ def tiny_model(
     dtype: torch.dtype = torch.float32,
     **options: Any,
 ) -> "HookedTransformer | TransformerBridge":
-    """Return a tiny random model with a tokenizer that reads any text.
+    """Return a tiny random model with a tokenizer for any text.
 
     Parameters
     ----------
     shape
         ``gpt2``, ``neox``, ``llama``, ``mistral``, ``qwen2``, ``gemma`` or ``gemma2``.
     kind
-        ``hooked`` for a HookedTransformer, ``bridge`` for a TransformerBridge. One seed gives both kinds the same weights.
+        ``hooked`` for a HookedTransformer, ``bridge`` for a TransformerBridge. Both have the same weights for the same seed.
     seed
-        What the weights are drawn from; the global random state is left alone.
+        Seed of the weights; the global random state is not changed.
     n_layers, d_model
-        Its size; `d_model` is a multiple of 8.
+        Size of the model; `d_model` must be a multiple of 8.
     device, dtype, options
         As in `load_model`.
 
@@ -91,13 +92,13 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
         raise ValueError(
             f"d_model is {d_model}; it must be a multiple of {2 * N_HEADS} ({N_HEADS} heads of even width)."
         )
-    model_type, particular = SHAPES[shape]
+    model_type, specific = SHAPES[shape]
     tokenizer = tiny_tokenizer()
     if shape != "gpt2":
-        # GPT-2's feed-forward width is four times its own whatever is asked; the others are set to the same.
-        particular = {"intermediate_size": 4 * d_model, **particular}
+        # GPT-2's MLP is always four times as wide as the model; the others are set to the same.
+        specific = {"intermediate_size": 4 * d_model, **specific}
     if shape.startswith("gemma"):
-        particular = {"head_dim": d_model // N_HEADS, **particular}
+        specific = {"head_dim": d_model // N_HEADS, **specific}
     config = AutoConfig.for_model(
         model_type,
         vocab_size=len(tokenizer),
@@ -108,14 +109,14 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        # Wide enough that one token's prediction differs from another's.
+        # Large enough that predictions differ between tokens.
         initializer_range=0.2,
-        **particular,
+        **specific,
     )
     with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-        # Norms start at one and biases at zero: moved, so that a conversion that forgets one is noticed.
+        # Norms start at one and biases at zero; they are perturbed so that tests notice a conversion that omits one.
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
@@ -123,7 +124,7 @@ def tiny_hugging_face(shape: str = "gpt2", *, seed: int = 0, n_layers: int = 3, 
 
 
 def tiny_tokenizer() -> "PreTrainedTokenizerBase":
-    """Return the tiny models' tokenizer: byte pairs learned from a few sentences, with ``<bos>``, ``<eos>``, ``<pad>``."""
+    """Return the tiny models' byte-pair tokenizer, with ``<bos>``, ``<eos>`` and ``<pad>``."""
     return copy.deepcopy(_tokenizer())
 
 
@@ -147,7 +148,7 @@ def _tokenizer() -> "PreTrainedTokenizerBase":
         single="<bos> $A", special_tokens=[("<bos>", built.token_to_id("<bos>"))]
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=built, **names)
-    # TransformerLens opens a tokenizer again from where it came from, so it has to come from somewhere.
+    # TransformerLens reloads a tokenizer from its folder, so it must have been loaded from one.
     with tempfile.TemporaryDirectory() as folder:
         fast.save_pretrained(folder)
         return AutoTokenizer.from_pretrained(folder, model_max_length=N_CTX, add_bos_token=True)

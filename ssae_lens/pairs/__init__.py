@@ -1,4 +1,4 @@
-"""Paired text data sets: what one is, the built-in corpora, loading and splitting."""
+"""Data sets of text pairs: their schema, the built-in corpora, loading and splitting."""
 
 from ssae_lens.pairs.built_in import corpora
 from ssae_lens.pairs.load import load_pairs

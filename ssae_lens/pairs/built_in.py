@@ -1,7 +1,7 @@
-"""The built-in corpora: a function that returns the rows and a line of `CORPORA` each, with their words in `data/`.
+"""Built-in corpora: a function that returns the rows and an entry of `CORPORA` each, with their words in `data/`.
 
 A row is a dictionary with `source`, `target`, `changes` and, where a pair has one, `content`. The rows of `cat` and
-`sentences` are drawn; the others are all there are.
+`sentences` are sampled; the other corpora are complete lists.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssae_lens.base.reading import read_package_yaml
+from ssae_lens.base.yaml_files import read_package_yaml
 from ssae_lens.pairs import sentences
 from ssae_lens.pairs.readers import question_and_answer
 from ssae_lens.pairs.schema import TEXTS, from_rows
@@ -31,17 +31,17 @@ class Corpus:
     Attributes
     ----------
     rows
-        The function that returns its rows: ``rows()`` all of them or, where `generated`, ``rows(n, seed)``.
+        Returns its rows: ``rows()`` or, where `generated`, ``rows(n, seed)``.
     about
         What changes in its pairs, in one line.
     size
-        How many pairs there are or, where `generated`, how many are made by default.
+        The number of pairs or, where `generated`, the default number.
     concepts
         The concepts in their order.
     generated
-        Whether any number of pairs can be made.
+        Whether any number of pairs can be sampled.
     max_pairs
-        Where `generated`, how many different pairs there are; None where that is no limit in practice.
+        Where `generated`, the number of different pairs; None if it is no limit in practice.
     """
 
     rows: Callable[..., Rows]
@@ -53,7 +53,7 @@ class Corpus:
 
 
 def corpora() -> dict[str, Corpus]:
-    """Return the built-in corpora by name, each with what it is `about` and its `size`.
+    """Return the built-in corpora by name.
 
     Examples
     --------
@@ -64,37 +64,34 @@ def corpora() -> dict[str, Corpus]:
 
 
 def load_built_in(name: str, split: str | None, n: int | None, seed: int, test_fraction: float) -> "Dataset":
-    """Return the corpus `name`, or `n` pairs of one split of it."""
+    """Return the corpus `name`, or `n` pairs of one of its splits."""
     corpus = CORPORA[name]
     if corpus.generated:
-        return _generated(name, corpus, split, n, seed, test_fraction)
+        return _sampled(name, corpus, split, n, seed, test_fraction)
     dataset = from_rows(corpus.rows(), corpus.concepts)
     if split is not None:
         dataset = split_by_content(dataset, split, test_fraction)
     return taken(dataset, n, seed, repr(name))
 
 
-def _generated(
-    name: str, corpus: Corpus, split: str | None, n: int | None, seed: int, test_fraction: float
-) -> "Dataset":
-    """Make `n` pairs or, with a split, so many that `n` of them fall on its side."""
-    n_made = max(n or 0, corpus.size) if split is not None else n or corpus.size
-    if corpus.max_pairs is not None and n_made > corpus.max_pairs:
-        raise ValueError(f"{name!r} can make {corpus.max_pairs} pairs; n is {n_made}. Ask for at most that many.")
+def _sampled(name: str, corpus: Corpus, split: str | None, n: int | None, seed: int, test_fraction: float) -> "Dataset":
+    """Sample `n` pairs or, with a split, as many as it takes for `n` of them to fall on its side."""
+    n_rows = max(n or 0, corpus.size) if split is not None else n or corpus.size
+    if corpus.max_pairs is not None and n_rows > corpus.max_pairs:
+        raise ValueError(f"{name!r} can make {corpus.max_pairs} pairs; n is {n_rows}. Ask for at most that many.")
     if split is None:
-        return from_rows(corpus.rows(n_made, seed), corpus.concepts)
-    # The side of a pair is settled only among many pairs, so more are made than are asked for.
+        return from_rows(corpus.rows(n_rows, seed), corpus.concepts)
     while True:
-        rows = corpus.rows(n_made, seed)
+        rows = corpus.rows(n_rows, seed)
         keys = [tuple(row[key] for key in ("content", *TEXTS) if key in row) for row in rows]
         sides = sides_of(keys, test_fraction, lasting=True)
         kept = np.flatnonzero(sides == SPLITS.index(split))
         if len(kept) >= (n or 1):
             return from_rows([rows[i] for i in kept[:n]], corpus.concepts)
-        if n_made == corpus.max_pairs:
+        if n_rows == corpus.max_pairs:
             raise ValueError(f"{name!r} has {len(kept)} pairs in split {split!r}; n is {n}. Ask for at most that many.")
-        n_made = ceil(1.2 * n_made * (n or 1) / max(1, len(kept)))
-        n_made = n_made if corpus.max_pairs is None else min(n_made, corpus.max_pairs)
+        n_rows = ceil(1.2 * n_rows * (n or 1) / max(1, len(kept)))
+        n_rows = n_rows if corpus.max_pairs is None else min(n_rows, corpus.max_pairs)
 
 
 def _data(name: str) -> Any:
@@ -110,7 +107,7 @@ def _lang() -> Rows:
 
 
 def _corr() -> Rows:
-    """English noun → French and English noun → German, which never change together: two pairs a noun with a German word."""
+    """English noun → French noun and English noun → German noun; no pair changes both."""
     return [
         {"source": english, "target": word, "changes": {concept: 1}, "content": english}
         for english, *others in _data("nouns")
@@ -147,7 +144,7 @@ def _binary() -> Rows:
 
 
 def _truth() -> Rows:
-    """Questions with a wrong answer → the same with the right one."""
+    """Question with a wrong answer → the same question with the right answer."""
     return [
         {
             "source": question_and_answer(question, wrong),
@@ -164,8 +161,8 @@ def _truth() -> Rows:
     ]
 
 
-# A concept of `cat` is one contrast of two values of one part, "colour:red>blue": +1 when red becomes blue, −1 when blue
-# becomes red. Three parts of ten values make 3 · C(10, 2) = 135 concepts, and a changed part changes exactly one of them.
+# A concept of `cat` is a contrast of two values of one part, "colour:red>blue": +1 when red becomes blue, −1 when blue
+# becomes red. Three parts of ten values make 3 · C(10, 2) = 135 concepts; a part that changes changes exactly one of them.
 CAT_PARTS: dict[str, list[str]] = _data("cat")
 CAT_CONCEPTS = tuple(
     f"{part}:{before}>{after}" for part, values in CAT_PARTS.items() for before, after in combinations(values, 2)
@@ -173,17 +170,17 @@ CAT_CONCEPTS = tuple(
 
 
 def _cat(n: int, seed: int) -> Rows:
-    """Draw different ordered pairs; one, two and three changed parts are equally likely until one runs out."""
-    places = np.indices([len(values) for values in CAT_PARTS.values()]).reshape(len(CAT_PARTS), -1).T
-    changed = (places[:, None] != places[None]).sum(axis=-1).ravel()
-    # Exponential clocks: the n that ring first are a sample without replacement, at rates of one over the class's size.
-    ring = np.random.default_rng(seed).exponential(size=changed.shape) * np.bincount(changed)[changed]
-    ring[changed == 0] = np.inf
-    first = np.argsort(ring, kind="stable")[:n]
-    phrases = [" ".join(values) for values in product(*CAT_PARTS.values())]
+    """Sample different ordered pairs; one, two and three changed parts are equally likely until one runs out."""
+    values = np.indices([len(part) for part in CAT_PARTS.values()]).reshape(len(CAT_PARTS), -1).T
+    n_changed = (values[:, None] != values[None]).sum(axis=-1).ravel()
+    # The n smallest of exponential variables, at rates of one over the class's size, are a sample without replacement.
+    times = np.random.default_rng(seed).exponential(size=n_changed.shape) * np.bincount(n_changed)[n_changed]
+    times[n_changed == 0] = np.inf
+    chosen = np.argsort(times, kind="stable")[:n]
+    phrases = [" ".join(words) for words in product(*CAT_PARTS.values())]
     return [
         {"source": phrases[i], "target": phrases[j], "changes": _cat_changes(phrases[i], phrases[j])}
-        for i, j in zip(*(indices.tolist() for indices in np.divmod(first, len(phrases))), strict=True)
+        for i, j in zip(*(indices.tolist() for indices in np.divmod(chosen, len(phrases))), strict=True)
     ]
 
 

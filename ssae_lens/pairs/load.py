@@ -1,25 +1,29 @@
-"""Loading of paired text data sets: from a built-in corpus, a file, a Dataset or the Hub."""
+"""Loading of text pairs from a built-in corpus, a file, a Dataset or the Hub.
+
+Every source is read into one table (a list of rows or a `datasets.Dataset`); the reader of its kind makes pairs of the
+table's rows, and `schema.completed` checks them.
+"""
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ssae_lens.base.checks import did_you_mean, existing_file, integer, one_of
+from ssae_lens.base.checks import did_you_mean, existing_file, integer, one_of, text_list, warn
 from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.built_in import CORPORA, load_built_in
-from ssae_lens.pairs.labels import warn_of_unchanged, warn_of_unused, with_label_columns
-from ssae_lens.pairs.schema import completed, from_rows
-from ssae_lens.pairs.splits import SPLITS, keys_of, sides_of, split_by_content, taken
-from ssae_lens.pairs.tables import SUFFIXES, read_table, renamed
+from ssae_lens.pairs.schema import COLUMNS, completed, from_rows
+from ssae_lens.pairs.splits import SPLITS, sides_of, split_by_content, taken, without_keys_of
+from ssae_lens.pairs.tables import SUFFIXES, as_change, read_table, renamed, with_label_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-Table = Union["Dataset", "DatasetDict", list[dict[str, Any]]]
+Table = Union["Dataset", list[dict[str, Any]]]
+
+MAX_SHOWN = 8
 
 _ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -36,7 +40,7 @@ def load_pairs(
     kind: str | None = None,
     differing: int | None = None,
 ) -> "Dataset":
-    """Load a paired text data set.
+    """Load a data set of text pairs.
 
     Parameters
     ----------
@@ -44,25 +48,24 @@ def load_pairs(
         A built-in corpus (`corpora` lists them), a CSV, JSON or JSON lines file, a `datasets.Dataset`, or the name of a
         data set on the Hub (``owner/name``).
     split
-        ``"train"`` or ``"test"``, or None for everything. No text and no `content` of a test pair stands in a
-        training pair. A Hub data set that has both splits keeps them, less the training pairs seen in its test split.
+        ``"train"`` or ``"test"``, or None for everything. No text and no `content` of a test pair is in a training pair.
+        A Hub data set that has both splits keeps them, without the training pairs that overlap with its test split.
     n
-        How many pairs; by default all there are or, of a corpus that makes any number, its usual number. With `split`, how
-        many of that split.
+        Number of pairs (of the split); by default all or, of a corpus that samples its pairs, its default number.
     seed
-        Which `n` pairs. The side of a pair does not depend on it.
+        Selects the `n` pairs. The split does not depend on it.
     columns
         Our column names to the data set's own: ``{"source": "before", "target": "after"}``.
     label_columns
-        Columns of labels of pairs, one for each concept: 1 where the concept is added from source to target, −1 where it is
+        Columns of labels of pairs, one per concept: 1 where the concept is added from source to target, −1 where it is
         removed, 0 or nothing where it does not change. They become signed changes, beside those in ``changes``. A warning
         names the columns of a file that are not used.
     test_fraction
-        The share of the pairs (of labelled sentences: the sentences) that is held out.
+        The fraction of the pairs (of labelled sentences: the sentences) that is held out.
     kind
-        ``"pairs"``, ``"truthfulqa"``, ``"ab"`` or ``"labelled"``; by default recognised by the columns.
+        ``"pairs"``, ``"truthfulqa"``, ``"ab"`` or ``"labelled"``; by default inferred from the columns.
     differing
-        Of labelled sentences: in how many attributes the two of a pair differ; by default in any number.
+        For labelled sentences: the number of attributes in which the two of a pair differ; by default any number.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def load_pairs(
     ['source', 'target', 'changes', 'content', 'changed']
     """
     _check(split, n, seed, kind)
-    label_columns = [label_columns] if isinstance(label_columns, str) else list(label_columns)
+    label_columns = text_list("label_columns", label_columns)
     if isinstance(name_or_path, str) and name_or_path in CORPORA:
         if columns or kind or differing or label_columns:
             raise ValueError(
@@ -84,31 +87,30 @@ def load_pairs(
             )
         return load_built_in(name_or_path, split, n, seed, test_fraction)
 
-    table = _opened(name_or_path)
-    title = "The data set" if _is_dataset(name_or_path) else str(name_or_path)
+    table = _read(name_or_path)
+    in_memory = _is_dataset(name_or_path)
+    title = "The data set" if in_memory else str(name_or_path)
     if isinstance(table, Mapping):
         if split is not None and table.keys() >= set(SPLITS):
-            given = {"columns": columns, "label_columns": label_columns, "kind": kind, "differing": differing}
-            own = {name: load_pairs(table[name], **given) for name in SPLITS}
-            part = own["test"] if split == "test" else _unseen(own["train"], own["test"])
-            return taken(part, n, seed, title)
-        table = _joined(table)
+            kwargs = {"columns": columns, "label_columns": label_columns, "kind": kind, "differing": differing}
+            train, test = (load_pairs(table[name], **kwargs) for name in SPLITS)
+            return taken(test if split == "test" else without_keys_of(train, test), n, seed, title)
+        table = _concatenated(table)
 
     table = _with_our_names(table, columns or {})
     kind = kind or readers.kind_of(_names(table))
     _check_for_kind(kind, label_columns, differing)
-    in_memory = _is_dataset(name_or_path)
-    # What a file's rows hold is known only now; a Dataset has its types already.
+    # A file's values have any type; those of a Dataset are typed.
     with nullcontext() if in_memory else well_formed(str(name_or_path)):
         if kind == "labelled":
             return _labelled(_records(table), split, n, seed, test_fraction, differing)
         behaviour = "behaviour" if in_memory else Path(str(name_or_path)).stem
         dataset = _paired(table, kind, behaviour, label_columns)
     if kind == "pairs":
-        warn_of_unused(dataset, title, all_columns=not in_memory, stacklevel=2)
-    warn_of_unchanged(dataset["source"][:], dataset["target"][:], title, stacklevel=2)
+        _warn_of_unused(dataset, title, all_columns=not in_memory)
+    _warn_of_unchanged(dataset, title)
     if split is not None:
-        dataset = split_by_content(dataset, split, test_fraction, stacklevel=3)
+        dataset = split_by_content(dataset, split, test_fraction)
     return taken(dataset, n, seed, title)
 
 
@@ -131,9 +133,7 @@ def _check_for_kind(kind: str, label_columns: Sequence[str], differing: int | No
         raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
 
 
-def _paired(
-    table: Union["Dataset", list[dict[str, Any]]], kind: str, behaviour: str, label_columns: Sequence[str]
-) -> "Dataset":
+def _paired(table: Table, kind: str, behaviour: str, label_columns: Sequence[str]) -> "Dataset":
     if kind == "truthfulqa":
         return from_rows(readers.truthfulqa_rows(_records(table)))
     if kind == "ab":
@@ -151,7 +151,7 @@ def _labelled(
     test_fraction: float,
     differing: int | None,
 ) -> "Dataset":
-    """Divide the sentences before they are paired, so that no pair straddles."""
+    """Split the sentences before they are paired, so that no pair has one sentence on each side."""
     text = readers.sentence_column(records)
     if split is not None:
         sides = sides_of([(record[text],) for record in records], test_fraction)
@@ -161,7 +161,7 @@ def _labelled(
     return from_rows(readers.labelled_rows(records, n, seed, differing))
 
 
-def _opened(name_or_path: Any) -> Table:
+def _read(name_or_path: Any) -> Union[Table, "DatasetDict"]:
     """Return the rows of a file, a Dataset, or the splits of one."""
     if _is_dataset(name_or_path):
         return name_or_path
@@ -182,11 +182,11 @@ def _opened(name_or_path: Any) -> Table:
     )
 
 
-def _from_hub(name: str) -> Table:
+def _from_hub(name: str) -> Any:
     import datasets
 
     try:
-        return datasets.load_dataset(name)  # pyright: ignore[reportReturnType]
+        return datasets.load_dataset(name)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
@@ -195,28 +195,13 @@ def _from_hub(name: str) -> Table:
         ) from error
 
 
-def _joined(parts: Mapping[Any, "Dataset"]) -> "Dataset":
+def _concatenated(parts: Mapping[Any, "Dataset"]) -> "Dataset":
     from datasets import concatenate_datasets
 
     return concatenate_datasets(list(parts.values()))
 
 
-def _unseen(train: "Dataset", test: "Dataset") -> "Dataset":
-    """Drop the training pairs that share a text or content with a test pair."""
-    seen = {key for row in keys_of(test) for key in row}
-    kept = [row for row, keys in enumerate(keys_of(train)) if seen.isdisjoint(keys)]
-    if not kept:
-        raise ValueError("Every training pair shares a text or content with the test split; none is left.")
-    if len(kept) < len(train):
-        warnings.warn(
-            f"{len(train) - len(kept)} of {len(train)} training pairs were dropped: they share a text or content with the "
-            "test split.",
-            stacklevel=3,
-        )
-    return train.select(kept)
-
-
-def _with_our_names(table: Union["Dataset", list[dict[str, Any]]], columns: Mapping[str, str]) -> Any:
+def _with_our_names(table: Table, columns: Mapping[str, str]) -> Table:
     if not columns:
         return table
     names = renamed(_names(table), columns)
@@ -225,13 +210,11 @@ def _with_our_names(table: Union["Dataset", list[dict[str, Any]]], columns: Mapp
     return table.select_columns(list(names)).rename_columns(names)
 
 
-def _names(table: Union["Dataset", list[dict[str, Any]]]) -> list[str]:
-    if isinstance(table, list):
-        return list(dict.fromkeys(name for row in table for name in row))
-    return table.column_names
+def _names(table: Table) -> list[str]:
+    return list(dict.fromkeys(name for row in table for name in row)) if isinstance(table, list) else table.column_names
 
 
-def _records(table: Union["Dataset", list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _records(table: Table) -> list[dict[str, Any]]:
     records = table if isinstance(table, list) else table.to_list()
     if not records:
         raise ValueError("The data set holds no rows; at least one is needed.")
@@ -242,3 +225,42 @@ def _is_dataset(value: Any) -> bool:
     from datasets import Dataset, DatasetDict
 
     return isinstance(value, Dataset | DatasetDict)
+
+
+def _warn_of_unused(dataset: "Dataset", title: str, *, all_columns: bool) -> None:
+    """Warn of unused columns, and name those that can be labels.
+
+    Without `all_columns`, warn only of numeric columns that can be labels.
+    """
+    others = [name for name in dataset.column_names if name not in COLUMNS]
+    labels = [name for name in others if _holds_labels(dataset, name, texts=all_columns)]
+    unused = others if all_columns else labels
+    if unused:
+        shown = ", ".join(unused[:MAX_SHOWN]) + (", …" if len(unused) > MAX_SHOWN else "")
+        what = f"the column {shown} is" if len(unused) == 1 else f"the columns {shown} are"
+        warn(
+            f"{title}: {what} not used. A column with each pair's change of a concept from source to target (-1, 0 or 1) "
+            f"is used as labels with label_columns={labels[:MAX_SHOWN] or ['NAME']}."
+        )
+
+
+def _holds_labels(dataset: "Dataset", name: str, *, texts: bool) -> bool:
+    kinds = ("int", "float", "bool", *(("string", "large_string") if texts else ()))
+    if not str(getattr(dataset.features[name], "dtype", "")).startswith(kinds):
+        return False
+    changes = [as_change(value) for value in dataset.unique(name) if value not in (None, "")]
+    return bool(changes) and None not in changes
+
+
+def _warn_of_unchanged(dataset: "Dataset", title: str) -> None:
+    """Warn of pairs without a change, and of repeated pairs."""
+    pairs = list(zip(dataset["source"][:], dataset["target"][:], strict=True))
+    if same := sum(source == target for source, target in pairs):
+        warn(
+            f"{title}: in {same} of {len(pairs)} pairs source and target are the same text, which shows no change; "
+            "leave them out."
+        )
+    if repeated := len(pairs) - len(set(pairs)):
+        warn(
+            f"{title}: {repeated} of {len(pairs)} pairs repeat an earlier pair and add no information; leave them out."
+        )

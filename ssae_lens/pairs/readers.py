@@ -1,4 +1,4 @@
-"""Readers of published formats: rows of TruthfulQA, of behaviour questions and of labelled sentences → rows of pairs."""
+"""Readers of published formats: rows of TruthfulQA, behaviour questions or labelled sentences → rows of pairs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,14 +15,14 @@ BEHAVIOUR = ("question", "answer_matching_behavior", "answer_not_matching_behavi
 TRUTHFULQA = ("question", "best_answer", "incorrect_answers")
 SENTENCE = ("sentence", "text")
 KINDS = ("pairs", "truthfulqa", "ab", "labelled")
-# A column of a labelled sentence with more values than this is an identifier or a note, not an attribute.
+# A column of labelled sentences with more values than this is an identifier or a note, not an attribute.
 MAX_VALUES = 20
-# Pairs drawn at a time when pairs that differ in a given number of attributes are looked for.
-DRAW = 1 << 16
+# Pairs sampled at a time while searching for pairs that differ in a given number of attributes.
+SAMPLE_SIZE = 1 << 16
 
 
 def kind_of(columns: Iterable[str]) -> str:
-    """Return which of the `KINDS` a table with these columns is; pairs, where it is none of the others."""
+    """Return the kind of a table with these columns, one of `KINDS`; "pairs" if it is no other."""
     names = {_plain(column) for column in columns}
     if names.issuperset(("source", "target")):
         return "pairs"
@@ -43,17 +43,14 @@ def question_and_answer(question: str, answer: str) -> str:
 def truthfulqa_rows(records: Rows) -> list[dict[str, Any]]:
     """Pair each incorrect answer of TruthfulQA with the best one.
 
-    Parameters
-    ----------
-    records
-        With `Question`, `Best Answer` and `Incorrect Answers` (separated by semicolons), as in TruthfulQA's CSV file, or
-        `question`, `best_answer` and the list `incorrect_answers`, as on the Hub.
+    The columns are `Question`, `Best Answer` and `Incorrect Answers` (separated by semicolons), as in TruthfulQA's CSV file,
+    or `question`, `best_answer` and the list `incorrect_answers`, as on the Hub.
     """
     records = [{_plain(name): value for name, value in record.items()} for record in records]
     _require_columns(records, TRUTHFULQA)
     for name in TRUTHFULQA[:2]:
         require_texts(name, [record[name] for record in records])
-    made = []
+    pairs = []
     for row, record in enumerate(records):
         question, right = record["question"].strip(), record["best_answer"].strip()
         wrong = record["incorrect_answers"]
@@ -61,7 +58,7 @@ def truthfulqa_rows(records: Rows) -> list[dict[str, Any]]:
         answers = [answer for answer in dict.fromkeys(answers) if answer]
         if not answers:
             raise ValueError(f"incorrect_answers is empty in row {row}; give one, or drop the row.")
-        made.extend(
+        pairs.extend(
             {
                 "source": question_and_answer(question, answer),
                 "target": question_and_answer(question, right),
@@ -74,31 +71,26 @@ def truthfulqa_rows(records: Rows) -> list[dict[str, Any]]:
             }
             for answer in answers
         )
-    return made
+    return pairs
 
 
 def behaviour_rows(records: Rows, concept: str = "behaviour") -> list[dict[str, Any]]:
-    """Pair each question's answer that does not match a behaviour with the one that does.
+    """Pair the answer to each question that does not match the behaviour `concept` with the answer that does.
 
-    Parameters
-    ----------
-    records
-        With `question`, `answer_matching_behavior` and `answer_not_matching_behavior`: ``" (A)"`` and ``" (B)"``, or
-        ``" Yes"`` and ``" No"``. They are kept as columns, so that a capture can look for the answer's letter.
-    concept
-        What the behaviour is called.
+    The columns are `question`, `answer_matching_behavior` and `answer_not_matching_behavior`: ``" (A)"`` and ``" (B)"``, or
+    ``" Yes"`` and ``" No"``. They are kept, so that a capture can find the answer's letter.
     """
     _require_columns(records, BEHAVIOUR)
     for name in BEHAVIOUR:
         require_texts(name, [record[name] for record in records])
-    made = []
+    pairs = []
     for row, record in enumerate(records):
         question, matching, other = (record[name] for name in BEHAVIOUR)
         if matching.strip() == other.strip():
             raise ValueError(f"Both answers are {matching.strip()!r} in row {row}; they must differ.")
-        made.append(
+        pairs.append(
             {
-                # Some files put the space before the answer and some do not; the texts come out alike.
+                # Some files have the space before the answer and some do not; the texts are the same.
                 "source": f"{question.rstrip()} {other.strip()}",
                 "target": f"{question.rstrip()} {matching.strip()}",
                 "changes": {concept: 1},
@@ -106,30 +98,30 @@ def behaviour_rows(records: Rows, concept: str = "behaviour") -> list[dict[str, 
                 **{name: record[name] for name in BEHAVIOUR},
             }
         )
-    return made
+    return pairs
 
 
 def labelled_rows(
     records: Rows, n: int | None = None, seed: int = 0, differing: int | None = None
 ) -> list[dict[str, Any]]:
-    """Pair labelled sentences with one another.
+    """Pair labelled sentences with each other.
 
     Parameters
     ----------
     records
         With `sentence` (or `text`) and attributes: the other columns that have two to twenty values.
     n
-        How many ordered pairs; by default as many as there are sentences, or fewer where `differing` leaves fewer.
+        Number of ordered pairs; by default as many as there are sentences, or fewer if `differing` leaves fewer.
     seed
-        Which pairs.
+        Selects the pairs.
     differing
-        In how many attributes the sentences of a pair differ; by default in any number, as drawn at random.
+        Number of attributes in which the sentences of a pair differ; by default any.
 
     Returns
     -------
     list of dict
-        `changes` has one concept ``attribute=value`` for each value, −1 where the pair leaves it and 1 where it comes to it;
-        an attribute of two values has one concept, for the second in alphabetical order.
+        `changes` has one concept ``attribute=value`` for each value, −1 if only the source has it and 1 if only the target
+        has it. An attribute of two values has one concept, for the second in alphabetical order.
     """
     text = sentence_column(records)
     sentences = list({record[text]: record for record in records}.values())
@@ -137,8 +129,10 @@ def labelled_rows(
     if differing is not None:
         integer("differing", differing)
         one_of("differing", differing, range(1, len(attributes) + 1))
-    codes = np.array([[values.index(str(each[name])) for name, values in attributes.items()] for each in sentences])
-    chosen = _draw(codes, n, seed, differing)
+    codes = np.array(
+        [[values.index(str(sentence[name])) for name, values in attributes.items()] for sentence in sentences]
+    )
+    chosen = _sample_pairs(codes, n, seed, differing)
     concepts = [
         (column, value, f"{name}={values[value]}")
         for column, (name, values) in enumerate(attributes.items())
@@ -157,7 +151,7 @@ def labelled_rows(
 
 
 def sentence_column(records: Rows) -> str:
-    """Return the name of the column that holds the sentences, which are checked."""
+    """Return the name of the column of sentences, and check the sentences."""
     names = list(records[0])
     text = next((name for name in SENTENCE if name in names), None)
     if text is None:
@@ -182,16 +176,16 @@ def _attributes(sentences: Rows, text: str) -> dict[str, list[str]]:
     return attributes
 
 
-def _draw(
+def _sample_pairs(
     codes: Int[np.ndarray, "sentences attributes"], n: int | None, seed: int, differing: int | None
 ) -> list[tuple[int, int]]:
-    """Draw different ordered pairs of sentences until there are enough, or a whole draw finds no new one."""
+    """Sample different ordered pairs of sentences until there are enough, or a sample has no new one."""
     rng = np.random.default_rng(seed)
     n_pairs = len(codes) if n is None else n
     pairs: dict[tuple[int, int], None] = {}
     while len(pairs) < n_pairs:
         before = len(pairs)
-        i, j = rng.integers(len(codes), size=(2, max(DRAW, 2 * n_pairs)))
+        i, j = rng.integers(len(codes), size=(2, max(SAMPLE_SIZE, 2 * n_pairs)))
         fits: Bool[np.ndarray, " draws"] = i != j
         if differing is not None:
             fits &= (codes[i] != codes[j]).sum(axis=1) == differing
@@ -207,9 +201,9 @@ def _draw(
 
 
 def _require_columns(records: Rows, names: Iterable[str]) -> None:
-    have = dict.fromkeys(key for record in records for key in record)
+    columns = dict.fromkeys(key for record in records for key in record)
     for name in names:
-        require_column(name, have)
+        require_column(name, columns)
         if missing := [row for row, record in enumerate(records) if name not in record]:
             raise ValueError(f"{name} is missing in row {missing[0]}; give it, or drop the row.")
 

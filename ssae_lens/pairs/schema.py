@@ -1,4 +1,4 @@
-"""Schema of a paired text data set: its columns, their checks, and the arrays read from them.
+"""Schema of a data set of text pairs: its columns, their checks, and the arrays read from them.
 
 ======== ======================== ==============================================================
 column   type                     meaning
@@ -7,7 +7,7 @@ source   text                     before
 target   text                     after
 changed  list of text, optional   the concepts that differ
 changes  struct of int8, optional each concept's change from source to target: −1, 0 or 1
-content  text, optional           what must never stand in two splits (a noun, a question, …)
+content  text, optional           what must not be in two splits (a noun, a question, …)
 ======== ======================== ==============================================================
 
 Other columns are kept as they are.
@@ -19,26 +19,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Int8
 
-from ssae_lens.base.checks import did_you_mean, name_list
-from ssae_lens.base.files import fingerprint
+from ssae_lens.base.checks import did_you_mean, first_few, name_list
+from ssae_lens.base.checksums import fingerprint
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 TEXTS = ("source", "target")
-# How many names an error lists, and how much of each.
-SHOWN_NAMES, LONGEST_NAME = 20, 80
+COLUMNS = (*TEXTS, "changed", "changes", "content")
+# Number and length of the names that an error lists.
+MAX_NAMES, MAX_NAME_LENGTH = 20, 80
 
 
 class Columns(NamedTuple):
-    """The columns of a checked data set, each read once.
+    """The columns of a checked data set.
 
     Attributes
     ----------
     source, target
         The texts.
     signs
-        The signed changes, as `signed_changes` returns them, or None where there is no such column.
+        The result of `signed_changes`, or None without that column.
     """
 
     source: list[str]
@@ -47,12 +48,12 @@ class Columns(NamedTuple):
 
 
 def validate(dataset: "Dataset") -> Columns:
-    """Check that `dataset` is a paired text data set, and return the columns that were read for it.
+    """Check that `dataset` is a data set of text pairs, and return its columns.
 
     Raises
     ------
     ValueError
-        If it is not; the line names what is wrong, in which rows, and what to do.
+        If it is not; the message names what is wrong, in which rows, and what to do.
     """
     from datasets import Dataset
 
@@ -68,7 +69,7 @@ def validate(dataset: "Dataset") -> Columns:
     for name, texts in zip(TEXTS, (source, target), strict=True):
         require_texts(name, texts)
     if "content" in dataset.column_names:
-        _require("content", [each is None or isinstance(each, str) for each in dataset["content"][:]], "not text")
+        _require("content", map(_is_text_or_none, dataset["content"][:]), "not text")
     if "changed" in dataset.column_names:
         _require("changed", map(_is_names, dataset["changed"][:]), "not a list of concept names")
     signs = signed_changes(dataset) if "changes" in dataset.column_names else None
@@ -78,9 +79,9 @@ def validate(dataset: "Dataset") -> Columns:
 
 
 def concept_names(dataset: "Dataset") -> list[str]:
-    """Return the concepts that `dataset` names, in the order of the columns of `signed_changes`.
+    """Return the concepts of `dataset`, in the order of the columns of `signed_changes`.
 
-    Without signed changes they are the names that stand in `changed`, sorted; without that column, none.
+    Without signed changes these are the names in `changed`, sorted; without that column, none.
     """
     if "changes" in dataset.column_names:
         return _fields(dataset)
@@ -105,7 +106,7 @@ def signed_changes(dataset: "Dataset") -> Int8[np.ndarray, "n concepts"]:
     structs = dataset.select_columns("changes").with_format("arrow")[:]["changes"].combine_chunks()
     signs = np.zeros((len(dataset), len(names)), dtype=np.int8)
     for column, (name, child) in enumerate(zip(names, structs.flatten(), strict=True)):
-        # A row of a JSON file may leave a concept out; what is not named does not change.
+        # A row of a JSON file may leave out concepts that do not change.
         values = child.fill_null(0).to_numpy(zero_copy_only=False)
         _require(f"changes[{name!r}]", np.isin(values, (-1, 0, 1)), "not -1, 0 or 1")
         signs[:, column] = values
@@ -113,26 +114,20 @@ def signed_changes(dataset: "Dataset") -> Int8[np.ndarray, "n concepts"]:
 
 
 def fingerprint_of(dataset: "Dataset") -> str:
-    """Return a short hash of the texts: the same pairs in the same order, the same fingerprint."""
+    """Return a short hash of the texts in their order."""
     return fingerprint_of_texts(*(dataset[name][:] for name in TEXTS))
 
 
 def fingerprint_of_texts(source: Iterable[str], target: Iterable[str]) -> str:
-    """Return `fingerprint_of` of texts that were read already."""
+    """Return `fingerprint_of` of source and target texts."""
     return fingerprint(zip(source, target, strict=True))
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], concepts: str | Iterable[str] = ()) -> "Dataset":
-    """Build a paired data set from dictionaries of one pair each.
+    """Build a data set of text pairs from dictionaries with `source`, `target` and other columns.
 
-    Parameters
-    ----------
-    rows
-        Each with `source` and `target`. `changes`, where given, may leave out the concepts that do not change; `changed` is
-        made from it if it is missing. Other keys become columns.
-    concepts
-        Concepts that have a column whether or not a row names them, a list or a string for one; others follow in order of
-        appearance.
+    `changes` may leave out concepts that do not change, and `changed` is derived from it if missing. `concepts` (a list, or
+    a string for one) get a column even if no row names them; others follow in order of appearance.
     """
     import pyarrow as pa
     from datasets import Dataset
@@ -157,13 +152,13 @@ def from_rows(rows: Sequence[Mapping[str, Any]], concepts: str | Iterable[str] =
 
 
 def completed(dataset: "Dataset") -> "Dataset":
-    """Check `dataset`, store its changes as int8 and, where only they are given, list in `changed` which differ."""
-    validate(dataset)
-    if "changes" not in dataset.column_names:
-        return dataset
+    """Check `dataset`, store its changes as int8, and add `changed` if it has `changes` only."""
     from datasets import Features, Value
 
-    names, signs = concept_names(dataset), signed_changes(dataset)
+    signs = validate(dataset).signs
+    if signs is None:
+        return dataset
+    names = concept_names(dataset)
     expected = {name: Value("int8") for name in names}
     if dataset.features["changes"] != expected:
         dataset = dataset.cast(Features({**dataset.features, "changes": expected}))
@@ -173,70 +168,69 @@ def completed(dataset: "Dataset") -> "Dataset":
 
 
 def require_column(name: str, columns: Iterable[str]) -> None:
-    """Raise unless a data set with `columns` has `name`."""
+    """Raise unless `name` is one of a data set's `columns`."""
     columns = list(columns)
     if name not in columns:
         raise ValueError(
             f"There is no column {name!r} among {listed(columns)}.{did_you_mean(name, columns)} "
-            f'Say which one it is: columns={{"{name}": "…"}}.'
+            f'Name it with columns={{"{name}": "…"}}.'
         )
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as a list to read, of which a long one is cut short."""
-    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in names]
-    more = f", … ({len(shown)})" if len(shown) > SHOWN_NAMES else ""
-    return ", ".join(shown[:SHOWN_NAMES]) + more
+    """Return names as text; long names and long lists are truncated."""
+    shown = [name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}…" for name in names]
+    more = f", … ({len(shown)})" if len(shown) > MAX_NAMES else ""
+    return ", ".join(shown[:MAX_NAMES]) + more
 
 
 def require_texts(name: str, values: Iterable[Any]) -> None:
     """Raise unless every value is a text that is not blank."""
     values = list(values)
-    _require(name, [each is None or isinstance(each, str) for each in values], "not text")
-    _require(name, [bool(each and each.strip()) for each in values], "empty")
+    _require(name, map(_is_text_or_none, values), "not text")
+    _require(name, [bool(text and text.strip()) for text in values], "empty")
 
 
 def _require(name: str, good: Iterable[Any], wrong: str) -> None:
     bad = np.flatnonzero(~(good if isinstance(good, np.ndarray) else np.fromiter(good, dtype=bool)))
     if len(bad):
-        shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
         raise ValueError(
-            f"{name} is {wrong} in {len(bad)} row{'s' * (len(bad) > 1)} ({shown}); fix or remove these rows."
+            f"{name} is {wrong} in {len(bad)} row{'s' * (len(bad) > 1)} ({first_few(bad)}); fix or remove these rows."
         )
 
 
 def _require_agreement(changed: Iterable[list[str]], signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> None:
-    for row, (stated, differing) in enumerate(zip(changed, _differing(signs, names), strict=True)):
-        if set(stated) != set(differing):
+    for row, (names_changed, differing) in enumerate(zip(changed, _differing(signs, names), strict=True)):
+        if set(names_changed) != set(differing):
             raise ValueError(
-                f"changed is {sorted(stated)} in row {row}, where changes differ from zero in {sorted(differing)}; "
+                f"changed is {sorted(names_changed)} in row {row}, where changes differ from zero in {sorted(differing)}; "
                 "make them agree, or leave `changed` out."
             )
 
 
 def _pack(changes: Sequence[Any], concepts: Iterable[str]) -> tuple[Any, list[list[str]]]:
-    """Make the struct column of `changes`, and the names of what differs in each row."""
+    """Return the struct column of `changes`, and each row's names of concepts that change."""
     import pyarrow as pa
 
-    _require("changes", [isinstance(each, Mapping) for each in changes], "not a mapping of concept to sign")
-    names = list(dict.fromkeys([*concepts, *(name for each in changes for name in each)]))
+    _require("changes", [isinstance(row, Mapping) for row in changes], "not a mapping of concept to sign")
+    names = list(dict.fromkeys([*concepts, *(name for row in changes for name in row)]))
     if not names:
         raise ValueError("changes name no concept in any row; name some, or leave the column out.")
-    place = {name: column for column, name in enumerate(names)}
+    columns = {name: column for column, name in enumerate(names)}
     signs = np.zeros((len(changes), len(names)), dtype=np.int8)
-    for row, each in enumerate(changes):
-        for name, sign in each.items():
+    for row, change in enumerate(changes):
+        for name, sign in change.items():
             if sign not in (-1, 0, 1, None):
                 raise ValueError(
                     f"changes[{name!r}] is {sign!r} in row {row}; a change is -1, 0 or 1 from source to target."
                 )
-            signs[row, place[name]] = sign or 0
+            signs[row, columns[name]] = sign or 0
     struct = pa.StructArray.from_arrays([pa.array(column) for column in signs.T.copy()], names=names)
     return struct, _differing(signs, names)
 
 
 def _differing(signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> list[list[str]]:
-    """Return the names of what differs in each row."""
+    """Return each row's names of concepts that change."""
     differing: list[list[str]] = [[] for _ in range(len(signs))]
     for row, column in np.argwhere(signs).tolist():
         differing[row].append(names[column])
@@ -246,13 +240,17 @@ def _differing(signs: Int8[np.ndarray, "n concepts"], names: list[str]) -> list[
 def _fields(dataset: "Dataset") -> list[str]:
     fields = dataset.features["changes"]
     if not isinstance(fields, Mapping) or not fields:
-        raise ValueError(f"changes hold {fields}; each must map concepts to -1, 0 or 1.")
+        raise ValueError(f"changes hold {fields}; each row must map concepts to -1, 0 or 1.")
     for name, kind in fields.items():
         if "int" not in getattr(kind, "dtype", ""):
             raise ValueError(
-                f"changes[{name!r}] holds {getattr(kind, 'dtype', kind)}; whole numbers -1, 0 or 1 are expected."
+                f"changes[{name!r}] holds {getattr(kind, 'dtype', kind)}; integers -1, 0 or 1 are expected."
             )
     return list(fields)
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _is_names(value: Any) -> bool:

@@ -6,8 +6,8 @@
     >>> [(old, new) for old, new in zip(pair["source"].split(), pair["target"].split()) if old != new]
     [('is', 'was'), ('headmasters', 'headmistresses'), ('summer', 'winter')]
 
-A *content* is what a pair holds fixed: the order of the phrases and a filler for every slot, written as one string.
-`render(content, values)` writes any content with any values of the attributes, so a pair is one content rendered twice.
+A *content* is what both sentences of a pair share: the order of the phrases and a filler for every slot, as one string.
+`render(content, values)` returns the sentence of a content for values of the attributes: a pair is a content rendered twice.
 The words are in ``data/sentences.yaml``.
 """
 
@@ -18,28 +18,28 @@ from functools import cache
 from typing import Any
 
 from ssae_lens.base.checks import integer, one_of
-from ssae_lens.base.reading import read_package_yaml
+from ssae_lens.base.yaml_files import read_package_yaml
 
 __all__ = ["ATTRIBUTES", "MAX_CHANGED", "render", "rows", "sample_content"]
 
 _WORDS = read_package_yaml("ssae_lens.pairs", "data/sentences.yaml")
 
 ATTRIBUTES: dict[str, tuple[str, str]] = {name: (zero, one) for name, (zero, one) in _WORDS["attributes"].items()}
-"""Each attribute with the names of its values 0 and 1."""
+"""The names of each attribute's values 0 and 1."""
 
 SLOTS: dict[str, list[str]] = _WORDS["slots"] | {
     "event": [f"{verb} {noun}" for verb, nouns in _WORDS["slots"]["event"].items() for noun in nouns]
 }
-"""The choices of a content: one word or phrase of each slot; those of an attribute are contrasts "value 0/value 1"."""
+"""The fillers of each slot of a content; those of an attribute are contrasts "value 0/value 1"."""
 
 MAX_CHANGED = 3
 """The largest number of attributes that change in one pair."""
 
-_BETWEEN = " | "
+_SEPARATOR = " | "
 
 Rules = tuple[tuple[str, str], ...]
 
-# The first rule whose pattern is found in a word makes its inflected form.
+# The first rule whose pattern matches a word gives its inflected form.
 _S: Rules = ((r"([^aeiou])y$", r"\1ies"), (r"(s|x|ch|sh)$", r"\1es"), (r"$", "s"))
 _PLURAL: Rules = ((r"man$", "men"), *_S)
 _PAST: Rules = ((r"e$", "ed"), (r"([^aeiou])y$", r"\1ied"), (r"$", "ed"))
@@ -63,81 +63,64 @@ _POSSESSIVES = (("his", "her"), ("their", "their"))  # by number, then by gender
 
 
 def rows(n: int, seed: int) -> list[dict[str, Any]]:
-    """Make pairs of sentences that differ in one to three attributes and in nothing else.
+    """Return `n` different pairs of sentences that differ in one to three attributes and in nothing else.
 
-    Parameters
-    ----------
-    n
-        How many pairs; no two of them are equal.
-    seed
-        The same seed gives the same pairs, and the first of a longer list are those of a shorter one.
-
-    Returns
-    -------
-    list of dict
-        Each with `source` and `target` (the sentences), `changed` (names of the attributes that differ), `changes`
-        (for every attribute −1, 0 or +1; +1 from its value 0 to its value 1) and `content` (what is held fixed).
+    A row has `source` and `target` (the sentences), `changed` (names of the attributes that differ), `changes` (for every
+    attribute −1, 0 or +1; +1 from its value 0 to its value 1) and `content` (what both share). A shorter list is the start
+    of a longer one with the same seed.
     """
     integer("n", n)
     integer("seed", seed, minimum=0)
     rng = random.Random(seed)
-    made: dict[tuple[str, str], dict[str, Any]] = {}
-    # Some 10⁸ contents with 2¹⁵ values each: a pair is hardly ever drawn twice.
-    while len(made) < n:
+    pairs: dict[tuple[str, str], dict[str, Any]] = {}
+    # Some 10⁸ contents with 2¹⁵ values each: a pair is hardly ever sampled twice.
+    while len(pairs) < n:
         row = _pair(rng)
-        made.setdefault((row["source"], row["target"]), row)
-    return list(made.values())
+        pairs.setdefault((row["source"], row["target"]), row)
+    return list(pairs.values())
 
 
 def sample_content(rng: random.Random) -> str:
-    """Draw one content: a filler for every slot, each as likely as the others of its slot."""
-    return _BETWEEN.join(_draw(rng).values())
+    """Sample a content: a filler for every slot, uniformly."""
+    return _SEPARATOR.join(_sample_fillers(rng).values())
 
 
 def render(content: str, values: Mapping[str, int]) -> str:
-    """Return the sentence of a content with the given values of the attributes.
-
-    Parameters
-    ----------
-    content
-        What `sample_content` returns, or the `content` of a row.
-    values
-        0 or 1 for every attribute in `ATTRIBUTES`, which names what they mean.
-    """
+    """Return the sentence of a content (of `sample_content` or a row) for values, 0 or 1, of all `ATTRIBUTES`."""
     if values.keys() != ATTRIBUTES.keys():
         raise ValueError(
             f"values name {', '.join(values) or 'nothing'}; give 0 or 1 for each of {', '.join(ATTRIBUTES)}."
         )
     for name, value in values.items():
         one_of(f"values[{name!r}]", value, (0, 1))
-    fillers = content.split(_BETWEEN)
+    fillers = content.split(_SEPARATOR)
     if len(fillers) != len(SLOTS) or any(
         filler not in SLOTS[slot] for slot, filler in zip(SLOTS, fillers, strict=True)
     ):
         raise ValueError(f"content is {content!r}, which is not a content; take one from sample_content or from a row.")
-    return _realise(dict(zip(SLOTS, fillers, strict=True)), values)
+    return _render(dict(zip(SLOTS, fillers, strict=True)), values)
 
 
 def _pair(rng: random.Random) -> dict[str, Any]:
-    choices = _draw(rng)
+    choices = _sample_fillers(rng)
     source = {name: rng.randrange(2) for name in ATTRIBUTES}
-    drawn = rng.sample(list(ATTRIBUTES), rng.randint(1, MAX_CHANGED))
-    target = {name: 1 - value if name in drawn else value for name, value in source.items()}
+    changed = rng.sample(list(ATTRIBUTES), rng.randint(1, MAX_CHANGED))
+    target = {name: 1 - value if name in changed else value for name, value in source.items()}
     return {
-        "source": _realise(choices, source),
-        "target": _realise(choices, target),
-        "changed": [name for name in ATTRIBUTES if name in drawn],
+        "source": _render(choices, source),
+        "target": _render(choices, target),
+        "changed": [name for name in ATTRIBUTES if name in changed],
         "changes": {name: target[name] - source[name] for name in ATTRIBUTES},
-        "content": _BETWEEN.join(choices.values()),
+        "content": _SEPARATOR.join(choices.values()),
     }
 
 
-def _draw(rng: random.Random) -> dict[str, str]:
+def _sample_fillers(rng: random.Random) -> dict[str, str]:
     return {slot: rng.choice(fillers) for slot, fillers in SLOTS.items()}
 
 
-def _realise(choices: Mapping[str, str], values: Mapping[str, int]) -> str:
-    """Return the sentence of one choice for each slot and a value for each attribute."""
+def _render(choices: Mapping[str, str], values: Mapping[str, int]) -> str:
+    """Return the sentence of a filler for each slot and a value for each attribute."""
     word = {slot: choices[slot].split("/")[values[slot]] for slot in SLOTS if slot in values}
     number, several = values["number"], int(choices["objects"] == "several")
     verb, thing = choices["event"].split()
@@ -153,11 +136,11 @@ def _realise(choices: Mapping[str, str], values: Mapping[str, int]) -> str:
         passive=values["voice"],
     )
     first, second = (patient, f"by {agent}") if values["voice"] else (agent, patient)
-    at, room = choices["place"].split()
-    place = f"{at} {_POSSESSIVES[number][values['gender']]} {word['setting']} {room}"
+    preposition, room = choices["place"].split()
+    location = f"{preposition} {_POSSESSIVES[number][values['gender']]} {word['setting']} {room}"
     phrases = {
         "time": f"on {word['weather']} {word['season']} {word['time_of_day']}",
-        "clause": f"{first} {predicate} {second} {place}",
+        "clause": f"{first} {predicate} {second} {location}",
     }
     ordered = " ".join(phrases[name] for name in choices["order"].split())
     return f"{word['politeness']} {speakers} {word['certainty']} that {ordered}."

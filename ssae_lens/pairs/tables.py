@@ -1,30 +1,31 @@
-"""Tables from files: CSV, JSON and JSON lines, as dictionaries of one row each."""
+"""Tables from files: the rows of CSV, JSON and JSON lines files as dictionaries, and their columns of labels."""
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ssae_lens.base.checks import existing_file, one_of
 from ssae_lens.base.reading import parse_json, parse_json_lines, read_text
+from ssae_lens.pairs.schema import COLUMNS
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson")
 SIGN_PREFIX = "change_"
 MAX_BYTES = 1 << 30
 MAX_LINE = 16 << 20
-# Python's own limit for a field of a CSV file, which is kept to in JSON as well.
+# Python's limit for a field of a CSV file, applied to JSON as well.
 MAX_FIELD = 131_072
-# What separates the columns of files that are called CSV and are not separated by commas.
+# Separators, other than commas, of files called CSV.
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
-    """Read the rows of a CSV, JSON or JSON lines file.
+    """Return the rows of a CSV, JSON or JSON lines file.
 
-    In a CSV file, `changed` is text such as ``"tense|voice"``, and a signed change is a column ``change_<concept>``;
-    they come back as the list `changed` and the mapping `changes`.
+    In a CSV file, `changed` is text such as ``"tense|voice"``, and a signed change is a column ``change_<concept>``. They
+    are returned as the list `changed` and the mapping `changes`.
     """
     path = existing_file(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -45,11 +46,51 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
 
 
 def renamed(names: list[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Return each column's new name, from `columns` (our name to the file's); what a new name displaces is left out."""
+    """Return each column's new name, from `columns` (our name to the file's), without columns that a new name replaces."""
     for ours, theirs in columns.items():
         one_of(f"columns[{ours!r}]", theirs, names)
     ours_of = {theirs: ours for ours, theirs in columns.items()}
     return {name: ours_of.get(name, name) for name in names if name in ours_of or name not in columns}
+
+
+def with_label_columns(rows: Sequence[Mapping[str, Any]], label_columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Move label columns into the `changes` of each row; a missing or blank value is 0."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    for name in label_columns:
+        one_of("label_columns", name, [column for column in names if column not in COLUMNS])
+    if twice := {name for row in rows for name in (row.get("changes") or {})} & set(label_columns):
+        raise ValueError(
+            f"label_columns names {min(twice)!r}, of which there are signed changes already; leave one out."
+        )
+    return [
+        {
+            **{name: value for name, value in row.items() if name not in label_columns},
+            "changes": {
+                **(row.get("changes") or {}),
+                **{name: _required_change(name, row.get(name), number) for name in label_columns},
+            },
+        }
+        for number, row in enumerate(rows)
+    ]
+
+
+def as_change(value: Any) -> int | None:
+    """Return a value of a label column as −1, 0 or 1, or None if it is none of them."""
+    text = "" if value is None else str(value).strip().lower().replace("−", "-")
+    try:
+        number = float({"": "0", "false": "0", "true": "1"}.get(text, text))
+    except ValueError:
+        return None
+    return int(number) if number in (-1, 0, 1) else None
+
+
+def _required_change(name: str, value: Any, row: int) -> int:
+    change = as_change(value)
+    if change is None:
+        raise ValueError(
+            f"{name} is {value!r} in row {row}; a label column holds each pair's change from source to target: -1, 0 or 1."
+        )
+    return change
 
 
 def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:

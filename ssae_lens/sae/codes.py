@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 
 FOLDS = {
     "expected_average_only_in": "sae.fold_activation_norm_scaling_factor(sae.cfg.d_in**0.5 / mean_norm)",

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ssae_lens.base import checks, files, reading
+from ssae_lens.base import checks, checksums, files, reading
+from ssae_lens.base.provenance import versions
 from ssae_lens.base.tensor_files import digest, warn_of_no_checksum
-from ssae_lens.base.versions import versions
 
 ARCHITECTURE = "ssae"
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
@@ -64,7 +64,7 @@ class SavedSSAE:
         elif expected != self.checksum:
             part = WEIGHTS if expected.get("weights") != self.checksum["weights"] else CFG
             hint = f", or remove metadata.checksum from {CFG} to accept your own change" if part == CFG else ""
-            raise files.DamagedFileError(
+            raise checksums.DamagedFileError(
                 f"{self.path / part} is damaged or of another SSAE: it does not match the checksum in {CFG}; save or copy "
                 f"the SSAE again{hint}."
             )
@@ -76,7 +76,7 @@ def checksum(cfg: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str,
     return {
         "weights": digest(weights),
         "dtype": ", ".join(sorted({str(value.dtype).removeprefix("torch.") for value in weights.values()})),
-        "config": files.fingerprint([{**cfg, "metadata": metadata}]),
+        "config": checksums.fingerprint([{**cfg, "metadata": metadata}]),
     }
 
 
@@ -140,7 +140,7 @@ def check_weights(metadata: Any, weights: Mapping[str, Tensor], dtype: str) -> N
         return
     del metadata.checksum
     if expected.get("dtype") == dtype and expected.get("weights") != digest(weights):
-        raise files.DamagedFileError(
+        raise checksums.DamagedFileError(
             f"The weights do not match the checksum in {CFG}: {WEIGHTS} is damaged or of another SSAE; copy it again."
         )
 
@@ -193,7 +193,7 @@ def _check_version(file: Path, version: Any) -> None:
 def _checksum_at(path: Path) -> Any:
     """Return the checksum in a folder's cfg.json, or None."""
     try:
-        return files.read_json(path / CFG)["metadata"]["checksum"]
+        return checksums.read_json(path / CFG)["metadata"]["checksum"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

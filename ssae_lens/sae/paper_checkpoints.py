@@ -31,8 +31,9 @@ import torch
 from torch import Tensor
 
 from ssae_lens.base import checks, hub, torch_files
-from ssae_lens.base.reading import read_yaml, well_formed
-from ssae_lens.base.versions import versions
+from ssae_lens.base.provenance import versions
+from ssae_lens.base.reading import well_formed
+from ssae_lens.base.yaml_files import read_yaml
 from ssae_lens.sae import ARCHITECTURE
 
 # The weights and the configuration, as the two versions of the code name them.

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self, override
 
-from ssae_lens.base import assets, checks, files, hub
-from ssae_lens.base.origin import Origin
+from ssae_lens.base import assets, checks, checksums, hub
+from ssae_lens.base.provenance import Origin
 from ssae_lens.sae.files import ARCHITECTURE, CFG, SavedSSAE, check_shapes, check_weights, consistently, save
 
 
@@ -221,7 +221,7 @@ class SSAE(SAE[SSAEConfig]):
             try:
                 ssae = super(SSAE, cls).load_from_disk(path, device, dtype, components, fold_W_dec_norm)
                 _ = ssae.origin  # raises where cfg.json has an unusable one
-            except files.DamagedFileError:
+            except checksums.DamagedFileError:
                 saved.verify()  # raises the same with the file's name
                 raise
             except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:

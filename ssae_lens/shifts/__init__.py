@@ -1,4 +1,4 @@
-"""Captured pairs on disk and in memory: the HDF5 store of shifts, and the reference code's files."""
+"""Shifts of text pairs, on disk and in memory: the HDF5 store, and the files of the paper's reference code."""
 
 from ssae_lens.shifts.merging import merge
 from ssae_lens.shifts.reference import open_shifts, read_reference, write_reference

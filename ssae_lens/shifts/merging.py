@@ -1,4 +1,4 @@
-"""Many shards of one capture as one store, without copying their activations."""
+"""Merging of stores: the shards of one capture as one store, without copying their activations."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ssae_lens.base import files
+from ssae_lens.base import checksums
 from ssae_lens.shifts import layout
-from ssae_lens.shifts.layout import SIDES, TEXTS, About
+from ssae_lens.shifts.contents import SIDES, TEXTS, Metadata, join_texts
 from ssae_lens.shifts.store import ShiftStore
 
-# HDF5 looks through all pieces of a virtual data set on each read.
-MOST_PIECES = 20_000
+# HDF5 searches all pieces of a virtual data set at every read.
+MAX_PIECES = 20_000
 
 
 def merge(paths: Sequence[str | Path], out: str | Path, *, overwrite: bool = False) -> ShiftStore:
-    """Make one store of several files, its rows in the order of their row ids.
+    """Merge several files into one store, with rows in the order of their row ids.
 
-    The activations stay where they are: `out` holds an HDF5 virtual data set, which names the shards relative to itself,
-    so the folder may be moved. Labels, row ids and texts are small and are copied. `ShiftStore.save` makes a file that
-    stands alone.
+    The activations are not copied: `out` has an HDF5 virtual data set with paths to the shards relative to itself, so that
+    the folder can be moved. Labels, row ids and texts are small and are copied. `ShiftStore.save` writes a file that does
+    not need the shards.
 
     Parameters
     ----------
@@ -44,28 +44,28 @@ def merge(paths: Sequence[str | Path], out: str | Path, *, overwrite: bool = Fal
         raise ValueError(f"paths are {[str(path) for path in paths]} and out is {str(out)!r}; give different files.")
     with ExitStack() as stack:
         shards = [stack.enter_context(ShiftStore.open(path)) for path in paths]
+        first = shards[0]
         for shard in shards[1:]:
-            _require_alike(shards[0], shard)
+            _require_compatible(first, shard)
         ids = np.concatenate([shard.row_ids for shard in shards])
         owner = np.repeat(np.arange(len(shards)), [len(shard) for shard in shards])
         order = np.argsort(ids, kind="stable")
-        _require_apart(ids[order], owner[order], paths)
+        _require_disjoint(ids[order], owner[order], paths)
         data: dict[str, Any] = {name: _virtual(shards, owner[order], order, name, out) for name in SIDES}
         data |= _annotations(shards, order)
-        first = shards[0]
-        about = About(
+        metadata = Metadata(
             first.origin,
-            first._about.concepts,
+            first._metadata.concepts,
             first.pairs,
-            {name: files.fingerprint(shard._about.digests[name] for shard in shards) for name in SIDES},
+            {name: checksums.fingerprint(shard._metadata.digests[name] for shard in shards) for name in SIDES},
             first.versions,
             {_relative(path, out): shard.fingerprint for path, shard in zip(paths, shards, strict=True)},
         )
-        layout.write(out, data, about, overwrite=overwrite)
+        layout.write(out, data, metadata, overwrite=overwrite)
     return ShiftStore.open(out)
 
 
-def _require_alike(first: ShiftStore, other: ShiftStore) -> None:
+def _require_compatible(first: ShiftStore, other: ShiftStore) -> None:
     first.origin.require_same(
         other.origin, f"{first.path} and {other.path} were captured differently", hint="Merge shards of one capture."
     )
@@ -80,7 +80,7 @@ def _require_alike(first: ShiftStore, other: ShiftStore) -> None:
         )
 
 
-def _require_apart(ids: np.ndarray, owner: np.ndarray, paths: list[Path]) -> None:
+def _require_disjoint(ids: np.ndarray, owner: np.ndarray, paths: list[Path]) -> None:
     twice = np.flatnonzero((ids[1:] == ids[:-1]) & (owner[1:] != owner[:-1]))
     if len(twice):
         at = twice[0]
@@ -95,27 +95,27 @@ def _virtual(shards: list[ShiftStore], owner: np.ndarray, order: np.ndarray, nam
 
     first = shards[0]
     virtual = h5py.VirtualLayout((len(order), first.d_model), first.dtype)
-    begins = np.cumsum([0, *(len(shard) for shard in shards)])
-    pieces = 0
+    starts = np.cumsum([0, *(len(shard) for shard in shards)])
+    n_pieces = 0
     for number, shard in enumerate(shards):
         assert shard.path is not None
-        rows = h5py.VirtualSource(_relative(shard.path, out), name, (len(shard), first.d_model))
+        source = h5py.VirtualSource(_relative(shard.path, out), name, (len(shard), first.d_model))
         into = np.flatnonzero(owner == number)
-        come = order[into] - begins[number]
-        for piece in _even_pieces(into, come):
-            pieces += 1
-            if pieces > MOST_PIECES:
+        rows = order[into] - starts[number]
+        for piece in _even_pieces(into, rows):
+            n_pieces += 1
+            if n_pieces > MAX_PIECES:
                 raise ValueError(
-                    f"The shards' rows interleave in more than {MOST_PIECES} pieces, too many for a virtual data set; "
+                    f"The shards' rows interleave in more than {MAX_PIECES} pieces, too many for a virtual data set; "
                     "capture each shard from consecutive or evenly spaced rows."
                 )
-            virtual[_slice(into[piece])] = rows[_slice(come[piece])]
+            virtual[_slice(into[piece])] = source[_slice(rows[piece])]
     return virtual
 
 
-def _even_pieces(into: np.ndarray, come: np.ndarray) -> Iterator[slice]:
-    """Cut two lists of row numbers where either stops going up by its own constant step."""
-    steps = np.stack([np.diff(into), np.diff(come)])
+def _even_pieces(into: np.ndarray, rows: np.ndarray) -> Iterator[slice]:
+    """Yield pieces of two lists of row numbers in which both increase by a constant step of their own."""
+    steps = np.stack([np.diff(into), np.diff(rows)])
     changes = np.flatnonzero((steps[:, 1:] != steps[:, :-1]).any(axis=0)) + 1
     start = 0
     while start < len(into):
@@ -133,17 +133,17 @@ def _slice(numbers: np.ndarray) -> slice:
 
 
 def _annotations(shards: list[ShiftStore], order: np.ndarray) -> dict[str, np.ndarray]:
-    """Bring what is known of each shard's rows in one order."""
-    found = {"row_id": np.concatenate([shard.row_ids for shard in shards])[order]}
+    """Return the shards' row ids, labels and texts in one order."""
+    arrays = {"row_id": np.concatenate([shard.row_ids for shard in shards])[order]}
     labels = [shard.labels for shard in shards if shard.labels is not None]
     if labels:
-        found["labels"] = np.concatenate(labels)[order]
+        arrays["labels"] = np.concatenate(labels)[order]
     texts = [shard.texts for shard in shards if shard.texts is not None]
     if texts:
         for side, (name, end) in enumerate(TEXTS.items()):
             column = [text for shard in texts for text in shard[side]]
-            found[name], found[end] = layout.joined([column[row] for row in order])
-    return found
+            arrays[name], arrays[end] = join_texts([column[row] for row in order])
+    return arrays
 
 
 def _relative(path: Path, out: Path) -> str:

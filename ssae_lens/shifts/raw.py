@@ -1,8 +1,8 @@
-"""What must be known of an HDF5 file before HDF5 reads it: how a data set is laid out, and whether its heaps are sound.
+"""HDF5 object headers and heaps, checked before the HDF5 library reads them.
 
-HDF5 reads forever in a global heap whose sizes are wrong, and looks into one as soon as a virtual data set is opened or a
-string of variable length is read. Heaps carry no checksum, so one wrong bit is enough. Here object headers and heaps are
-read without HDF5, every size held against the file. The layout of both is in the HDF5 File Format Specification.
+The library loops forever in a global heap whose sizes are wrong, and reads one as soon as a virtual data set is opened or a
+string of variable length is read. Heaps have no checksum, so one wrong bit is enough. This module reads headers and heaps
+without the library and checks every size against the file. Their format is in the HDF5 File Format Specification.
 """
 
 import struct
@@ -20,12 +20,12 @@ MAX_HEAP = 1 << 30
 
 
 class DamagedHeaderError(ValueError):
-    """An object header or a heap that no HDF5 file has."""
+    """An invalid object header or heap."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a data set is stored: whether it names external files, and the heap of a virtual one."""
+    """The storage of a data set: whether it has external files, and the heap of a virtual one."""
 
     external: bool = False
     virtual: bool = False
@@ -33,14 +33,14 @@ class Layout:
 
 
 class RawFile:
-    """The bytes of a file, by their place."""
+    """The bytes of a file by position."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self.size = path.stat().st_size
 
     def read(self, at: int, size: int) -> bytes:
-        """Return `size` bytes from `at` on, or raise where the file has not as many."""
+        """Return `size` bytes from `at` on, or raise if the file has fewer."""
         if not 0 <= at <= at + size <= self.size:
             raise DamagedHeaderError(f"it refers to bytes {at} to {at + size} of {self.size}")
         self._file.seek(at)
@@ -54,43 +54,43 @@ class RawFile:
 
 
 def layout_of(raw: RawFile, address: int) -> Layout:
-    """Return how the data set is stored whose object header lies at an address."""
-    external, found = False, None
+    """Return the storage of the data set whose object header is at an address."""
+    external, stored = False, None
     for kind, data in _messages(raw, address):
         external |= kind == EXTERNAL_FILES
         if kind == LAYOUT and len(data) >= 2:
             # Versions 1 and 2 have the number of dimensions first.
             layout = data[2] if data[0] < 3 and len(data) > 2 else data[1]
             heap = struct.unpack_from("<Q", data, 2)[0] if layout == VIRTUAL and len(data) >= 10 else None
-            found = Layout(False, layout == VIRTUAL, None if heap == UNDEFINED else heap)
-    if found is None:
+            stored = Layout(False, layout == VIRTUAL, None if heap == UNDEFINED else heap)
+    if stored is None:
         raise DamagedHeaderError(f"the object at byte {address} is no data set")
-    return Layout(external, found.virtual, found.heap)
+    return Layout(external, stored.virtual, stored.heap)
 
 
 def heap_objects(raw: RawFile, address: int) -> dict[int, tuple[int, int]]:
-    """Return where each object of a global heap lies and how long it is, by its number, once the heap is sound."""
+    """Return the position and length of each object of a global heap, by its number, once the heap is checked."""
     head = raw.read(address, 16)
     size = struct.unpack_from("<Q", head, 8)[0]
     if head[:8] != b"GCOL\x01\0\0\0" or not 16 <= size <= MAX_HEAP:
         raise DamagedHeaderError(f"there is no heap at byte {address}")
     heap = raw.read(address, size)
-    found: dict[int, tuple[int, int]] = {}
+    objects: dict[int, tuple[int, int]] = {}
     at = 16
     while at + 16 <= size:
         number, length = struct.unpack_from("<H6xQ", heap, at)
-        # Number 0 is what is free: its length counts its own head.
+        # Number 0 is free space, whose length includes its own head.
         need = length if number == 0 else 16 + -(-length // 8) * 8
-        if need < 16 or need > size - at or number in found:
+        if need < 16 or need > size - at or number in objects:
             raise DamagedHeaderError(f"the heap at byte {address} is damaged at byte {address + at}")
         if number:
-            found[number] = (address + at + 16, length)
+            objects[number] = (address + at + 16, length)
         at += need
-    return found
+    return objects
 
 
 def heap_texts(raw: RawFile, references: bytes) -> list[bytes]:
-    """Return strings of variable length, of which a data set holds the lengths and where they lie."""
+    """Return strings of variable length from a data set's references: their lengths, heaps and numbers."""
     heaps: dict[int, dict[int, tuple[int, int]]] = {}
     texts, total = [], 0
     for length, address, number in struct.iter_unpack("<IQI", references):
@@ -98,17 +98,17 @@ def heap_texts(raw: RawFile, references: bytes) -> list[bytes]:
             texts.append(b"")
             continue
         objects = heaps[address] if address in heaps else heaps.setdefault(address, heap_objects(raw, address))
-        at, held = objects.get(number, (0, -1))
+        at, stored = objects.get(number, (0, -1))
         total += length
-        # Each string has its own place: many of one would stand for more than the file holds.
-        if length > held or total > raw.size:
+        # Each string is stored once; repeated references could exceed the size of the file.
+        if length > stored or total > raw.size:
             raise DamagedHeaderError(f"a string refers to object {number} of the heap at byte {address}")
         texts.append(raw.read(at, length))
     return texts
 
 
 def _messages(raw: RawFile, address: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the kind and the contents of each message of an object header, of either version."""
+    """Yield the kind and the contents of each message of an object header, version 1 or 2."""
     head = raw.read(address, min(32, raw.size - address) if address < raw.size else 32)
     if head[:4] == b"OHDR":
         flags = head[5]
@@ -122,10 +122,10 @@ def _messages(raw: RawFile, address: int) -> Iterator[tuple[int, bytes]]:
     else:
         raise DamagedHeaderError(f"there is no object header at byte {address}")
     blocks = [(at, size)]
-    for block, (begin, length) in enumerate(blocks):
+    for block, (start, length) in enumerate(blocks):
         if block >= MAX_BLOCKS or length > MAX_BLOCK:
             raise DamagedHeaderError(f"the object header at byte {address} has no end")
-        data, at = raw.read(begin, length), 0
+        data, at = raw.read(start, length), 0
         while at + frame <= len(data):
             kind, size, _ = struct.unpack_from(layout, data, at)
             contents = data[at + frame : at + frame + size]

@@ -1,8 +1,8 @@
-"""The HDF5 files of the Sparse Shift Autoencoder paper's code, read and written.
+"""HDF5 files of the reference code of the Sparse Shift Autoencoder paper: reading and writing.
 
-``cfc_train`` and ``cfc_test`` have shape (n, 2, d): source and target of each pair; or (n, d), where each row's pair is the
-row after it, so that the shifts are the n − 1 consecutive differences. ``cfc_train_labels`` and ``cfc_test_labels`` may hold
-a JSON object for each pair: concept → whether it changed. A split without pairs is an empty data set.
+``cfc_train`` and ``cfc_test`` have shape (n, 2, d): source and target of each pair; or (n, d), where the target of each row
+is the next row, so that the shifts are the n − 1 consecutive differences. ``cfc_train_labels`` and ``cfc_test_labels`` are
+optional and hold a JSON object per pair: concept → whether it changed. A split without pairs is an empty data set.
 """
 
 import json
@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from ssae_lens.base import checks, files
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.base.reading import parse_json, well_formed
-from ssae_lens.shifts import hdf5, layout
-from ssae_lens.shifts import rows as incoming
+from ssae_lens.shifts import contents, hdf5
 from ssae_lens.shifts.disk import require_room
 from ssae_lens.shifts.store import ShiftStore
 
@@ -23,14 +22,14 @@ SPLITS = ("train", "test")
 
 
 class _Side:
-    """One side of a reference data set, as an (n, d) array that is read when it is sliced."""
+    """One side of a reference data set: an (n, d) array that is read when it is sliced."""
 
     def __init__(self, rows: Any, side: int) -> None:
         self._rows = rows
         self._side = side
         paired = len(rows.shape) == 3
         self.shape = (rows.shape[0] - (0 if paired else 1), rows.shape[-1])
-        # Reference files may be float64; what is read of them is what a store would hold.
+        # Reference files may be float64; a store holds float32.
         self.dtype = np.dtype(np.float16 if rows.dtype == np.float16 else np.float32)
 
     def __len__(self) -> int:
@@ -41,11 +40,11 @@ class _Side:
             block = self._rows[rows, self._side]
         else:
             block = self._rows[rows.start + self._side : rows.stop + self._side]
-        return incoming.activations(self._rows.name, block, self.dtype, np.arange(rows.start, rows.stop))
+        return contents.activations(self._rows.name, block, self.dtype, np.arange(rows.start, rows.stop))
 
 
 def read_reference(path: str | Path, split: str = "train", *, origin: Origin | None = None) -> ShiftStore:
-    """Open one split of a reference file; activations are read from it when they are asked for.
+    """Open one split of a reference file; its activations are read when they are accessed.
 
     Parameters
     ----------
@@ -54,42 +53,42 @@ def read_reference(path: str | Path, split: str = "train", *, origin: Origin | N
     split
         ``train`` or ``test``.
     origin
-        Where the activations come from: the file does not say.
+        The origin of the activations, which the file does not contain.
 
     Returns
     -------
     ShiftStore
-        Labels that are true or false become 1 and 0: the file does not say in which direction a concept changed.
-        `ShiftStore.save` makes a file of this package of it.
+        Labels that are true or false become 1 and 0, because the file has no direction of change. `ShiftStore.save` converts
+        it to a file of this package.
     """
     checks.one_of("split", split, SPLITS)
     path = Path(path)
     file = hdf5.open_file(path)
     try:
         pairs = _pairs(path, file, f"cfc_{split}")
-        sides = {name: _Side(pairs, side) for side, name in enumerate(layout.SIDES)}
+        sides = {name: _Side(pairs, side) for side, name in enumerate(contents.SIDES)}
         n_rows, d_model = sides["source"].shape
         labels, concepts = _labels(path, file, f"cfc_{split}_labels", n_rows)
         with well_formed(path):
-            data = sides | incoming.annotations(n_rows, None, labels, concepts)
-            about = incoming.describe(d_model, origin, concepts, {"name": path.stem, "split": split})
+            data = sides | contents.annotations(n_rows, None, labels, concepts)
+            metadata = contents.describe(d_model, origin, concepts, {"name": path.stem, "split": split})
     except BaseException:
         file.close()
         raise
-    return ShiftStore(data, about, path, file)
+    return ShiftStore(data, metadata, path, file)
 
 
 def write_reference(
     path: str | Path, train: ShiftStore, test: ShiftStore | None = None, *, overwrite: bool = False
 ) -> None:
-    """Write stores as a reference file, both sides of each pair; signed changes are written as numbers.
+    """Write stores as a reference file, with signed changes as numbers.
 
     Parameters
     ----------
     path
         The file to write.
     train, test
-        Stores for its two splits; without `test` that split is empty, as the reference code writes it.
+        Stores of its two splits; without `test`, that split is empty.
     overwrite
         Whether a file of other contents may be replaced.
     """
@@ -98,7 +97,7 @@ def write_reference(
     path = Path(path)
     stores = {"train": train} if test is None else {"train": train, "test": test}
     if test is not None and test.d_model != train.d_model:
-        raise ValueError(f"train is {train.d_model} wide and test {test.d_model}; they must come from one place.")
+        raise ValueError(f"train is {train.d_model} wide and test {test.d_model}; they must be of one hook.")
     size = sum(8 * len(store) * store.d_model for store in stores.values())
     require_room(path, size)
     with files.writing(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
@@ -114,20 +113,20 @@ def write_reference(
 
 
 def open_shifts(path: str | Path, split: str = "train") -> ShiftStore:
-    """Open a store of shifts: a file of this package, or a split of one of the reference code."""
+    """Open a store of shifts: a file of this package, or a split of a file of the reference code."""
     path = checks.existing_file(path, "Shifts are written there by capture_shifts and by ShiftStore.save.")
     return read_reference(path, split) if is_reference(path) else ShiftStore.open(path)
 
 
 def is_reference(path: Path) -> bool:
-    """Say whether a file is the reference code's rather than this package's."""
+    """Return whether a file is one of the reference code instead of this package."""
     import h5py
 
     if not h5py.is_hdf5(path):
         return False
     with hdf5.open_file(path) as file:
         names = hdf5.names_in(path, file)
-        return hdf5.attribute(path, file, "schema") is None and any(f"cfc_{each}" in names for each in SPLITS)
+        return hdf5.attribute(path, file, "schema") is None and any(f"cfc_{split}" in names for split in SPLITS)
 
 
 def _pairs(path: Path, file: Any, name: str) -> Any:
@@ -139,7 +138,7 @@ def _pairs(path: Path, file: Any, name: str) -> Any:
     few = 0 in pairs.shape or (consecutive and pairs.shape[0] < 2)
     if not (paired or consecutive) or few or pairs.dtype.kind != "f":
         raise ValueError(
-            f"{name} of {path} has shape {pairs.shape} and type {pairs.dtype}; at least one pair is wanted, as "
+            f"{name} of {path} has shape {pairs.shape} and type {pairs.dtype}; at least one pair is expected, as "
             "floating-point numbers of shape (n, 2, d) or (n, d)."
         )
     return pairs
@@ -148,20 +147,20 @@ def _pairs(path: Path, file: Any, name: str) -> Any:
 def _labels(path: Path, file: Any, name: str, n_rows: int) -> tuple[np.ndarray | None, list[str]]:
     if name not in hdf5.names_in(path, file):
         return None, []
-    found = hdf5.dataset(path, file, name)
+    values = hdf5.dataset(path, file, name)
     try:
-        if found.shape == (0,):
+        if values.shape == (0,):
             return None, []
-        if len(found.shape) != 1:
-            raise ValueError(f"it has shape {found.shape}")
-        rows = [parse_json(text.decode(), "a row") for text in hdf5.texts(path, found)]
+        if len(values.shape) != 1:
+            raise ValueError(f"it has shape {values.shape}")
+        rows = [parse_json(text.decode(), "a row") for text in hdf5.texts(path, values)]
         concepts = list(rows[0])
         labels = np.array([[_change(row[concept]) for concept in concepts] for row in rows])
     except hdf5.DAMAGE as error:
         if type(error) is ValueError and str(path) in str(error):
             raise
-        why = " ".join(str(error).split())[:200]
-        raise ValueError(f"{name} of {path} is not a JSON object of changes for each pair ({why}).") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{name} of {path} is not a JSON object of changes for each pair ({reason}).") from error
     if len(labels) != n_rows:
         raise ValueError(f"{name} of {path} has {len(labels)} rows for {n_rows} pairs; they must agree.")
     return labels.reshape(n_rows, len(concepts)), concepts

@@ -1,4 +1,4 @@
-"""`ShiftStore`: both sides of captured pairs, with labels and origin, from a file or from memory."""
+"""`ShiftStore`: activations of both sides of text pairs, with labels and origin, in a file or in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,18 +12,18 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base import checks
-from ssae_lens.base.origin import Origin
-from ssae_lens.shifts import hdf5, layout
-from ssae_lens.shifts import rows as incoming
-from ssae_lens.shifts.flat import flat_shifts
-from ssae_lens.shifts.layout import BLOCK, TEXTS, About
+from ssae_lens.base.provenance import Origin
+from ssae_lens.shifts import contents, hdf5, layout
+from ssae_lens.shifts.contents import SIDES, TEXTS, Metadata
+from ssae_lens.shifts.disk import flat_shifts
+from ssae_lens.shifts.layout import BLOCK
 
 
 class ShiftStore:
-    """Activations of the two sides of each pair, and what is known of them.
+    """Activations of the two sides of each pair, with labels, texts and origin.
 
-    Made by `ShiftStore.open`, `ShiftStore.from_arrays`, `merge`, `read_reference` and a capture. A store from a file reads
-    what is asked for when it is asked for; close it, or use it in a ``with`` block, to let the file go.
+    Returned by `ShiftStore.open`, `ShiftStore.from_arrays`, `merge`, `read_reference` and `capture_shifts`. A store in a
+    file reads its arrays when they are accessed. Close it, or use it in a ``with`` block, to close the file.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class ShiftStore:
     (2, (2, 3), [[1], [1]])
     """
 
-    def __init__(self, data: Mapping[str, Any], about: About, path: Path | None = None, file: Any = None) -> None:
+    def __init__(self, data: Mapping[str, Any], metadata: Metadata, path: Path | None = None, file: Any = None) -> None:
         self._data = data
-        self._about = about
+        self._metadata = metadata
         self._file = file
         self._shape: tuple[int, int] = data["source"].shape
         self._dtype: np.dtype = data["source"].dtype
@@ -53,16 +53,16 @@ class ShiftStore:
         Raises
         ------
         FileNotFoundError
-            If there is no such file, or a shard of a merged store is gone.
+            If there is no such file, or a shard of a merged store is missing.
         ValueError
-            If it is no complete, undamaged store. Rows are checked when read.
+            If it is not a complete, undamaged store. Rows are checked when they are read.
 
         See Also
         --------
-        ssae_lens.shifts.open_shifts : also takes files of the reference code.
+        ssae_lens.shifts.open_shifts : opens files of the reference code, too.
         """
-        file, about = layout.open_file(path)
-        return cls(layout.datasets(file), about, Path(path), file)
+        file, metadata = layout.open_file(path)
+        return cls(layout.datasets(file), metadata, Path(path), file)
 
     @classmethod
     def from_arrays(
@@ -80,20 +80,20 @@ class ShiftStore:
         path: str | Path | None = None,
         overwrite: bool = False,
     ) -> "ShiftStore":
-        """Make a store of arrays, in memory or, with `path`, written there.
+        """Return a store of arrays, in memory or, with `path`, in a file.
 
         Parameters
         ----------
         source, target
             Activations, one row for each pair.
         origin
-            Where they come from; by default only their width is known.
+            The model, hook and position of the activations.
         labels, concepts
-            Signed changes (−1, 0, +1) for each row and concept, and the concepts' names: a list, or a string for one.
+            Signed changes (−1, 0, +1) of each row and concept, and the concepts' names: a list, or a string for one.
         row_ids
             Rows of the pairs data set; by default 0, 1, …
         texts
-            Source texts and target texts, one of each for each row.
+            Source texts and target texts, one per row.
         pairs
             JSON-able description of the pairs data set.
         dtype
@@ -104,24 +104,23 @@ class ShiftStore:
             Whether a file of other contents may be replaced.
         """
         concepts = checks.name_list("concepts", concepts)
-        data = incoming.sides(source, target, layout.storable(dtype))
+        data = contents.sides(source, target, layout.storable(dtype))
         n_rows, d_model = data["source"].shape
         if n_rows == 0:
             raise ValueError("source has no rows; a store needs at least one.")
-        data |= incoming.annotations(n_rows, row_ids, labels, concepts, texts)
-        about = incoming.describe(d_model, origin, concepts, pairs)
-        store = cls(data, about)
+        data |= contents.annotations(n_rows, row_ids, labels, concepts, texts)
+        store = cls(data, contents.describe(d_model, origin, concepts, pairs))
         return store if path is None else store.save(path, overwrite=overwrite)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> "ShiftStore":
-        """Write the store to a file, in blocks, and return the store of that file.
+        """Write the store to a file, in blocks, and return the store of the file.
 
         Raises
         ------
         FileExistsError
             If there is a file of other contents and `overwrite` is False.
         """
-        layout.write(path, self._data, replace(self._about, digests={}, shards={}), overwrite=overwrite)
+        layout.write(path, self._data, replace(self._metadata, digests={}, shards={}), overwrite=overwrite)
         return ShiftStore.open(path)
 
     def __len__(self) -> int:
@@ -129,47 +128,47 @@ class ShiftStore:
 
     @property
     def d_model(self) -> int:
-        """Width of the activations."""
+        """The width of the activations."""
         return self._shape[1]
 
     @property
     def dtype(self) -> np.dtype:
-        """The type activations are stored in; arrays are float32 whichever it is."""
+        """The type of the stored activations; arrays are returned as float32."""
         return self._dtype
 
     @property
     def origin(self) -> Origin:
-        """The model, hook and position the activations were read at."""
-        return self._about.origin
+        """The model, hook and position of the activations."""
+        return self._metadata.origin
 
     @property
     def concepts(self) -> list[str]:
-        """Names of the labels' columns."""
-        return list(self._about.concepts)
+        """The names of the labels' columns."""
+        return list(self._metadata.concepts)
 
     @property
     def pairs(self) -> dict[str, Any]:
-        """What the capture said of its pairs data set, such as a name and a fingerprint."""
-        return dict(self._about.pairs)
+        """The description of the pairs data set, such as a name and a fingerprint."""
+        return dict(self._metadata.pairs)
 
     @property
     def versions(self) -> dict[str, str]:
         """The packages the store was made with."""
-        return dict(self._about.versions)
+        return dict(self._metadata.versions)
 
     @cached_property
     def source(self) -> Float[np.ndarray, "n d"]:
-        """Activations of the first texts, float32; read once and kept."""
+        """Activations of the source texts, float32; read once and cached."""
         return self._side("source", slice(0, len(self)))
 
     @cached_property
     def target(self) -> Float[np.ndarray, "n d"]:
-        """Activations of the second texts, float32; read once and kept."""
+        """Activations of the target texts, float32; read once and cached."""
         return self._side("target", slice(0, len(self)))
 
     @cached_property
     def shifts(self) -> Float[np.ndarray, "n d"]:
-        """Target − source, float32; computed once, in blocks, and kept."""
+        """Target − source, float32; computed once, in blocks, and cached."""
         shifts = np.empty((len(self), self.d_model), dtype=np.float32)
         for rows, source, target in self.blocks():
             np.subtract(target, source, out=shifts[rows])
@@ -182,12 +181,12 @@ class ShiftStore:
             return None
         labels = self._column("labels", slice(0, len(self)))
         if not np.isin(labels, (-1, 0, 1)).all():
-            raise layout.damaged(self.path or "the store", "/labels holds something else than -1, 0 and 1")
+            raise hdf5.damaged(self.path or "the store", "/labels holds values other than -1, 0 and 1")
         return labels
 
     @cached_property
     def row_ids(self) -> Int[np.ndarray, " n"]:
-        """For each row, the row of the pairs data set; a pair read at several tokens has several rows."""
+        """The row of the pairs data set of each row; a pair captured at several tokens has several rows."""
         return self._column("row_id", slice(0, len(self)))
 
     @cached_property
@@ -195,66 +194,71 @@ class ShiftStore:
         """Source texts and target texts, or None."""
         if not all(name in self._data for name in TEXTS):
             return None
-        whole = slice(0, None)
-        columns = [(self._column(name, whole), self._column(end, whole)) for name, end in TEXTS.items()]
+        everything = slice(0, None)
+        columns = [(self._column(name, everything), self._column(end, everything)) for name, end in TEXTS.items()]
         try:
-            source, target = (layout.parted(*each) for each in columns)
+            source, target = (contents.split_texts(*column) for column in columns)
         except ValueError as error:
-            raise layout.damaged(self.path or "the store", error) from error
+            raise hdf5.damaged(self.path or "the store", error) from error
         return source, target
 
     @cached_property
     def fingerprint(self) -> str:
-        """A short hash of all rows: the same in every store of the same data."""
-        if self._about.digests:
-            return self._about.fingerprint
+        """A short hash of all data sets: equal in every store of the same data."""
+        if self._metadata.digests:
+            return self._metadata.fingerprint
         digests = {name: layout.digest_of(self._data[name]) for name in self._data}
-        return About(self.origin, digests=digests).fingerprint
+        return Metadata(self.origin, digests=digests).fingerprint
 
     def read(self, rows: slice) -> tuple[Float[np.ndarray, "b d"], Float[np.ndarray, "b d"]]:
-        """Read some consecutive rows of source and target as float32, keeping nothing."""
+        """Return consecutive rows of source and target as float32, without caching them."""
         start, stop, step = rows.indices(len(self))
         if step != 1:
-            raise ValueError(f"rows is {rows}; only consecutive rows are read at once.")
+            raise ValueError(f"rows is {rows}; it must be a slice of consecutive rows.")
         return self._side("source", slice(start, stop)), self._side("target", slice(start, stop))
 
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[slice, Float[np.ndarray, "b d"], Float[np.ndarray, "b d"]]]:
-        """Pass over the store in order: the rows, their source and their target, `size` at a time."""
+        """Yield slices of `size` rows in order, with their source and target."""
         for rows in layout.blocks(len(self), size):
             yield rows, *self.read(rows)
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "ShiftStore":
-        """Return a store, in memory, of some rows (numbers or a mask) in the order given."""
-        rows = incoming.row_numbers(rows, len(self))
-        data = {name: np.empty((len(rows), self.d_model), dtype=self.dtype) for name in ("source", "target")}
+        """Return a store, in memory, of the given rows (numbers or a mask) in their order."""
+        rows = contents.row_numbers(rows, len(self))
+        data = {name: np.empty((len(rows), self.d_model), dtype=self.dtype) for name in SIDES}
         for block, source, target in self.blocks():
-            here = np.flatnonzero((rows >= block.start) & (rows < block.stop))
-            data["source"][here] = source[rows[here] - block.start]
-            data["target"][here] = target[rows[here] - block.start]
+            inside = np.flatnonzero((rows >= block.start) & (rows < block.stop))
+            data["source"][inside] = source[rows[inside] - block.start]
+            data["target"][inside] = target[rows[inside] - block.start]
         data["row_id"] = self.row_ids[rows]
         if self.labels is not None:
             data["labels"] = self.labels[rows]
         for (name, end), column in zip(TEXTS.items(), self.texts or (), strict=False):
-            data[name], data[end] = layout.joined([column[row] for row in rows])
-        return ShiftStore(data, replace(self._about, digests={}, shards={}))
+            data[name], data[end] = contents.join_texts([column[row] for row in rows])
+        return ShiftStore(data, replace(self._metadata, digests={}, shards={}))
 
     def split(self, held_out: float = 0.1, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Return the row numbers of a training part and a held-out part.
-
-        All rows of one pair (one row id) fall on the same side.
-        """
-        return incoming.split(self.row_ids, held_out, seed)
+        """Return the row numbers of a training part and a held-out part; all rows of a pair are in the same part."""
+        return contents.split(self.row_ids, held_out, seed)
 
     def memmap(self, dtype: str = "float32") -> Float[np.memmap, "n d"]:
-        """Return the shifts as a read-only memory-mapped array, whose random rows cost microseconds.
+        """Return the shifts as a read-only memory-mapped array, with fast access to random rows.
 
-        The array is a ``.npy`` file beside the store, made the first time and used again while the store's contents are
+        The array is a ``.npy`` file beside the store, written at the first call and reused while the store's contents are
         the same.
         """
-        return flat_shifts(self, layout.storable(dtype))
+        if self.path is None:
+            raise ValueError("The store is in memory and so are its shifts; save it to a file first, or use .shifts.")
+        return flat_shifts(
+            self.path,
+            self.fingerprint,
+            (len(self), self.d_model),
+            layout.storable(dtype),
+            lambda: (target - source for _, source, target in self.blocks()),
+        )
 
     def close(self) -> None:
-        """Let the file go; arrays already read stay."""
+        """Close the file; cached arrays stay."""
         if self._file is not None:
             self._file.close()
 
@@ -265,8 +269,8 @@ class ShiftStore:
         self.close()
 
     def __repr__(self) -> str:
-        place = f" at {self.origin.hook_name} of {self.origin.model_name}" if self.origin.hook_name else ""
-        return f"<ShiftStore of {len(self)} × {self.d_model} {self.dtype}{place} in {self.path or 'memory'}>"
+        hook = f" at {self.origin.hook_name} of {self.origin.model_name}" if self.origin.hook_name else ""
+        return f"<ShiftStore of {len(self)} × {self.d_model} {self.dtype}{hook} in {self.path or 'memory'}>"
 
     def _side(self, name: str, rows: slice) -> np.ndarray:
         return np.asarray(self._column(name, rows), dtype=np.float32)
@@ -276,7 +280,7 @@ class ShiftStore:
         try:
             return self._data[name][rows]
         except hdf5.DAMAGE as error:
-            raise layout.damaged(self.path or "the store", error) from error
+            raise hdf5.damaged(self.path or "the store", error) from error
 
     def _require_open(self) -> None:
         if self._file is not None and not self._file:

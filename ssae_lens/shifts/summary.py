@@ -1,11 +1,11 @@
-"""What is in a store: norms, spectrum, labels; as numbers and as a figure."""
+"""Summary of a store: norms, spectrum and labels, as numbers and as a figure."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssae_lens.base import checks
-from ssae_lens.base.progress import progress
+from ssae_lens.base.progress_bars import progress
 from ssae_lens.shifts.store import ShiftStore
 
 if TYPE_CHECKING:
@@ -15,33 +15,32 @@ PERCENTILES = (0, 5, 50, 95, 100)
 
 
 def summarise(store: ShiftStore, leading: int = 64, *, quiet: bool = False) -> dict[str, Any]:
-    """Read a store once, in order, and say what is in it.
+    """Read a store once, in order, and return its summary.
 
     Parameters
     ----------
     store
         The store.
     leading
-        How many directions of the shifts to describe.
+        Number of leading directions of the shifts in the spectrum.
     quiet
-        Show no progress.
+        Hide the progress bar.
 
     Returns
     -------
     dict
         JSON-able. ``norms`` of source, target and shifts: mean and percentiles. ``spectrum``: the leading
         ``singular_values`` of the (n, d) matrix of shifts, not centred, and the ``share`` of the shifts' energy (sum of
-        squares) along each. ``effective_rank``: how many equally strong directions would be as spread, exp of the shares'
-        entropy. ``zero_shifts``: rows whose two sides are equal. ``constant_dimensions``: coordinates in which all shifts
-        agree. ``labels``: for each concept how often it changes by −1, 0 and +1. ``changes_per_row``: how many rows change
-        no concept, one, two, …
+        squares) along each. ``effective_rank``: exp of the entropy of all shares. ``zero_shifts``: rows whose two sides are
+        equal. ``constant_dimensions``: coordinates in which all shifts are equal. ``labels``: counts of the changes −1, 0
+        and +1 of each concept. ``changes_per_row``: numbers of rows that change no concept, one, two, …
     """
     checks.integer("leading", leading)
     norms = {name: np.empty(len(store), dtype=np.float32) for name in ("source", "target", "shifts")}
     second_moment = np.zeros((store.d_model, store.d_model))
     lowest = np.full(store.d_model, np.inf, dtype=np.float32)
     highest = -lowest
-    with progress(total=len(store), unit=" rows", about="Reading", quiet=quiet) as bar:
+    with progress(total=len(store), unit=" rows", desc="Reading", quiet=quiet) as bar:
         for rows, source, target in store.blocks():
             shifts = target - source
             for name, values in (("source", source), ("target", target), ("shifts", shifts)):
@@ -70,24 +69,24 @@ def summarise(store: ShiftStore, leading: int = 64, *, quiet: bool = False) -> d
 
 
 def spectrum_figure(summary: dict[str, Any]) -> "Figure":
-    """Draw the share of the shifts' energy along each leading direction, and their sum.
+    """Plot the share of the shifts' energy along each leading direction, and the cumulative share.
 
     Parameters
     ----------
     summary
-        What `summarise` gave.
+        The result of `summarise`.
     """
     import plotly.graph_objects as go
 
     share = np.array(summary["spectrum"]["share"])
     directions = np.arange(1, len(share) + 1)
-    place = summary["origin"]["hook_name"] or "unknown origin"
+    hook_name = summary["origin"]["hook_name"] or "unknown origin"
     figure = go.Figure()
-    figure.add_bar(x=directions, y=share, name="along the direction")
-    figure.add_scatter(x=directions, y=share.cumsum(), name="up to the direction", mode="lines")
+    figure.add_bar(x=directions, y=share, name="of the direction")
+    figure.add_scatter(x=directions, y=share.cumsum(), name="cumulative", mode="lines")
     figure.update_layout(
-        title=f"Spectrum of {summary['rows']} shifts at {place}",
-        xaxis_title="direction, strongest first",
+        title=f"Spectrum of {summary['rows']} shifts at {hook_name}",
+        xaxis_title="singular direction",
         yaxis_title="share of the shifts' energy",
         yaxis_range=[0, 1],
         template="plotly_white",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ssae_lens.base import checks
-from ssae_lens.base.versions import versions
+from ssae_lens.base.provenance import versions
 from ssae_lens.sae import SSAE
 from ssae_lens.training.config import ProblemConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ssae_lens.base import checks
 from ssae_lens.shifts import ShiftStore, open_shifts
-from ssae_lens.shifts.batches import RowReader
+from ssae_lens.shifts.disk import RowReader
 from ssae_lens.training.input_map import root_mean_square
 
 # The most rows that a map is fitted to, and the most bytes of a store's shifts that are held in memory.

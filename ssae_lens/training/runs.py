@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from ssae_lens.base import files
-from ssae_lens.base.progress import progress
-from ssae_lens.base.versions import versions
+from ssae_lens.base import checksums, files
+from ssae_lens.base.progress_bars import progress
+from ssae_lens.base.provenance import versions
 from ssae_lens.training.data import Rows, Stream
 from ssae_lens.training.training_group import TrainingGroup
 
@@ -68,10 +68,10 @@ class Run:
     def save(self, ssae: Any, **extra: Any) -> None:
         """Save an SSAE in the run's folder, together with ``run.json`` and `extra` values as JSON files by name."""
         if self.out is not None:
-            texts = {f"{name}.json": files.json_text(value) for name, value in extra.items()}
+            texts = {f"{name}.json": checksums.json_text(value) for name, value in extra.items()}
             sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-            sums[LOG] = files.sha256_of(self.out / LOG)
-            texts[RUN] = files.json_text({**self.about, "sha256": sums}, checksum=True)
+            sums[LOG] = checksums.sha256_of(self.out / LOG)
+            texts[RUN] = checksums.json_text({**self.about, "sha256": sums}, checksum=True)
             ssae.save_with(self.out, texts, overwrite=True)
 
     def go(self, *, quiet: bool, checkpoint_every: int | None) -> None:
@@ -80,7 +80,7 @@ class Run:
         if self.out is not None:
             self._resume(self.out)
         saved = time.monotonic()
-        bar = progress(total=self.solver.steps, unit="step", about="training", quiet=quiet)
+        bar = progress(total=self.solver.steps, unit="step", desc="training", quiet=quiet)
         bar.update(self.step)
         with _threads_for(self.groups, self.solver.batch_size), bar, _interrupts_between_steps() as interrupted:
             while self.step < self.solver.steps:
@@ -108,7 +108,7 @@ class Run:
         if not (out / "cfg.json").exists():
             return
         try:
-            there = _identity(files.read_json(out / RUN, checksum=True))
+            there = _identity(checksums.read_json(out / RUN, checksum=True))
         except (OSError, ValueError):
             there = {}
         now = _identity(self.about)
@@ -154,7 +154,7 @@ class Run:
         }
         with files.writing(out / CHECKPOINT) as temporary:
             torch.save(state, temporary)
-            files.seal(temporary)
+            checksums.seal(temporary)
 
     def _resume(self, out: Path) -> None:
         path = out / CHECKPOINT
@@ -163,7 +163,7 @@ class Run:
             (out / LOG).unlink(missing_ok=True)
             return
         try:
-            files.unseal(path)
+            checksums.unseal(path)
             state = torch.load(path, map_location=self.groups[0].device, weights_only=True)
         except Exception as error:  # noqa: BLE001  whatever a damaged file makes torch raise
             raise ValueError(f"{path} cannot be read ({type(error).__name__}); delete it to start again.") from None
@@ -188,12 +188,12 @@ def read_run(folder: Path) -> dict[str, Any]:
 
     A folder of version 0.1.0 has no checksums and is not verified.
     """
-    about = files.read_json(folder / RUN)
+    about = checksums.read_json(folder / RUN)
     if isinstance(about, dict) and "sha256" in about:
-        about = files.read_json(folder / RUN, checksum=True)
+        about = checksums.read_json(folder / RUN, checksum=True)
         for name, expected in about["sha256"].items():
-            if not (folder / name).is_file() or files.sha256_of(folder / name) != expected:
-                raise files.DamagedFileError(
+            if not (folder / name).is_file() or checksums.sha256_of(folder / name) != expected:
+                raise checksums.DamagedFileError(
                     f"{folder / name} is damaged or missing: it does not match {RUN}; run the training again."
                 )
     return about

@@ -3,9 +3,8 @@
 `run` does what ``python -m studies decomposition`` does; `study` takes tasks, an SAE and settings of one's own.
 """
 
-from studies.decomposition.pursuit import Step, pursuit
-from studies.decomposition.result import Result
-from studies.decomposition.settings import QUICK, Settings
-from studies.decomposition.study import run, study
+from studies.decomposition.result import DecompositionStudyResult
+from studies.decomposition.runner import run, study
+from studies.decomposition.settings import QUICK, DecompositionSettings
 
-__all__ = ["QUICK", "Result", "Settings", "Step", "pursuit", "run", "study"]
+__all__ = ["QUICK", "DecompositionSettings", "DecompositionStudyResult", "run", "study"]

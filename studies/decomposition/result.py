@@ -1,4 +1,4 @@
-"""What the study gave: a row for each vector, what each dictionary makes of each, what is found again of the paper."""
+"""Results of the study: a row for each vector, its decomposition by each dictionary, and the findings of the paper."""
 
 import textwrap
 from collections.abc import Iterator
@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssae_lens.base.files import write_json, writing
-from ssae_lens.evals import cells
-from studies.decomposition.measure import AROUND, BETWEEN, BY_CHANCE, OURS, OWN, POSITIVE, PURSUIT
-from studies.decomposition.reading import AS_IT_IS, NO_THRESHOLD
+from ssae_lens.base.checksums import write_json
+from ssae_lens.base.files import writing
+from ssae_lens.evals._decomposition import NO_THRESHOLD, POSITIVE, PURSUIT, RANDOM_ROWS, WITH_THRESHOLD
+from studies.cells import StudyResult
+from studies.decomposition.measure import AROUND, BETWEEN, OWN, RANDOM_VECTOR, SSAE
 from studies.decomposition.verdicts import FULL, code_of, lengths_of, verdicts
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ then     explained (1 − ‖v − v̂‖² / ‖v‖²) by: the SAE's code at t
 used     latents of the SSAE's code above a tenth of its largest; sign and rank are of the behaviour's own latent"""
 
 
-class Result(cells.Result):
+class DecompositionStudyResult(StudyResult):
     """The study's cells, and what they were run with."""
 
     name = "decomposition"
@@ -43,7 +44,7 @@ class Result(cells.Result):
 
     @cached_property
     def verdicts(self) -> list[dict[str, str]]:
-        """Each finding of the paper: what it says, what is found here, and whether it is found again."""
+        """Each finding of the paper: the paper's statement, the result here, and whether it is reproduced."""
         return verdicts(self.activations, self.vectors, self._of("SSAE"))
 
     @cached_property
@@ -63,7 +64,7 @@ class Result(cells.Result):
             for row in rows
         ]
 
-    def beaten(self) -> list[str]:
+    def where_baselines_win(self) -> list[str]:
         """Say where the SSAE explains less of a vector than signed pursuit does, has a sign wrong, or has no latent."""
         found = []
         for each in self.vectors:
@@ -87,14 +88,17 @@ class Result(cells.Result):
         """Return the table to read in a terminal."""
         about, seen = self.about, self.activations
         lines = [f"Steering vectors of {about['model']} at {about['hook']}, taken apart", ""]
-        lines += [*self._rows(), "", self._caption(), "", "What is found again of Mayne et al. (arXiv 2411.08790)"]
+        lines += [*self._rows(), "", self._caption(), "", "Findings of Mayne et al. (arXiv 2411.08790)"]
         for each in self.verdicts:
             lines.append(f"  {each['finding']}: {each['again']}")
             for side in ("paper", "here"):
                 lines += textwrap.wrap(each[side], 112, initial_indent=f"    {side:<7}", subsequent_indent=" " * 11)
         lines += ["", "Explained by so many decoder rows of the SAE, mean over vectors", *self._by_atoms()]
         lines += ["", *self._foreign()]
-        lines += ["Where ours is beaten or falls short", *(f"  {each}" for each in self.beaten() or ["nowhere"])]
+        lines += [
+            "Where baselines win",
+            *(f"  {each}" for each in self.where_baselines_win() or ["nowhere"]),
+        ]
         lines.append(f"\n{len(self.cells)} cells in {about['seconds']:.0f} s; {seen['tokens']} activations")
         return "\n".join(lines)
 
@@ -136,7 +140,11 @@ class Result(cells.Result):
 
     def _row(self, each: dict[str, Any]) -> dict[str, Any]:
         last = self._last
-        own, bare, full = code_of(each, OWN, AS_IT_IS), code_of(each, OWN, NO_THRESHOLD), code_of(each, last, AS_IT_IS)
+        own, bare, full = (
+            code_of(each, OWN, WITH_THRESHOLD),
+            code_of(each, OWN, NO_THRESHOLD),
+            code_of(each, last, WITH_THRESHOLD),
+        )
         row = {
             "group": each["cell"]["group"],
             "vector": each["cell"]["task"],
@@ -149,8 +157,8 @@ class Result(cells.Result):
             "spurious_full": full["spurious"],
             "negative": full["negative"],
             "lost": full["lost"],
-            "sae": max(code_of(each, length, AS_IT_IS)["explained"] for length in lengths_of(each)),
-            **{name: each["remedies"][name]["explained"] for name in (AROUND, BETWEEN, PURSUIT, POSITIVE, BY_CHANCE)},
+            "sae": max(code_of(each, length, WITH_THRESHOLD)["explained"] for length in lengths_of(each)),
+            **{name: each["remedies"][name]["explained"] for name in (AROUND, BETWEEN, PURSUIT, POSITIVE, RANDOM_ROWS)},
         }
         if "ssae" in each:
             ours = each["ssae"]
@@ -187,7 +195,14 @@ class Result(cells.Result):
             full = f"{row['active_full']} ({row['spurious_full']} rare)"
             shares = "".join(
                 f"{row[name]:>{width}.2f}"
-                for name, width in (("sae", 6), (AROUND, 7), (BETWEEN, 7), (PURSUIT, 8), (POSITIVE, 8), (BY_CHANCE, 8))
+                for name, width in (
+                    ("sae", 6),
+                    (AROUND, 7),
+                    (BETWEEN, 7),
+                    (PURSUIT, 8),
+                    (POSITIVE, 8),
+                    (RANDOM_ROWS, 8),
+                )
             )
             yield (
                 f"{str(row['vector'])[:20]:<21}{row['norm']:>6.1f}{own:>12}{full:>16}{row['negative']:>4}/{row['lost']}   "
@@ -197,7 +212,7 @@ class Result(cells.Result):
     def _by_atoms(self) -> Iterator[str]:
         names = list(self.vectors[0]["remedies"][PURSUIT]["by_atoms"])
         yield f"  {'':<32}" + "".join(f"{each:>7}" for each in names)
-        for way in (PURSUIT, POSITIVE, BY_CHANCE, f"{PURSUIT}, random vector"):
+        for way in (PURSUIT, POSITIVE, RANDOM_ROWS, RANDOM_VECTOR):
             means = [_mean([each["remedies"][way]["by_atoms"][k] for each in self.vectors]) for k in names]
             yield f"  {way:<32}" + "".join(f"{each:>7.2f}" for each in means)
 
@@ -215,7 +230,7 @@ def _summed(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Return the lines of one vector in the summary."""
     name = each["cell"]["task"]
     for length in lengths_of(each):
-        code = code_of(each, length, AS_IT_IS)
+        code = code_of(each, length, WITH_THRESHOLD)
         yield {
             "vector": name,
             "dictionary": f"SAE at length {length}",
@@ -223,13 +238,13 @@ def _summed(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "used": code["used"],
             "signs_right": f"{code['right']} of {code['of']}",
         }
-    for way, told in each["remedies"].items():
-        signs = f"{told['right']} of {told['of']}" if "right" in told else ""
+    for way, numbers in each["remedies"].items():
+        signs = f"{numbers['right']} of {numbers['of']}" if "right" in numbers else ""
         yield {
             "vector": name,
             "dictionary": way,
-            "explained": told["explained"],
-            "used": told["used"],
+            "explained": numbers["explained"],
+            "used": numbers["used"],
             "signs_right": signs,
         }
     if "ssae" in each:
@@ -237,7 +252,7 @@ def _summed(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
         signs = "no latent" if ours["latent"] is None else f"{int(ours['sign_right'])} of 1"
         yield {
             "vector": name,
-            "dictionary": OURS,
+            "dictionary": SSAE,
             "explained": ours["explained"],
             "used": ours["used"],
             "signs_right": signs,
@@ -247,25 +262,25 @@ def _summed(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _shown(each: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Return the strongest features of one vector by dictionary."""
     for length in dict.fromkeys([OWN, lengths_of(each)[-1]]):
-        for how in (AS_IT_IS, NO_THRESHOLD):
+        for how in (WITH_THRESHOLD, NO_THRESHOLD):
             code = code_of(each, length, how)
             yield f"{how} at length {length}", code["features"]
     for way in (BETWEEN, PURSUIT):
         yield way, each["remedies"][way]["features"]
     if "ssae" in each:
-        yield OURS, each["ssae"]["features"]
+        yield SSAE, each["ssae"]["features"]
 
 
 def _ours(row: Any) -> str:
     if "ssae" not in row or row["ssae"] != row["ssae"]:
         return f"{'–':>7}{'–':>6}{'–':>14}"
     latent = row["ssae_rank"] if row["ssae_rank"] == row["ssae_rank"] else None
-    said = "no latent" if latent is None else f"{_sign({'sign_right': row['ssae_sign_right']})}, {latent:.0f}"
-    return f"{row['ssae']:>7.2f}{row['ssae_used']:>6.0f}{said:>14}"
+    latent_text = "no latent" if latent is None else f"{_sign({'sign_right': row['ssae_sign_right']})}, {latent:.0f}"
+    return f"{row['ssae']:>7.2f}{row['ssae_used']:>6.0f}{latent_text:>14}"
 
 
-def _sign(told: dict[str, Any]) -> str:
-    return "right" if told["sign_right"] else "wrong"
+def _sign(row: dict[str, Any]) -> str:
+    return "right" if row["sign_right"] else "wrong"
 
 
 def _mean(values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""`Settings`: at which lengths vectors are read, how many features are shown, and what is learned from how much."""
+"""`DecompositionSettings`: the sizes of the study."""
 
 from dataclasses import dataclass
 
@@ -6,29 +6,29 @@ from ssae_lens.base import checks
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How much is done.
+class DecompositionSettings:
+    """Sizes of the study.
 
     Attributes
     ----------
     lengths
-        At which vectors are read besides their own, in mean norms of activations.
+        Lengths at which vectors are read besides their own, in mean norms of activations.
     top
-        Of a code's strongest features, how many are held against those of the zero vector.
+        Number of strongest features of a code that are compared with those of the zero vector.
     shown
-        How many are kept for a figure.
+        Number of features that are kept for a figure.
     changed
-        Of the features that differ between a behaviour's texts, how many are looked for in a vector's code.
+        Number of features, those that differ most between a behaviour's texts, that are looked for in a vector's code.
     atoms
-        The numbers of atoms at which a pursuit is reported.
+        Numbers of atoms at which a pursuit is reported.
     rare
-        A feature that fires at less than this share of tokens, on both sides, has no part in a behaviour.
+        A feature that fires at a smaller share of tokens, on both sides, has no part in a behaviour.
     n_texts
-        Texts of the corpus `sentences` among those whose activations vectors are held against and added to.
+        Number of texts of `sentences` among those whose activations vectors are compared with and added to.
     n_pairs, n_seeds
-        Pairs that an SSAE learns from, where there are as many, and seeds of its sweep.
+        Maximum number of pairs that an SSAE is trained on, and seeds of its sweep.
     seed
-        Of random directions.
+        Seed of random directions.
     """
 
     lengths: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0)
@@ -48,12 +48,12 @@ class Settings:
             checks.above("lengths", length, 0, "A vector's own length is always read.")
         for name in ("top", "shown", "changed", "n_texts", "n_pairs"):
             checks.integer(name, getattr(self, name))
-        for each in self.atoms:
-            checks.integer("atoms", each)
+        for count in self.atoms:
+            checks.integer("atoms", count)
         if not self.lengths or not self.atoms:
             raise ValueError(f"lengths is {self.lengths} and atoms {self.atoms}; give at least one of each.")
         checks.integer("n_seeds", self.n_seeds, 2, "A sweep compares seeds.")
         checks.above("rare", self.rare, 0)
 
 
-QUICK = Settings(lengths=(0.25, 1.0), atoms=(1, 4, 16), n_texts=40, n_pairs=500, n_seeds=2)
+QUICK = DecompositionSettings(lengths=(0.25, 1.0), atoms=(1, 4, 16), n_texts=40, n_pairs=500, n_seeds=2)

@@ -1,6 +1,6 @@
 """The findings of Mayne et al. (2024, https://arxiv.org/abs/2411.08790) one by one: what they say, what is found here.
 
-What counts as found again is the last line of each rule.
+The last line of each rule says when a finding counts as replicated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ssae_lens.evals._decomposition import NO_THRESHOLD, POSITIVE, PURSUIT, WITH_THRESHOLD
 from ssae_lens.metrics import bootstrap_interval, sign_flip_test
-from studies.decomposition.measure import AROUND, BETWEEN, OWN, POSITIVE, PURSUIT
-from studies.decomposition.reading import AS_IT_IS, NO_THRESHOLD
+from studies.decomposition.measure import AROUND, BETWEEN, OWN
 
 Numbers = dict[str, Any]
 Verdict = dict[str, str]
@@ -23,24 +23,24 @@ FULL = "1"
 
 
 def verdicts(activations: Numbers, vectors: Sequence[Numbers], ssaes: Sequence[Numbers]) -> list[Verdict]:
-    """Return for each finding what the paper says, what is found here, and whether it is found again."""
+    """Return for each finding the paper's statement, the result here, and whether it is reproduced."""
     found = [rule(activations, vectors) for rule in RULES]
     return [*found, *_ours(vectors, ssaes)]
 
 
 def code_of(vector: Numbers, length: str, reading: str) -> Numbers:
     """Return what a reading makes of a vector at a length."""
-    return next(each for each in vector["codes"] if each["length"] == length and each["reading"] == reading)
+    return next(one for one in vector["codes"] if one["length"] == length and one["reading"] == reading)
 
 
 def lengths_of(vector: Numbers) -> list[str]:
     """Return the lengths at which a vector was read."""
-    return list(dict.fromkeys(each["length"] for each in vector["codes"]))
+    return list(dict.fromkeys(one["length"] for one in vector["codes"]))
 
 
 def _norms(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
-    outside = sum(each["share_shorter"] == 0 for each in vectors)
-    norms = [each["norm"] for each in vectors]
+    outside = sum(one["share_shorter"] == 0 for one in vectors)
+    norms = [one["norm"] for one in vectors]
     return {
         "finding": "Steering vectors are shorter than any activation",
         "paper": "the norm of a CAA vector lies outside of the distribution of activations' norms",
@@ -52,7 +52,7 @@ def _norms(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
 
 def _zero(activations: Numbers, _vectors: Sequence[Numbers]) -> Verdict:
     zero = activations["zero"]
-    plain, bare = zero[AS_IT_IS], zero[NO_THRESHOLD]
+    plain, bare = zero[WITH_THRESHOLD], zero[NO_THRESHOLD]
     return {
         "finding": "The zero vector has a code",
         "paper": "five features at 89 to 11",
@@ -63,28 +63,28 @@ def _zero(activations: Numbers, _vectors: Sequence[Numbers]) -> Verdict:
 
 
 def _same(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
-    codes = {how: [code_of(each, OWN, how) for each in vectors] for how in (AS_IT_IS, NO_THRESHOLD)}
-    empty = sum(each["active"] == 0 for each in codes[AS_IT_IS])
+    codes = {how: [code_of(one, OWN, how) for one in vectors] for how in (WITH_THRESHOLD, NO_THRESHOLD)}
+    empty = sum(one["active"] == 0 for one in codes[WITH_THRESHOLD])
     shared, random = (_mean(codes[NO_THRESHOLD], name) for name in ("shared", "shared_random"))
-    plain = _mean(codes[AS_IT_IS], "shared")
-    most = len(activations["zero"][NO_THRESHOLD]["features"][:5])
+    plain = _mean(codes[WITH_THRESHOLD], "shared")
+    n_top = len(activations["zero"][NO_THRESHOLD]["features"][:5])
     return {
         "finding": "A vector's strongest features are the zero vector's",
         "paper": "4 of the top 5 (corrigibility)",
-        "here": f"the SAE's codes of {empty} of {len(vectors)} vectors are empty; {plain:.1f} of the top {most} are the "
-        f"zero vector's. Without the threshold {shared:.1f} of the top {most} are, of random vectors' as long {random:.1f}",
-        "again": YES if most and plain > most / 2 else (BARE if most and shared > most / 2 else NO),
+        "here": f"the SAE's codes of {empty} of {len(vectors)} vectors are empty; {plain:.1f} of the top {n_top} are the "
+        f"zero vector's. Without the threshold {shared:.1f} of the top {n_top} are, of random vectors' as long {random:.1f}",
+        "again": YES if n_top and plain > n_top / 2 else (BARE if n_top and shared > n_top / 2 else NO),
     }
 
 
 def _scaling(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
-    lengths = [each for each in lengths_of(vectors[0]) if each != OWN]
-    by_length = {each: [code_of(vector, each, AS_IT_IS) for vector in vectors] for each in lengths}
-    best = max(lengths, key=lambda each: _mean(by_length[each], "explained"))
+    lengths = [one for one in lengths_of(vectors[0]) if one != OWN]
+    by_length = {one: [code_of(vector, one, WITH_THRESHOLD) for vector in vectors] for one in lengths}
+    best = max(lengths, key=lambda one: _mean(by_length[one], "explained"))
     share = _mean(by_length[best], "explained")
     last = FULL if FULL in lengths else lengths[-1]
     return {
-        "finding": "Scaling a vector up does not mend it",
+        "finding": "Scaling a vector up does not fix it",
         "paper": "scaled vectors stay out of distribution",
         "here": f"at {best} mean norms, the best length, {share:.2f} of a vector is explained (of activations "
         f"{activations['explained']:.2f}); at {last} it is {_mean(by_length[last], 'explained'):.2f}, with "
@@ -95,8 +95,8 @@ def _scaling(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
 
 def _defaults(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
     alike, defaults = activations["cosines_with_mean"], activations["defaults"]
-    ours = max(abs(each["cosine_with_mean"]) for each in vectors)
-    negative = sum(each["projection"] < 0 for each in defaults["features"])
+    ours = max(abs(one["cosine_with_mean"]) for one in vectors)
+    negative = sum(one["projection"] < 0 for one in defaults["features"])
     cancel, offset = ours < alike["lowest"], defaults["correlation"] < 0
     return {
         "finding": "What all activations have cancels in the subtraction, and the bias makes up for it",
@@ -110,10 +110,10 @@ def _defaults(activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
 
 
 def _negative(_activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
-    codes = [code_of(each, length, AS_IT_IS) for each in vectors for length in lengths_of(each)]
-    negative = sum(each["change"] < 0 for vector in vectors for each in vector["changed"])
+    codes = [code_of(one, length, WITH_THRESHOLD) for one in vectors for length in lengths_of(one)]
+    negative = sum(one["change"] < 0 for vector in vectors for one in vector["changed"])
     total = sum(len(vector["changed"]) for vector in vectors)
-    lost, of = (sum(each[name] for each in codes) for name in ("lost", "negative"))
+    lost, of = (sum(one[name] for one in codes) for name in ("lost", "negative"))
     return {
         "finding": "Features that a behaviour lowers are lost",
         "paper": "feature 14004 fires more without the behaviour, and reads 0",
@@ -125,20 +125,20 @@ def _negative(_activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
 
 def _spurious(_activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
     last = FULL if FULL in lengths_of(vectors[0]) else lengths_of(vectors[0])[-1]
-    codes = [code_of(each, last, AS_IT_IS) for each in vectors]
-    called = [each["spurious"] for each in codes]
-    told = [each["against"] for each in codes if each["against"]]
-    shares = [each["spurious"] / each["active"] for each in codes if each["active"]]
+    codes = [code_of(one, last, WITH_THRESHOLD) for one in vectors]
+    called = [one["spurious"] for one in codes]
+    pairs = [one["against"] for one in codes if one["against"]]
+    shares = [one["spurious"] / one["active"] for one in codes if one["active"]]
     here = f"at {last} mean norms {np.mean(called):.0f} features fire that hardly fire in the behaviour's texts"
     here += f" ({np.mean(shares):.0%} of the code)" if shares else ""
     against = False
-    if len(told) > 1:
-        test = sign_flip_test(*(np.array([each[name] for each in told]) for name in ("mean", "others")))
-        lowest = min(each["lowest"] for each in told)
+    if len(pairs) > 1:
+        test = sign_flip_test(*(np.array([one[name] for one in pairs]) for name in ("mean", "others")))
+        lowest = min(one["lowest"] for one in pairs)
         against = test.difference < 0 and test.p_value < 0.05 and lowest <= OPPOSED
         here += (
-            f"; their lowest cosine with a lost feature is {np.mean([each['mean'] for each in told]):.3f} on average, other "
-            f"features' {np.mean([each['others'] for each in told]):.3f} (p {test.p_value:.3f}), the lowest {lowest:.2f}"
+            f"; their lowest cosine with a lost feature is {np.mean([one['mean'] for one in pairs]):.3f} on average, other "
+            f"features' {np.mean([one['others'] for one in pairs]):.3f} (p {test.p_value:.3f}), the lowest {lowest:.2f}"
         )
     return {
         "finding": "Other features fire in their place",
@@ -150,11 +150,11 @@ def _spurious(_activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
 
 def _remedies(_activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
     shares = {
-        name: [each["remedies"][name]["explained"] for each in vectors] for name in (AROUND, BETWEEN, PURSUIT, POSITIVE)
+        name: [one["remedies"][name]["explained"] for one in vectors] for name in (AROUND, BETWEEN, PURSUIT, POSITIVE)
     }
-    means = {name: float(np.mean(each)) for name, each in shares.items()}
+    means = {name: float(np.mean(one)) for name, one in shares.items()}
     last = max(map(int, vectors[0]["remedies"][PURSUIT]["by_atoms"]))
-    plain = float(np.mean([max(code_of(v, e, AS_IT_IS)["explained"] for e in lengths_of(v)) for v in vectors]))
+    plain = float(np.mean([max(code_of(v, e, WITH_THRESHOLD)["explained"] for e in lengths_of(v)) for v in vectors]))
     return {
         "finding": "Signed pursuit explains more than the SAE's code",
         "paper": ".50 with signed least squares, .23 to .35 otherwise (by others, on another model)",
@@ -166,18 +166,18 @@ def _remedies(_activations: Numbers, vectors: Sequence[Numbers]) -> Verdict:
 
 
 def _ours(vectors: Sequence[Numbers], ssaes: Sequence[Numbers]) -> list[Verdict]:
-    """Say of the SSAE what is said of the SAE above: whether it has the two flaws."""
-    read = [each for each in vectors if "ssae" in each]
+    """Return whether the SSAE has the two flaws of the SAE."""
+    read = [one for one in vectors if "ssae" in one]
     if not ssaes or not read:
         return []
-    zero = max(each["zero"] for each in ssaes)
-    signed = [each["ssae"] for each in read if each["ssae"]["latent"] is not None]
-    right, first = sum(each["sign_right"] for each in signed), sum(each["rank"] == 1 for each in signed)
-    shares = np.array([each["ssae"]["explained"] for each in read])
-    said = f"{shares.mean():.2f}"
+    zero = max(one["zero"] for one in ssaes)
+    signed = [one["ssae"] for one in read if one["ssae"]["latent"] is not None]
+    right, first = sum(one["sign_right"] for one in signed), sum(one["rank"] == 1 for one in signed)
+    shares = np.array([one["ssae"]["explained"] for one in read])
+    shown = f"{shares.mean():.2f}"
     if len(shares) > 1:
         spread = bootstrap_interval(shares)
-        said += f" ({spread.low:.2f} to {spread.high:.2f})"
+        shown += f" ({spread.low:.2f} to {spread.high:.2f})"
     return [
         {
             "finding": "The SSAE's code of the zero vector",
@@ -189,7 +189,7 @@ def _ours(vectors: Sequence[Numbers], ssaes: Sequence[Numbers]) -> list[Verdict]
             "finding": "The SSAE's signs",
             "paper": "",
             "here": f"right for {right} of {len(signed)} vectors whose behaviour has a latent "
-            f"({len(read) - len(signed)} have none); that latent is the strongest for {first}; {said} of a vector "
+            f"({len(read) - len(signed)} have none); that latent is the strongest for {first}; {shown} of a vector "
             f"is explained",
             "again": "right" if signed and right == len(signed) else "not all right",
         },
@@ -198,11 +198,11 @@ def _ours(vectors: Sequence[Numbers], ssaes: Sequence[Numbers]) -> list[Verdict]
 
 
 def _elsewhere(vectors: Sequence[Numbers]) -> list[Verdict]:
-    found = [each["ssae"]["elsewhere"] for each in vectors if "elsewhere" in each["ssae"]]
-    signed = [each for each in found if "rank" in each]
+    found = [one["ssae"]["elsewhere"] for one in vectors if "elsewhere" in one["ssae"]]
+    signed = [one for one in found if "rank" in one]
     if not signed:
         return []
-    right, first = sum(each["sign_right"] for each in signed), sum(each["rank"] == 1 for each in signed)
+    right, first = sum(one["sign_right"] for one in signed), sum(one["rank"] == 1 for one in signed)
     return [
         {
             "finding": "The SSAE on vectors of texts unlike those it learned from",
@@ -232,4 +232,4 @@ def _of(some: int, of: int) -> str:
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
-    return float(np.mean([each[name] for each in rows]))
+    return float(np.mean([one[name] for one in rows]))

@@ -1,11 +1,10 @@
-"""Questions that the papers leave open, measured: coherence, later layers, the pseudo-inverse, scales.
+"""The study of questions that the papers leave open: coherence, later layers, the pseudo-inverse, the range of the map.
 
-`run` does what ``python -m studies findings`` does; `study` takes material and settings of one's own.
+`run` does what ``python -m studies findings`` does; `study` takes inputs and settings of your own.
 """
 
-from studies.findings.material import Material
-from studies.findings.result import Result
-from studies.findings.settings import QUICK, Settings
-from studies.findings.study import run, study
+from studies.findings.inputs import QUICK, FindingsInputs, FindingsSettings
+from studies.findings.result import FindingsResult
+from studies.findings.runner import run, study
 
-__all__ = ["QUICK", "Material", "Result", "Settings", "run", "study"]
+__all__ = ["QUICK", "FindingsInputs", "FindingsResult", "FindingsSettings", "run", "study"]

@@ -1,7 +1,7 @@
-"""Why coherence can rise above the unsteered model's: by chance, by fewer repetitions, or by a narrower choice of tokens.
+"""Coherence: whether steering raises it above the unsteered model's by chance, less repetition or lower entropy.
 
-Coherence is (1 − loss/worst) · distinct, as ``python -m studies steering`` has it. Vectors steer a little; beside them the
-unsteered model writes at other temperatures, which narrows its choice and does nothing else.
+Coherence is (1 − loss/worst) · distinct, as in ``python -m studies steering``. For comparison, the unsteered model also
+generates at other temperatures, which lowers the entropy of its next tokens and changes nothing else.
 """
 
 import random
@@ -10,167 +10,165 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ssae_lens.evals.steering import scores
-from ssae_lens.evals.steering.prompts import CHOOSING, NEUTRAL, REPORTING
+from ssae_lens.evals import text_scores
+from ssae_lens.evals.tasks import CHOOSING, NEUTRAL, REPORTING
 from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.decoding import Sampler
-from ssae_lens.methods.sae_ts.rollouts import Rollouts, rollouts
-from studies.findings.arrays import estimate, rank_correlation
-from studies.findings.material import MAX_ROWS, Material, unit
+from ssae_lens.methods.sae_ts.generation import Rollouts, rollouts
+from studies.findings.inputs import BATCH_SIZE, FindingsInputs, Numbers, estimate, rank_correlation, unit
 
-Numbers = dict[str, Any]
 TOKENS, TEMPERATURE, TOP_P = 20, 0.7, 0.9
-# Rows of logits as wide as the vocabulary.
-AT_ONCE = 32
-READ = ("coherence", "loss", "distinct", "entropy", "names")
+# Rows of logits at once: each is as wide as the vocabulary.
+LOGIT_ROWS = 32
+UNSTEERED = "unsteered"
+SCORES = ("coherence", "loss", "distinct", "entropy", "names")
 
 
-def measure(material: Material) -> Numbers:
-    """Write under each vector at each scale, and unsteered at each temperature, and read what was written."""
-    settings = material.settings
-    named = _vectors(material)
-    length = material.effects.mean_norm
-    points = [(name, row, scale * length, TEMPERATURE) for name, row in named.items() for scale in settings.scales]
-    nothing = next(iter(named.values()))
-    plain = [("unsteered", nothing, 0.0, each) for each in (TEMPERATURE, *settings.temperatures)]
-    worst = _worst(material)
-    found: list[Numbers] = []
+def measure(inputs: FindingsInputs) -> Numbers:
+    """Generate with each vector at each scale, and unsteered at each temperature, and score the texts."""
+    settings, mean_norm = inputs.settings, inputs.effects.mean_norm
+    vectors, worst = _vectors(inputs), _worst(inputs)
+    steered = [(name, row, scale * mean_norm) for name, row in vectors.items() for scale in settings.scales]
+    unsteered = (UNSTEERED, next(iter(vectors.values())), 0.0)
+    rows: list[Numbers] = []
     for temperature in (TEMPERATURE, *settings.temperatures):
-        some = [each for each in (*plain, *points) if each[3] == temperature]
-        read = _read(material, some, temperature, worst)
-        found += [
-            {"vector": name, "scale": scale / length, "temperature": temperature, **numbers}
-            for (name, _, scale, _), numbers in zip(some, read, strict=True)
+        points = [unsteered, *(steered if temperature == TEMPERATURE else ())]
+        numbers = _scored(inputs, points, temperature, worst)
+        rows += [
+            {"vector": name, "scale": scale / mean_norm, "temperature": temperature, **scored}
+            for (name, _, scale), scored in zip(points, numbers, strict=True)
         ]
-    return {"worst": worst, "rows": found, **told(found)}
+    return {"worst": worst, "rows": rows, **summary(rows)}
 
 
-def told(rows: Sequence[Numbers]) -> Numbers:
-    """Say what the rows say: how often coherence rises, whether it stays risen, and what goes with it."""
-    base = next(each for each in rows if each["vector"] == "unsteered" and each["temperature"] == TEMPERATURE)
-    curve = sorted((each for each in rows if each["vector"] == "unsteered"), key=lambda each: _mean(each, "entropy"))
-    steered = [each for each in rows if each["vector"] != "unsteered"]
-    rise = {name: np.array([_mean(each, name) - _mean(base, name) for each in steered]) for name in READ}
-    narrower = np.array([_mean(each, "entropy") for each in steered])
-    by_temperature = np.interp(narrower, [_mean(e, "entropy") for e in curve], [_mean(e, "coherence") for e in curve])
-    expected = by_temperature - _mean(base, "coherence")
-    # The first half of the prompts chooses, the second says whether the choice was luck.
-    halves = [np.array(each["coherence"]) - base["coherence"] for each in steered]
+def summary(rows: Sequence[Numbers]) -> Numbers:
+    """Return how often coherence rises, whether the best rise holds on other prompts, and what it correlates with."""
+    frame: Any = pd.DataFrame(list(rows))
+    means = frame[list(SCORES)].map(np.mean)
+    unsteered = frame["vector"] == UNSTEERED
+    base = frame.index[unsteered & (frame["temperature"] == TEMPERATURE)][0]
+    curve, steered = means[unsteered].sort_values("entropy"), frame[~unsteered]
+    rise = means[~unsteered] - means.loc[base]
+    expected = np.interp(means[~unsteered]["entropy"], curve["entropy"], curve["coherence"]) - means["coherence"][base]
+    # The best is chosen on the first half of the prompts, and its rise is reported on the second.
+    differences = [np.array(values) - frame["coherence"][base] for values in steered["coherence"]]
     middle = len(CHOOSING)
-    best = int(np.argmax([each[:middle].mean() for each in halves]))
-    above = rise["coherence"] > 0
-    likelier = np.array([_likelier(each, base) for each in steered])
+    best = int(np.argmax([values[:middle].mean() for values in differences]))
+    above = (rise["coherence"] > 0).to_numpy()
+    by_likelihood = np.array([_rise_by_likelihood(row, rows[base]) for _, row in steered.iterrows()])
+    parts = {
+        "rise": rise["coherence"],
+        "by_likelihood": by_likelihood,
+        "expected": expected,
+        "entropy": rise["entropy"],
+    }
     return {
         "points": len(steered),
         "above": int(above.sum()),
         "best": {
-            "vector": steered[best]["vector"],
-            "scale": steered[best]["scale"],
-            "chosen": float(halves[best][:middle].mean()),
-            "reported": estimate(halves[best][middle:]),
+            "vector": steered["vector"].iloc[best],
+            "scale": float(steered["scale"].iloc[best]),
+            "chosen": float(differences[best][:middle].mean()),
+            "reported": estimate(differences[best][middle:]),
         },
-        "entropy": estimate(np.stack([rise["entropy"], rise["coherence"]], 1), rank_correlation),
-        "distinct": estimate(np.stack([rise["distinct"], rise["coherence"]], 1), rank_correlation),
+        # Rank correlations with the rise of coherence.
+        "entropy": estimate(rise[["entropy", "coherence"]].to_numpy(), rank_correlation),
+        "distinct": estimate(rise[["distinct", "coherence"]].to_numpy(), rank_correlation),
         "temperature": estimate(np.stack([expected, rise["coherence"]], 1), rank_correlation),
-        "of_those_above": {
-            "rise": float(rise["coherence"][above].mean()) if above.any() else 0.0,
-            "by_likelihood": float(likelier[above].mean()) if above.any() else 0.0,
-            "expected": float(expected[above].mean()) if above.any() else 0.0,
-            "entropy": float(rise["entropy"][above].mean()) if above.any() else 0.0,
+        "mean_of_those_above": {
+            name: float(values[above].mean()) if above.any() else 0.0 for name, values in parts.items()
         },
-        "left": estimate(rise["coherence"] - expected),
-        "names": {each["vector"]: _mean(each, "names") for each in rows if each["vector"] in ("−Mb", "+Mb")}
-        | {"unsteered": _mean(base, "names")},
+        "beyond_entropy": estimate(rise["coherence"].to_numpy() - expected),
+        "names": {
+            frame["vector"][index]: float(means["names"][index])
+            for index in (base, *frame.index[frame["vector"].isin(("−Mb", "+Mb"))])
+        },
     }
 
 
-def _vectors(material: Material) -> dict[str, Float[Tensor, " d"]]:
-    """Return decoder rows, random directions, and both ways along what any vector does (Mb)."""
-    settings, map_ = material.settings, material.approximator
-    rows = unit(material.effects.vectors[material.fitted[: settings.rows]])
+def _vectors(inputs: FindingsInputs) -> dict[str, Float[Tensor, " d"]]:
+    """Return decoder rows, random directions, and both signs of the direction of the bias of the map (Mb)."""
+    settings, map_ = inputs.settings, inputs.approximator
+    rows = unit(inputs.effects.vectors[inputs.fitted[: settings.rows]])
     generator = torch.Generator().manual_seed(settings.seed)
     drawn = unit(torch.randn(max(1, settings.rows // 3), rows.shape[1], generator=generator))
     bias = unit((map_.M @ map_.b)[None])[0]
-    named = {f"row {number}": row for number, row in zip(material.fitted.tolist(), rows, strict=False)}
-    named |= {f"random {number}": row for number, row in enumerate(drawn)}
-    return {**named, "−Mb": -bias, "+Mb": bias}
+    vectors = {f"row {number}": row for number, row in zip(inputs.fitted.tolist(), rows, strict=False)}
+    return {**vectors, **{f"random {number}": row for number, row in enumerate(drawn)}, "−Mb": -bias, "+Mb": bias}
 
 
-def _read(
-    material: Material, points: Sequence[tuple[str, Tensor, float, float]], temperature: float, worst: float
+def _scored(
+    inputs: FindingsInputs, points: Sequence[tuple[str, Tensor, float]], temperature: float, worst: float
 ) -> list[Numbers]:
-    """Write under each point, prompt by prompt, and give what is read of each text."""
-    units, scales = torch.stack([each[1] for each in points]), [each[2] for each in points]
-    prompts = CHOOSING + REPORTING
+    """Generate continuations of all prompts at each point, and return the scores of each text."""
+    units, scales = torch.stack([row for _, row, _ in points]), [scale for _, _, scale in points]
     texts = rollouts(
-        material.model,
-        material.vectors(units),
+        inputs.model,
+        inputs.vectors(units),
         scales,
-        prompts,
+        CHOOSING + REPORTING,
         Sampler(temperature, top_p=TOP_P),
         max_new_tokens=TOKENS,
-        seed=material.settings.seed,
-        max_rows=MAX_ROWS,
+        seed=inputs.settings.seed,
+        max_rows=BATCH_SIZE,
     )
-    loss, entropy = _likelihoods(material, texts, units, scales, temperature)
-    tokenizer: Any = material.model.tokenizer
-    made = [
-        [row[where].tolist() for row, where in zip(*each, strict=True)]
-        for each in zip(texts.tokens, texts.generated, strict=True)
-    ]
-    found = []
-    for number, ids in enumerate(made):
-        different = np.array([scores.distinct(each) for each in ids])
-        found.append(
+    loss, entropy = _loss_and_entropy(inputs, texts, units, scales, temperature)
+    tokenizer: Any = inputs.model.tokenizer
+    numbers = []
+    for point, (tokens, generated) in enumerate(zip(texts.tokens, texts.generated, strict=True)):
+        ids = [row[mask].tolist() for row, mask in zip(tokens, generated, strict=True)]
+        distinct = np.array([text_scores.distinct(text) for text in ids])
+        numbers.append(
             {
-                "coherence": scores.coherence(loss[number], different, worst).tolist(),
-                "loss": loss[number].tolist(),
-                "distinct": different.tolist(),
-                "entropy": entropy[number].tolist(),
-                "names": [names(tokenizer.decode(each)) for each in ids],
+                "coherence": text_scores.coherence(loss[point], distinct, worst).tolist(),
+                "loss": loss[point].tolist(),
+                "distinct": distinct.tolist(),
+                "entropy": entropy[point].tolist(),
+                "names": [share_of_names(tokenizer.decode(text)) for text in ids],
             }
         )
-    return found
+    return numbers
 
 
 @torch.no_grad()
-def _likelihoods(
-    material: Material, texts: Rollouts, units: Tensor, scales: Sequence[float], temperature: float
+def _loss_and_entropy(
+    inputs: FindingsInputs, texts: Rollouts, units: Tensor, scales: Sequence[float], temperature: float
 ) -> tuple[Float[np.ndarray, "points texts"], Float[np.ndarray, "points texts"]]:
-    """Return each text's mean loss under the unsteered model, and the mean entropy of what its tokens were drawn from."""
-    model: Any = material.model
+    """Return the mean loss of each text under the unsteered model, and the mean entropy of its steered next tokens."""
+    model: Any = inputs.model
     shape = texts.tokens.shape[:2]
     tokens, generated = texts.tokens.flatten(0, 1), texts.generated.flatten(0, 1)
-    vectors = [each for each in material.vectors(units) for _ in range(shape[1])]
-    amounts = [each for each in scales for _ in range(shape[1])]
+    vectors = [vector for vector in inputs.vectors(units) for _ in range(shape[1])]
+    row_scales = [scale for scale in scales for _ in range(shape[1])]
     loss, entropy = [], []
-    for start in range(0, len(tokens), AT_ONCE):
-        here = slice(start, start + AT_ONCE)
-        ids, where = tokens[here].to(model.cfg.device), generated[here][:, 1:]
-        plain = model(ids, return_type="logits", padding_side="right")[:, :-1].float().log_softmax(-1)
-        loss.append(_over(-plain.gather(-1, ids[:, 1:, None])[..., 0], where))
-        with steer(model, vectors[here], scale=amounts[here], per_row=True, check=False):
+    for start in range(0, len(tokens), LOGIT_ROWS):
+        rows = slice(start, start + LOGIT_ROWS)
+        ids, is_generated = tokens[rows].to(model.cfg.device), generated[rows][:, 1:]
+        unsteered = model(ids, return_type="logits", padding_side="right")[:, :-1].float().log_softmax(-1)
+        loss.append(_masked_mean(-unsteered.gather(-1, ids[:, 1:, None])[..., 0], is_generated))
+        with steer(model, vectors[rows], scale=row_scales[rows], per_row=True, check=False):
             logits = model(ids, return_type="logits", padding_side="right")[:, :-1].float()
-        chances = (logits / temperature).log_softmax(-1)
-        entropy.append(_over(-(chances.exp() * chances).sum(-1), where))
+        log_probabilities = (logits / temperature).log_softmax(-1)
+        entropy.append(_masked_mean(-(log_probabilities.exp() * log_probabilities).sum(-1), is_generated))
     return np.concatenate(loss).reshape(shape), np.concatenate(entropy).reshape(shape)
 
 
-def _over(values: Float[Tensor, "n pos"], where: Bool[Tensor, "n pos"]) -> Float[np.ndarray, " n"]:
-    kept = where.to(values.device)
-    return ((values * kept).sum(1) / kept.sum(1)).double().cpu().numpy()
+def _masked_mean(values: Float[Tensor, "n pos"], mask: Bool[Tensor, "n pos"]) -> Float[np.ndarray, " n"]:
+    mask = mask.to(values.device)
+    return ((values * mask).sum(1) / mask.sum(1)).double().cpu().numpy()
 
 
-def names(text: str) -> float:
-    """Return the share of words with a capital that begin no sentence: most of them are names.
+def share_of_names(text: str) -> float:
+    """Return the share of words that are capitalised and do not start a sentence: most of them are names.
 
     Examples
     --------
-    >>> names("met Anna in Rome. She is well")
+    >>> share_of_names("met Anna in Rome. She is well")
     0.2857142857142857
     """
     words = list(re.finditer(r"[^\W\d_][\w'’]*", text))
@@ -178,19 +176,14 @@ def names(text: str) -> float:
     return sum(word[0].isupper() and word.split("'")[0] != "I" for word in inner) / max(1, len(words))
 
 
-def _worst(material: Material) -> float:
-    """Return the mean loss of neutral texts with their words shuffled, as the judge of coherence has it."""
+def _worst(inputs: FindingsInputs) -> float:
+    """Return the mean loss of neutral texts with shuffled words, as in the score of coherence."""
     rng = random.Random(0)
-    mixed = [" ".join(rng.sample(words, len(words))) for words in (text.split() for text in NEUTRAL)]
-    return float(scores.losses(material.model, mixed).mean())
+    shuffled = [" ".join(rng.sample(words, len(words))) for words in (text.split() for text in NEUTRAL)]
+    return float(text_scores.losses(inputs.model, shuffled).mean())
 
 
-def _likelier(row: Numbers, base: Numbers) -> float:
-    """Return the rise that is left if only the loss had changed: how much of it likelier text makes."""
-    ratio = np.array(row["coherence"]) / np.maximum(row["distinct"], 1e-9)
-    before = np.array(base["coherence"]) / np.maximum(base["distinct"], 1e-9)
-    return float(((ratio - before) * base["distinct"]).mean())
-
-
-def _mean(row: Numbers, name: str) -> float:
-    return float(np.mean(row[name]))
+def _rise_by_likelihood(row: Any, base: Numbers) -> float:
+    """Return the rise of coherence with the share of distinct n-grams held fixed."""
+    steered, unsteered = (np.array(each["coherence"]) / np.maximum(each["distinct"], 1e-9) for each in (row, base))
+    return float(((steered - unsteered) * base["distinct"]).mean())

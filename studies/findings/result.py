@@ -1,16 +1,13 @@
-"""What the study gave: for each question its numbers with intervals, and what they say."""
+"""`FindingsResult`: the numbers of each question with their intervals, as a table, a text and a figure."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ssae_lens.base.files import write_json, writing
-from ssae_lens.evals import cells
-from studies.findings.said import SAID
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from studies.cells import StudyResult
+from studies.findings.inputs import Numbers
 
 TITLES = {
     "coherence": "Why can coherence rise above the unsteered model's?",
@@ -18,74 +15,74 @@ TITLES = {
     "inverse": "Why is the pseudo-inverse worse?",
     "reach": "How far beyond its training scales does the effect approximator hold?",
 }
+INTERVAL = {"estimate", "low", "high"}
+# What names a row of a list.
+LABELS = ("hook", "kind", "multiple", "vector")
 
 
-class Result(cells.Result):
-    """The study's cells, one for each question, and what they were run with."""
+class FindingsResult(StudyResult):
+    """The cells of the study, one for each question."""
 
     name = "findings"
 
-    def of(self, question: str) -> dict[str, Any]:
-        """Return what was measured of a question."""
-        return next(each for each in self.cells if each["cell"]["question"] == question)
+    def of(self, question: str) -> Numbers:
+        """Return the numbers of a question."""
+        return next(cell for cell in self.cells if cell["cell"]["question"] == question)
 
     def text(self) -> str:
-        """Return the numbers to read in a terminal."""
-        about = self.about
-        lines = [f"Open questions, on {about['model']} at {about['hook']} (95 % bootstrap intervals)"]
+        """Return all numbers for a terminal: lists of values as their mean, intervals in brackets."""
+        lines = [f"Open questions, on {self.about['model']} at {self.about['hook']} (95 % bootstrap intervals)"]
         for question, title in TITLES.items():
-            found = self.of(question)
-            more = (self.of("reach"),) if question == "layers" else ()
-            lines += ["", title, *(f"  {each}" for each in SAID[question](found, *more))]
-        lines.append(f"\n{len(self.cells)} questions in {about['seconds']:.0f} s")
-        return "\n".join(lines)
+            lines += ["", title, ""]
+            for name, value in self.of(question).items():
+                if isinstance(value, list):
+                    frame = pd.DataFrame([{key: _shown(number) for key, number in row.items()} for row in value])
+                    lines += [f"  {name}", *(f"    {line}" for line in frame.to_string(index=False).splitlines())]
+                elif name != "cell":
+                    lines.append(f"  {name:<32}{_shown(value)}")
+        return "\n".join([*lines, "", f"{len(self.cells)} questions in {self.about['seconds']:.0f} s"])
 
-    def beaten(self) -> list[str]:
-        """Say nothing: no method is ours here."""
+    def where_baselines_win(self) -> list[str]:
+        """Return nothing: the questions compare no SSAE."""
         return []
 
-    def figures(self) -> dict[str, Any]:
-        """Return a plotly figure for each question."""
-        from studies.findings.figures import DRAWN
-
-        return {question: DRAWN[question](self.of(question)) for question in TITLES}
-
     def figure(self) -> Any:
-        """Return the last question's figure."""
-        return self.figures()["reach"]
+        """Return a plotly figure: all numbers with an interval, by question."""
+        import plotly.express as px
 
-    def save(self, folder: str | Path) -> None:
-        """Write the JSON, and all figures on one page, under the study's name."""
-        write_json(Path(folder) / f"{self.name}.json", self.to_json())
-        drawn = [
-            each.to_html(full_html=False, include_plotlyjs=not i) for i, each in enumerate(self.figures().values())
-        ]
-        with writing(Path(folder) / f"{self.name}.html") as temporary:
-            page = f'<!doctype html><meta charset="utf-8"><body>{"".join(drawn)}</body>\n'
-            temporary.write_text(page, encoding="utf-8")
+        table = self.table
+        errors = {"error_x": table["high"] - table["estimate"], "error_x_minus": table["estimate"] - table["low"]}
+        figure = px.scatter(table, x="estimate", y="what", facet_row="question", **errors, template="plotly_white")
+        figure.update_yaxes(matches=None, title="", autorange="reversed")
+        return figure.update_xaxes(matches=None, showticklabels=True).update_layout(height=22 * len(table) + 300)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON holds it."""
+        """Return everything in types that JSON has."""
         return json.loads(json.dumps(super().to_json()))
 
-    def _tabulated(self) -> "pd.DataFrame":
-        """Return a row for each number that has an interval: the question, where it stands there, and the three numbers."""
-        import pandas as pd
-
+    def _tabulated(self) -> pd.DataFrame:
+        """Return a row for each number with an interval: the question, the path of its keys, and the interval."""
         return pd.DataFrame([{"question": q, **row} for q in TITLES for row in _intervals(self.of(q), "")])
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == INTERVAL:
+        return "{estimate:.3f} ({low:.3f} to {high:.3f})".format(**value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(number)}" for name, number in value.items())
+    if isinstance(value, list):
+        value = sum(value) / len(value)
+    return f"{value:.3f}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
 def _intervals(value: Any, path: str) -> Iterator[dict[str, Any]]:
-    """Find what has an interval, however deep it lies."""
-    if isinstance(value, dict) and value.keys() == {"estimate", "low", "high"}:
+    """Yield all intervals within nested dictionaries and lists."""
+    if isinstance(value, dict) and value.keys() == INTERVAL:
         yield {"what": path, **value}
     elif isinstance(value, dict):
-        for name, each in value.items():
-            yield from _intervals(each, f"{path} {name}".strip())
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            if isinstance(each, dict):
-                called = next(
-                    (str(each[key]) for key in ("hook", "way", "multiple", "vector") if key in each), str(number)
-                )
-                yield from _intervals({k: v for k, v in each.items() if isinstance(v, dict | list)}, f"{path} {called}")
+        for name, part in value.items():
+            yield from _intervals(part, f"{path} {name}".strip())
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for row in value:
+            label = next(row[name] for name in LABELS if name in row)
+            yield from _intervals({name: part for name, part in row.items() if name not in LABELS}, f"{path} {label}")

@@ -1,23 +1,11 @@
-"""A real language model, where labels say what changes: which concepts our method and others find, and how surely."""
+"""The study of a language model, where labels say what changes: which concepts the SSAE and other methods recover.
 
-from studies.language.bending import bending, categories
-from studies.language.grid import CORPORA, STUDIES, Row
-from studies.language.methods import METHODS, Method
-from studies.language.paper import FIGURES, Figure
-from studies.language.result import Result
+`run` does what ``python -m studies language`` does; `study` takes corpora, models and rows of your own.
+"""
+
+from studies.language.grid import CORPORA, STUDIES, LanguageRow, study_rows
+from studies.language.methods import METHODS
+from studies.language.result import PUBLISHED, LanguageResult
 from studies.language.runner import run, study
 
-__all__ = [
-    "CORPORA",
-    "FIGURES",
-    "METHODS",
-    "STUDIES",
-    "Figure",
-    "Method",
-    "Result",
-    "Row",
-    "bending",
-    "categories",
-    "run",
-    "study",
-]
+__all__ = ["CORPORA", "METHODS", "PUBLISHED", "STUDIES", "LanguageResult", "LanguageRow", "run", "study", "study_rows"]

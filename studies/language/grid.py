@@ -1,200 +1,115 @@
-"""What the studies measure, as data: each study a function that gives its lines."""
+"""`study_rows`: what each study measures, as data."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from studies.language.corpora import AT
 from studies.language.methods import METHODS
-from studies.language.names import JUDGES
+from studies.language.naming import JUDGES
 
 CORPORA = ("lang", "gender", "binary", "corr", "cat", "sentences", "truth")
-# One word or two: read where they end. Sentences: read as a whole.
+# Corpora of one word or two are read at the last token, sentences as the mean over tokens.
 WORDS = ("lang", "gender", "binary", "corr", "cat")
 HALFWAY = 0.5
 MAIN = "sentences"
-# Defaults were settled on `sentences` as its first seed makes it; this is what they give on pairs that none was settled on.
+# Defaults were chosen on `sentences` with seed 0; this is a draw of pairs on which no default was chosen.
 FRESH = "sentences@1"
 WIDTHS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("lang", "gender", "binary", "corr", "truth"), (1, 2, 3, 4, 6, 8, 12)),
     "cat": (16, 24, 27, 32, 48, 64),
 }
-MORE_WIDTHS = (8, 12, 16, 20, 24, 28, 32)
+DEFAULT_WIDTHS = (8, 12, 16, 20, 24, 28, 32)
+QUICK_METHODS = ("SSAE", "affine", "PCA", "FastICA", "AbsTopK", "mean difference", "random")
+STUDIES = (
+    "methods", "widths", "levels", "pairs", "layers", "positions", "transfer", "fresh", "naming", "context-dependence",
+    "categories",
+)  # fmt: skip
+FRESH_METHODS = (
+    "SSAE", "SSAE, not merged", "affine", "PCA", "FastICA", "dictionary", "AbsTopK", "mean difference", "random",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a study.
+class LanguageRow:
+    """One row of a study, which trains on `corpus` and for a transfer is tested on `other`.
 
-    Attributes
-    ----------
-    study, label
-        The study, and the line's name in it.
-    kind
-        ``"sweep"`` (widths, of which one is chosen without labels), ``"fit"``, ``"transfer"``, ``"naming"``,
-        ``"bending"`` or ``"categories"``.
-    corpus, other
-        Where it is learned, and for a transfer where it is tried.
-    method
-        Of `METHODS`.
-    depth, position, n
-        Where in the model and in the text activations are read, and how many training pairs are used (None: all).
-    fewer
-        Read fewer pairs than elsewhere, at a place that nothing else is read at.
-    width
-        Latents; None is the width chosen for the corpus.
-    settings
-        Further settings of training, or of a sweep its widths.
+    Of the kinds, a sweep tries widths, of which one is chosen without labels; a width of None is that chosen for the corpus.
     """
 
     study: str
     label: str
     corpus: str
+    # "sweep", "fit", "transfer", "naming", "context dependence" or "subspaces".
     kind: str = "fit"
     method: str = "SSAE"
     other: str = ""
+    # Where in the model and in the text activations are read, and the number of training pairs (None: all).
     depth: float = HALFWAY
     position: str = ""
     n: int | None = None
     fewer: bool = False
     width: int | None = None
+    # More options of training, or of the sweep.
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def tried(self) -> str:
+    def test_corpus(self) -> str:
         """The corpus whose held-out pairs are scored."""
         return self.other or self.corpus
 
     @property
-    def where(self) -> str:
-        """The position that is read."""
-        return self.position or ("last" if self.tried in WORDS else "mean")
+    def tokens(self) -> str:
+        """The token position that is read."""
+        return self.position or ("last" if self.test_corpus in WORDS else "mean")
 
 
-def choice(corpus: str, *, quick: bool) -> Row:
-    """Return the sweep that chooses a corpus's width, which is a line of the study `widths` for each width."""
-    several = WIDTHS.get(corpus, MORE_WIDTHS)
-    shorter = several[::2] if quick and len(several) > 3 else several
-    return Row("widths", corpus, corpus, "sweep", settings={"d_sae": list(shorter)})
+def width_sweep(corpus: str, *, quick: bool) -> LanguageRow:
+    """Return the sweep that chooses the width of a corpus."""
+    widths = WIDTHS.get(corpus, DEFAULT_WIDTHS)
+    widths = widths[::2] if quick and len(widths) > 3 else widths
+    return LanguageRow("widths", corpus, corpus, "sweep", settings={"d_sae": list(widths)})
 
 
-def methods(corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """Methods side by side, at one width for each corpus."""
-    names = ("SSAE", "affine", "PCA", "FastICA", "AbsTopK", "mean difference", "random") if quick else tuple(METHODS)
-    return [Row("methods", corpus, corpus, method=name) for corpus in corpora for name in names]
-
-
-def fresh(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """One corpus anew, from a seed that no default was settled on: its width, and methods at it."""
-    if quick:
-        return []
-    names = (
-        "SSAE",
-        "SSAE, not joined",
-        "affine",
-        "PCA",
-        "FastICA",
-        "dictionary",
-        "AbsTopK",
-        "mean difference",
-        "random",
-    )
-    return [
-        replace(choice(FRESH, quick=quick), study="fresh"),
-        *(Row("fresh", name, FRESH, method=name) for name in names),
-    ]
-
-
-def widths(corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """Every corpus by the number of latents, of which one is chosen without labels."""
-    return [choice(corpus, quick=quick) for corpus in corpora]
-
-
-def layers(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """One corpus by the depth it is read at."""
-    depths = () if quick else (0.1, 0.3, 0.5, 0.7)
-    return [Row("layers", f"{depth:.0%} of the blocks", MAIN, depth=depth, fewer=True) for depth in depths]
-
-
-def positions(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """One corpus of sentences and one of words by the tokens that are read."""
-    where = {MAIN: ("last", "-4:", "mean"), "binary": ("last", "mean")}
-    return [
-        Row("positions", f"{corpus}, {position}", corpus, position=position, fewer=True)
-        for corpus, each in (() if quick else where.items())
-        for position in each
-    ]
-
-
-def levels(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """One corpus by how much may be lost, and by the level of the paper's L1 constraint."""
-    budgets = (0.02,) if quick else (0.01, 0.02, 0.05, 0.1, 0.2)
-    bounds = (0.7,) if quick else (0.5, 0.6, 0.7, 0.8, 0.9)
-    return [
-        *(Row("levels", f"budget {each:g}", MAIN, settings={"budget": each}) for each in budgets),
-        *(Row("levels", f"L1 level {each:g}", MAIN, settings={"level": each}) for each in bounds),
-    ]
-
-
-def pairs(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """One corpus by the number of training pairs."""
-    counts = (200, 800) if quick else (250, 500, 1000, 2000, 4000)
-    return [Row("pairs", f"{n} pairs", MAIN, n=n) for n in counts]
-
-
-def categories(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """CAT(135,3) by width, SSAE and affine, as the paper has it; and each attribute as a subspace."""
-    wide = () if quick else (135, 200, 500)
-    return [
-        *(
-            Row("categories", f"cat, {method}, width {width}", "cat", method=method, width=width)
-            for width in wide
-            for method in ("SSAE", "affine")
-        ),
-        Row("categories", "cat, attributes", "cat", "categories"),
-    ]
-
-
-def transfer(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """One corpus to learn from, another to steer."""
-    return [
-        Row("transfer", f"{corpus} → lang, {method}", corpus, "transfer", method, other="lang")
+def study_rows(corpora: tuple[str, ...], *, quick: bool) -> list[LanguageRow]:
+    """Return the rows of all `STUDIES` of some corpora."""
+    row = LanguageRow
+    # Methods at one width for each corpus, and each corpus by width.
+    names = QUICK_METHODS if quick else tuple(METHODS)
+    rows = [row("methods", corpus, corpus, method=name) for corpus in corpora for name in names]
+    rows += [width_sweep(corpus, quick=quick) for corpus in corpora]
+    # The main corpus by the budget of the loss, the level of the paper's L1 constraint, and the number of training pairs.
+    for title, option, values in (
+        ("budget", "budget", (0.02,) if quick else (0.01, 0.02, 0.05, 0.1, 0.2)),
+        ("L1 level", "level", (0.7,) if quick else (0.5, 0.6, 0.7, 0.8, 0.9)),
+    ):
+        rows += [row("levels", f"{title} {value:g}", MAIN, settings={option: value}) for value in values]
+    rows += [row("pairs", f"{n} pairs", MAIN, n=n) for n in ((200, 800) if quick else (250, 500, 1000, 2000, 4000))]
+    if not quick:
+        depths = (0.1, 0.3, 0.5, 0.7)
+        rows += [row("layers", f"{depth:.0%} of the blocks", MAIN, depth=depth, fewer=True) for depth in depths]
+        for corpus, positions in ((MAIN, ("last", "-4:", "mean")), ("binary", ("last", "mean"))):
+            rows += [row("positions", f"{corpus}, {name}", corpus, position=name, fewer=True) for name in positions]
+    rows += [
+        row("transfer", f"{corpus} → lang, {name}", corpus, "transfer", name, other="lang")
         for corpus in (("binary",) if quick else ("binary", "corr"))
-        for method in ("SSAE", "affine", "mean difference", "random")
+        for name in ("SSAE", "affine", "mean difference", "random")
     ]
+    if not quick:
+        rows.append(replace(width_sweep(FRESH, quick=quick), study="fresh"))
+        rows += [row("fresh", name, FRESH, method=name) for name in FRESH_METHODS]
+    # Judges that choose among the corpus's own concepts, common concepts, or attributes.
+    for corpus, names in [(MAIN, "own")] if quick else [(MAIN, "own"), (MAIN, "common"), ("cat", "attributes")]:
+        for judge in JUDGES:
+            options = {"judge": judge, "names": names}
+            rows.append(row("naming", f"{corpus}, {names} names, {judge}", corpus, "naming", settings=options))
+    rows += [row("context-dependence", name, name, "context dependence") for name in corpora if name != "cat"]
+    # CAT(135,3) at the widths of the paper, and its attributes as subspaces.
+    fits = [(width, name) for width in (() if quick else (135, 200, 500)) for name in ("SSAE", "affine")]
+    rows += [row("categories", f"cat, {name}, width {width}", "cat", method=name, width=width) for width, name in fits]
+    return [*rows, row("categories", "cat, attributes", "cat", "subspaces")]
 
 
-def naming(_corpora: tuple[str, ...], *, quick: bool) -> list[Row]:
-    """How often judges name latents as labels do: among a corpus's own concepts, common ones, or attributes."""
-    tried = [(MAIN, "own")] + ([] if quick else [(MAIN, "common"), ("cat", "attributes")])
-    return [
-        Row("naming", f"{corpus}, {names} names, {judge}", corpus, "naming", settings={"judge": judge, "names": names})
-        for corpus, names in tried
-        for judge in JUDGES
-    ]
-
-
-def bending(corpora: tuple[str, ...], *, quick: bool) -> list[Row]:  # noqa: ARG001 - as quick as it is
-    """Every concept of every corpus: how far it is one direction."""
-    return [Row("bending", corpus, corpus, "bending") for corpus in corpora if corpus != "cat"]
-
-
-STUDIES: dict[str, Callable[..., list[Row]]] = {
-    "methods": methods,
-    "widths": widths,
-    "levels": levels,
-    "pairs": pairs,
-    "layers": layers,
-    "positions": positions,
-    "transfer": transfer,
-    "fresh": fresh,
-    "naming": naming,
-    "bending": bending,
-    "categories": categories,
-}
-
-
-def name_of(corpus: str) -> str:
-    """Return a corpus's name in a table: that of a file without its folder."""
+def corpus_title(corpus: str) -> str:
+    """Return the name of a corpus in a table: that of a file without its folder."""
     return corpus if corpus.partition(AT)[0] in CORPORA else Path(corpus).name

@@ -1,21 +1,32 @@
-"""What the studies gave, as a table, a text, a figure and a file; the paper's figures stand beside ours."""
+"""`LanguageResult`: the numbers of the study as a table, a text, a figure and a file, beside the published ones."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ssae_lens.evals import cells
-from studies.language.corpora import AT
-from studies.language.grid import CORPORA, name_of
+import pandas as pd
+
+from studies.cells import StudyResult
+from studies.language.grid import corpus_title
 from studies.language.methods import METHODS
-from studies.language.paper import FIGURES, LABELLED, figure_of
-from studies.language.tables import HEADINGS, NOTES, PUBLISHED, aligned, block, records
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# What this project wants of its own method on SmolLM2, settings chosen without labels.
-WANTED = (
+# Numbers of the paper (Llama-3.1-8B at the last token of layer 32) and of the plots of its later code (Pythia-70m and
+# Gemma-2-2B), under our names of corpora, methods and scores where there are any.
+PUBLISHED: Any = pd.read_csv(Path(__file__).with_name("published.csv"))
+# Scores with published numbers, and scores that `where_baselines_win` names, with their titles.
+COMPARED = ("stability", "steered_authors")
+TITLES = {
+    "mcc": "MCC",
+    "rows": "rows",
+    "rows_near": "≥.90",
+    "same_latent": "same",
+    "stability": "seeds",
+    "steered_authors": "authors'",
+    "mcc_max": "largest",
+}
+# The goals of the SSAE on SmolLM2, with settings chosen without labels.
+GOALS = (
     ("lang", "stability", 0.99),
     ("gender", "stability", 0.99),
     ("lang", "same_latent", 1.0),
@@ -23,155 +34,163 @@ WANTED = (
     ("sentences", "rows_near", 0.75),
     ("sentences@1", "rows_near", 0.75),
 )
-# Corpora of no more concepts are shown concept by concept.
-FEW = 20
+# Corpora with at most so many concepts are shown concept by concept.
+MAX_SHOWN = 20
+NOTES = """\
+mcc                signed codes with signed changes, one latent for each concept; ceiling: of a ridge trained on the labels;
+                   mcc_shuffled: with shuffled labels; *_chance: expected for independent codes and random directions
+rows               cosine of decoder rows with mean shifts; rows_near: the share of concepts at .90 or more;
+                   same_latent: the share of concepts with the same latent by codes and by rows
+stability          agreement of seeds by decoder rows (the first "MCC" of the paper)
+steered            mean cosine of source + shift with target; steered_authors: as the paper computes it
+*_direction, span  the share of the shifts' squared norm; embeddings, contrasts: of attributes of several values
+right              the share of matched concepts that a judge names rightly; right_sign: of these, with the right sign
+paper_*            the published number, of another and larger model"""
+# Columns of the table that the text leaves out.
+HIDDEN = ("study", "cpu_seconds", "paper_model", "mcc_sd")
 
 
-class Result(cells.Result):
-    """The studies' cells, and what each is a line of."""
+class LanguageResult(StudyResult):
+    """The cells of the study, and in ``about["lines"]`` the row that each of them belongs to."""
 
     name = "language"
 
-    def _tabulated(self) -> "pd.DataFrame":
-        """Return a row for each line of each study: of a sweep for each width, of what is measured by concept for each."""
-        import pandas as pd
-
+    def _tabulated(self) -> pd.DataFrame:
+        """Return a row for each line: of a sweep for each width, of a measurement by concept for each concept."""
         return pd.DataFrame([row for line in self.about["lines"] for row in self._rows(line)])
 
     def _rows(self, line: dict[str, Any]) -> Iterator[dict[str, Any]]:
         cell = self.cells[line["cell"]]
-        about = {"study": line["study"], "line": line["label"], "corpus": name_of(line["corpus"])}
+        about = {"study": line["study"], "line": line["label"], "corpus": corpus_title(line["corpus"])}
         about |= {"method": cell["cell"]["method"] or "SSAE"}
-        about |= {name: cell[name] for name in ("n_train", "n_test", "left_out", "cpu_seconds")}
+        about |= {name: cell[name] for name in ("n_train", "n_test", "cpu_seconds")}
         if cell["cell"].get("width"):
-            # What was trained. Where wordings were joined there are fewer latents.
+            # The width that was trained; there are fewer latents where split latents were merged.
             about["width"] = cell["cell"]["width"]
         if "concepts" in cell:
             for name, numbers in cell["concepts"].items():
                 yield {**about, "line": name, **numbers}
-        elif "naming" in cell:
-            for each in cell["naming"]:
-                numbers = {name: value for name, value in each.items() if name not in ("kind", "wrong")}
-                yield {**about, "latents": cell["latents"], "line": f"{line['label']}: {each['kind']}", **numbers}
-        elif "settings" in cell:
-            for each in cell["settings"]:
-                chosen = each["width"] == cell["chosen"]
-                yield _with_figures(
-                    {**about, **_shared(cell), "latents": each["width"], "chosen": chosen, **_numbers([each])}
-                )
-        else:
-            yield _with_figures({**about, **_shared(cell), **_numbers(cell["fits"])})
+            return
+        if "naming" in cell:
+            for numbers in cell["naming"]:
+                shown = {name: value for name, value in numbers.items() if name not in ("kind", "wrong")}
+                yield {**about, "latents": cell["latents"], "line": f"{line['label']}: {numbers['kind']}", **shown}
+            return
+        names = ("latents", "ceiling", "unsteered", "stability", "mcc_chance", "rows_chance")
+        about |= {name: cell[name] for name in names if name in cell}
+        for setting in cell.get("settings", ()):
+            chosen = setting["width"] == cell["chosen"]
+            yield _with_published({**about, "latents": setting["width"], "chosen": chosen, **_means([setting])})
+        if "fits" in cell:
+            yield _with_published({**about, **_means(cell["fits"])})
 
-    def beaten(self) -> list[str]:
-        """Say where another method is better than ours by more than a thousandth, or ours falls short of what is wanted."""
+    def where_baselines_win(self) -> list[str]:
+        """Return a line where another method is better by over a thousandth, a goal is missed, or the paper is better."""
         table: Any = self.table
-        said = []
-        rivals = {name for name, each in METHODS.items() if not each.labels}
-        part = table[table["study"] == "methods"]
-        for corpus, rows in part[part["method"].isin(rivals)].groupby("corpus", sort=False):
+        lines = []
+        unlabelled = {name for name, method in METHODS.items() if not method.uses_labels}
+        methods = table[(table["study"] == "methods") & table["method"].isin(unlabelled)]
+        for corpus, rows in methods.groupby("corpus", sort=False):
             for score in ("mcc", "rows"):
                 by_method = rows.set_index("method")[score]
-                ours = by_method.get("SSAE", by_method.max())
-                if (best := by_method.max()) > ours + 0.001:
-                    said.append(f"{corpus}: {HEADINGS[score]} of {by_method.idxmax()} {best:.3f}, of SSAE {ours:.3f}")
-        ours = table[(table["method"] == "SSAE") & table["study"].isin(("methods", "fresh"))]
-        for row in records(ours):
-            for corpus, score, wanted in WANTED:
-                if row["corpus"] == corpus and "chosen" not in row and row.get(score, wanted) < wanted:
-                    said.append(f"{corpus}: {HEADINGS[score]} {row[score]:.3f}, wanted {wanted:.2f}")
-        for row in records(table[table["method"] == "SSAE"]):
-            for score in PUBLISHED if row["study"] in ("methods", "transfer", "categories") else ():
-                figure = row.get(f"paper_{score}", 0)
-                if row.get(score, 0) < figure - 0.001:
-                    said.append(f"{row['line']}: {HEADINGS[score]} {row[score]:.3f}, the paper's {figure:.3f}")
-        return said
+                ours, best = by_method.get("SSAE", by_method.max()), by_method.max()
+                if best > ours + 0.001:
+                    lines.append(f"{corpus}: {TITLES[score]} of {by_method.idxmax()} {best:.3f}, of SSAE {ours:.3f}")
+        # A missing score is NaN, with which all comparisons are False.
+        ssae = table[table["method"] == "SSAE"]
+        for row in ssae[ssae["study"].isin(("methods", "fresh"))].to_dict("records"):
+            for corpus, score, goal in GOALS:
+                if row["corpus"] == corpus and pd.isna(row.get("chosen")) and row.get(score, goal) < goal:
+                    lines.append(f"{corpus}: {TITLES[score]} {row[score]:.3f}, goal {goal:.2f}")
+        for row in ssae[ssae["study"].isin(("methods", "transfer", "categories"))].to_dict("records"):
+            for score in COMPARED:
+                paper = row.get(f"paper_{score}")
+                if paper is not None and row[score] < paper - 0.001:
+                    lines.append(f"{row['line']}: {TITLES[score]} {row[score]:.3f}, the paper's {paper:.3f}")
+        return lines
 
     def text(self) -> str:
-        """Return the table to read in a terminal."""
+        """Return the tables for a terminal."""
         model = self.about["model"]
-        lines = [
-            f"{model['model_name']}, {model['d_model']} dimensions; held-out content; {len(self.about['seeds'])} seeds",
-            "",
-        ]
         table: Any = self.table
+        size = f"{model['d_model']} dimensions; held-out content; {len(self.about['seeds'])} seeds"
+        blocks = [f"{model['model_name']}, {size}"]
         for study in table["study"].unique():
-            part = table[table["study"] == study]
-            lines += [study.upper(), ""]
-            for corpus, rows in (
-                part.groupby("corpus", sort=False) if study in ("methods", "widths", "bending") else [("", part)]
-            ):
-                shown = rows.sort_values("latents") if study == "widths" else rows
-                lines += [*block(str(corpus), shown), ""]
+            rows = table[table["study"] == study].dropna(axis=1, how="all").drop(columns=[*HIDDEN], errors="ignore")
+            blocks.append(f"{study.upper()}\n\n{_printed(rows)}")
             if study in ("methods", "fresh"):
-                lines += self._by_concept(study)
-        lines += ["Columns", *(f"  {each}" for each in NOTES.splitlines()), "", "Methods"]
-        lines += [f"  {name:<22}{words}" for name, words in self.about["methods"].items()]
-        lines += ["", "Published figures that nothing here stands beside", *(f"  {each}" for each in self._left())]
-        lines += ["", "Where ours is beaten or falls short", *(f"  {each}" for each in self.beaten() or ["nowhere"])]
-        lines.append(f"\n{len(self.cells)} cells in {self.about['seconds']:.0f} s")
-        return "\n".join(lines)
+                for corpus, concepts in self.by_concept(study).items():
+                    if 1 < len(concepts) <= MAX_SHOWN:
+                        frame = pd.DataFrame(concepts, index=["mcc", "rows"]).T
+                        blocks.append(f"{corpus}, SSAE, by concept\n{frame.to_string(float_format='%.3f')}")
+        blocks.append(f"Columns\n{NOTES}")
+        blocks.append(
+            "\n  ".join(["Methods", *(f"{name:<22}{about}" for name, about in self.about["methods"].items())])
+        )
+        blocks.append(f"Published numbers without a counterpart\n{_printed(self._without_counterpart())}")
+        losses = self.where_baselines_win() or ["nowhere"]
+        blocks.append("\n  ".join(["Where baselines win or the SSAE falls short", *losses]))
+        return "\n\n".join([*blocks, f"{len(self.cells)} cells in {self.about['seconds']:.0f} s"])
 
     def figure(self) -> Any:
-        """Return a plotly figure: methods, widths, numbers of pairs and layers, and bending."""
-        from studies.language.figure import figure
+        """Return a plotly figure: methods by corpus, and the scores of the other studies."""
+        import plotly.express as px
 
-        return figure(self.table)
+        columns = ["study", "line", "method", "corpus", "latents", "mcc", "rows"]
+        table = self.table.reindex(columns=columns).dropna(subset="mcc")
+        options = {"color": "method", "facet_row": "study", "hover_data": ["corpus", "latents", "rows"]}
+        figure = px.scatter(table, x="mcc", y="line", **options, height=200 + 14 * len(table), template="plotly_white")
+        figure.update_yaxes(matches=None, autorange="reversed")
+        return figure.update_layout(title="MCC of concepts in a language model")
 
     def by_concept(self, study: str) -> dict[str, dict[str, tuple[float, float]]]:
-        """Return by corpus, for each concept, how well our codes follow it, and how near our row is to its mean shift."""
-        found = {}
+        """Return for each corpus and concept the SSAE's correlation of codes, and cosine of rows, as means over seeds."""
+        scores = {}
         for line in self.about["lines"]:
             cell = self.cells[line["cell"]]
             if line["study"] != study or cell["cell"]["method"] != "SSAE" or cell["cell"]["kind"] != "fit":
                 continue
-            each = [fit["per_concept"] for fit in cell["fits"]]
-            found[name_of(line["corpus"])] = {
-                name: (fmean(fit[name][0] for fit in each), fmean(fit[name][1] for fit in each)) for name in each[0]
+            fits = [fit["per_concept"] for fit in cell["fits"]]
+            scores[corpus_title(line["corpus"])] = {
+                name: (fmean(fit[name][0] for fit in fits), fmean(fit[name][1] for fit in fits)) for name in fits[0]
             }
-        return found
+        return scores
 
-    def _by_concept(self, study: str) -> list[str]:
-        """Return the lines of each corpus that has few concepts."""
-        lines = []
-        for corpus, concepts in self.by_concept(study).items():
-            if 1 < len(concepts) <= FEW:
-                rows = [[name, *(f"{score:.3f}" for score in scores)] for name, scores in concepts.items()]
-                lines += [f"{corpus}, SSAE, by concept", *aligned([["", "MCC", "rows"], *rows]), ""]
-        return lines
-
-    def _left(self) -> list[str]:
-        """Say what the paper measured that is not in this table."""
+    def _without_counterpart(self) -> pd.DataFrame:
+        """Return the published numbers that stand beside no number of the table."""
         table: Any = self.table
-        shown = [(score, value) for score in PUBLISHED for value in table.get(f"paper_{score}", ())]
-        left = [each for each in FIGURES if (each.score, each.value) not in shown]
-        return [
-            f"{each.corpus}, {each.method}{f', {each.width} latents' if each.width else ''}: "
-            f"{HEADINGS[each.score]} {each.value} ({each.model})"
-            for each in left
-        ]
+        shown = {(score, value) for score in COMPARED for value in table.get(f"paper_{score}", ())}
+        missing = [pair not in shown for pair in zip(PUBLISHED["score"], PUBLISHED["value"], strict=True)]
+        return PUBLISHED[missing].replace({"score": TITLES})
 
 
-def _shared(cell: dict[str, Any]) -> dict[str, Any]:
-    """Return what is one number for all fits of a cell."""
-    names = ("latents", "ceiling", "unsteered", "udr", "stability", "mcc_chance", "mcc_max_chance", "rows_chance")
-    return {name: cell[name] for name in names if name in cell}
+def published(corpus: str, method: str, score: str, latents: float | None = None) -> dict[str, Any] | None:
+    """Return the row of `PUBLISHED` that belongs to a number of ours, if there is one."""
+    rows = PUBLISHED
+    rows = rows[(rows["corpus"] == corpus) & (rows["method"] == method) & (rows["score"] == score)]
+    rows = rows[rows["latents"].isna() | (rows["latents"] == latents)]
+    return None if rows.empty else rows.iloc[0].to_dict()
 
 
-def _numbers(fits: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return the mean over fits of each score, and the standard deviation of the MCC."""
+def _printed(rows: pd.DataFrame) -> str:
+    """Return a data frame as text, with whole numbers without decimals."""
+    names = ("latents", "width", "dimensions", "pairs", "values", "concepts", "matched")
+    whole: Any = dict.fromkeys(names, lambda value: "" if pd.isna(value) else f"{value:.0f}")
+    return rows.to_string(index=False, na_rep="", formatters=whole, float_format=lambda value: f"{value:.3f}")
+
+
+def _means(fits: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the mean of each score over fits, and the standard deviation of the MCC."""
     names = [name for name, value in fits[0].items() if isinstance(value, int | float) and name != "width"]
-    spread = {"mcc_sd": stdev(each["mcc"] for each in fits)} if len(fits) > 1 else {}
-    return {name: fmean(each[name] for each in fits) for name in names} | spread
+    spread = {"mcc_sd": stdev(fit["mcc"] for fit in fits)} if len(fits) > 1 else {}
+    return {name: fmean(fit[name] for fit in fits) for name in names} | spread
 
 
-def _with_figures(row: dict[str, Any]) -> dict[str, Any]:
-    """Put the paper's figures beside a row's scores."""
-    corpus = row["corpus"] if row["corpus"].partition(AT)[0] in CORPORA else LABELLED
-    if row["study"] == "transfer":
-        corpus = row["line"].rpartition(", ")[0]
-    for score in PUBLISHED:
-        found = figure_of(corpus, row["method"], score, row.get("width", row.get("latents")))
-        if found is not None and score in row:
-            row[f"paper_{score}"] = found.value
-            row["paper_model"] = found.model
+def _with_published(row: dict[str, Any]) -> dict[str, Any]:
+    """Add the published numbers to the scores of a row."""
+    corpus = row["line"].rpartition(", ")[0] if row["study"] == "transfer" else row["corpus"]
+    for score in COMPARED:
+        match = published(corpus, row["method"], score, row.get("width", row.get("latents")))
+        if match is not None and score in row:
+            row |= {f"paper_{score}": match["value"], "paper_model": match["model"]}
     return row

@@ -1,33 +1,33 @@
-"""The studies of a language model: captures, the choice of widths without labels, and the cells of every line."""
+"""`run` and `study`: corpora are captured, widths are chosen without labels, and the cells of all rows are measured."""
 
 import json
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ssae_lens.base import checks
-from ssae_lens.base.versions import versions
-from ssae_lens.evals.cells import Cell, Job, filled, gather
-from studies.language import transfer
-from studies.language.captures import Captures, Place
-from studies.language.corpora import QUICK, apart, concatenate
-from studies.language.data import Data
-from studies.language.grid import CORPORA, STUDIES, Row, choice, name_of
-from studies.language.measure import measured
+from ssae_lens.base.provenance import versions
+from ssae_lens.evals.results import Cell
+from studies.cells import Job, filled, gather
+from studies.language.corpora import QUICK, CaptureFile, Captures, disjoint_rows
+from studies.language.data import LanguageData
+from studies.language.grid import CORPORA, STUDIES, LanguageRow, corpus_title, study_rows, width_sweep
+from studies.language.measure import measured, transfer_data
 from studies.language.methods import METHODS
-from studies.language.result import Result
+from studies.language.result import LanguageResult
 
 SMOLLM2 = "smollm2-135m"
 QUICK_STEPS = 800
 # Beyond so many latents training takes fewer steps.
 WIDE, WIDE_STEPS = 128, 1000
-# Kinds of lines that have a width.
+# Kinds of rows that train at a width.
 FITS = ("fit", "transfer", "naming")
-# What is not in a cell's own settings and yet shapes it; raise it when a method or a score changes.
-EDITION = 2
+# Part of the settings of every cell; raise it when a method or a score changes.
+EDITION = 3
 
 
 def run(
@@ -38,21 +38,10 @@ def run(
     model: Any = SMOLLM2,
     studies: Sequence[str] | None = None,
     sentences: str | Path | None = None,
-) -> Result:
-    """Run the studies as the command does: the table, `language.json` and `language.html` in `out`.
+) -> LanguageResult:
+    """Run the study as the command does, and save `language.json` and `language.html` in `out`.
 
-    Parameters
-    ----------
-    out
-        A folder for captures, cells and results; what is there is not done again.
-    quick
-        Fewer pairs, corpora, methods, seeds and steps.
-    model
-        Its name, or the model itself.
-    studies
-        Some of `STUDIES`; by default all.
-    sentences
-        A file of labelled sentences, to study beside the built-in corpora.
+    `sentences` is a file of labelled sentences, as one more corpus.
     """
     corpora = ("gender", "binary", "sentences") if quick else CORPORA
     corpora = corpora if sentences is None else (*corpora, str(checks.existing_file(sentences)))
@@ -67,120 +56,121 @@ def study(
     out: str | Path | None = None,
     seeds: int = 3,
     quick: bool = False,
-    rows: Sequence[Row] | None = None,
+    rows: Sequence[LanguageRow] | None = None,
     workers: int | None = None,
     quiet: bool = False,
-) -> Result:
-    """Run some studies on some corpora.
+) -> LanguageResult:
+    """Run some of `STUDIES` on some corpora.
 
     Parameters
     ----------
     studies, corpora
         By name; a corpus may be the path of a file of labelled sentences.
+    model
+        Its name, or the model itself.
+    out
+        A folder for captures and cells; a run that was stopped resumes from it.
     seeds
-        How many, for methods that begin at random.
+        The number of seeds of methods with random initial values.
+    quick
+        Use fewer pairs, methods and steps.
     rows
-        The lines to measure, in place of those of `studies`.
+        The rows to measure, in place of those of `studies`.
     workers
-        Processes of one thread each. None is as many as there are processors; 1 stays in this one.
+        Processes of one thread each. None is as many as there are processors; 1 is this process.
     """
     checks.integer("seeds", seeds, 2, "Stability compares seeds.")
     for name in studies or ():
         checks.one_of("a study", name, STUDIES)
     if rows is None:
-        rows = [row for name in studies or STUDIES for row in STUDIES[name](tuple(corpora), quick=quick)]
+        rows = [row for row in study_rows(tuple(corpora), quick=quick) if row.study in (studies or STUDIES)]
     for row in rows:
         checks.one_of(f"the method of {row.label!r}", row.method, METHODS)
-    began = time.monotonic()
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if out is None else out)
-        captures = Captures(model, folder / "captures", most=QUICK if quick else None, quiet=quiet)
-        bench = _Bench(captures, seeds, folder / "cells", workers, quick=quick)
-        cells, lines = bench.measure(rows)
+        captures = Captures(model, folder / "captures", sizes=QUICK if quick else None, quiet=quiet)
+        tasks = _Tasks(captures, list(range(seeds)), folder / "cells", workers, quick)
+        cells, lines = tasks.measure(rows)
     about = {
         "model": captures.about,
         "corpora": list(corpora),
         "seeds": list(range(seeds)),
         "quick": quick,
         "lines": lines,
-        "methods": {name: METHODS[name].about for name in METHODS if any(row.method == name for row in rows)},
-        "seconds": round(time.monotonic() - began, 1),
+        "methods": {name: method.about for name, method in METHODS.items() if any(row.method == name for row in rows)},
+        "seconds": round(time.monotonic() - start, 1),
         "versions": versions(),
     }
-    return Result(cells, about)
+    return LanguageResult(cells, about)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A cell to measure, and the captures that it reads: where it is learned, and where it is tried."""
+    """A cell to measure, and its captures: of the training corpus, and of the test corpus."""
 
     cell: Cell
-    learned: Place
-    tried: Place
+    train: CaptureFile
+    test: CaptureFile
 
-    @property
-    def key(self) -> str:
-        return json.dumps(self.cell)
-
-    @property
-    def together(self) -> str:
-        """What cells that are run together share. What takes long is run alone, so that processes share it."""
-        alone = self.cell if self.cell["kind"] == "sweep" or (self.cell["width"] or 0) > WIDE else None
-        return json.dumps([self.cell[name] for name in ("captures", "n", "rows")] + [alone])
-
-    def open(self) -> Data:
+    def open(self) -> LanguageData:
         if self.cell["kind"] != "transfer":
-            return self.learned.open(self.cell["n"])
-        return transfer.onto(self.learned.open(rows=self.cell["rows"]), self.tried.open(), self.cell["corpus"])
+            return self.train.open(self.cell["n"])
+        return transfer_data(self.train.open(rows=self.cell["rows"]), self.test.open(), self.cell["corpus"])
 
 
-class _Bench:
-    """Everything that lines are measured with."""
+@dataclass(frozen=True)
+class _Tasks:
+    """The captures, seeds, folder and processes with which rows are measured."""
 
-    def __init__(self, captures: Captures, seeds: int, folder: Path, workers: int | None, *, quick: bool) -> None:
-        self.captures, self.seeds, self.folder = captures, list(range(seeds)), folder
-        self.workers, self.quick = workers, quick
+    captures: Captures
+    seeds: list[int]
+    folder: Path
+    workers: int | None
+    quick: bool
 
-    def measure(self, rows: Sequence[Row]) -> tuple[list[Cell], list[dict[str, Any]]]:
-        """Capture what the rows need, choose widths, and give the cells and what line each is of."""
+    def measure(self, rows: Sequence[LanguageRow]) -> tuple[list[Cell], list[dict[str, Any]]]:
+        """Capture the corpora, choose widths, and return the cells and the row that each belongs to."""
         open_width = dict.fromkeys(row.corpus for row in rows if row.width is None and row.kind in FITS)
-        choices = [choice(corpus, quick=self.quick) for corpus in open_width]
-        self._capture([*choices, *rows])
-        chosen = self._gather([self._task(row, None) for row in choices])
-        widths = {row.corpus: each["chosen"] for row, each in zip(choices, chosen, strict=True)}
+        sweeps = [width_sweep(corpus, quick=self.quick) for corpus in open_width]
+        self._capture([*sweeps, *rows])
+        chosen = self._gather([self._task(row, None) for row in sweeps])
+        widths = {row.corpus: cell["chosen"] for row, cell in zip(sweeps, chosen, strict=True)}
         tasks = [self._task(row, row.width or widths.get(row.corpus)) for row in rows]
-        # A cell may stand in several studies.
-        different = {task.key: task for task in tasks}
-        places = {key: place for place, key in enumerate(different)}
+        # Several studies may have the same cell.
+        different = {json.dumps(task.cell): task for task in tasks}
+        numbers = {key: number for number, key in enumerate(different)}
         lines = [
-            {"study": row.study, "label": row.label, "corpus": row.corpus, "cell": places[task.key]}
+            {"study": row.study, "label": row.label, "corpus": row.corpus, "cell": numbers[json.dumps(task.cell)]}
             for row, task in zip(rows, tasks, strict=True)
         ]
         return self._gather(list(different.values())), lines
 
-    def _capture(self, rows: Sequence[Row]) -> None:
-        """Read each corpus once for each position, at all hooks together."""
+    def _capture(self, rows: Sequence[LanguageRow]) -> None:
+        """Capture each corpus once for each position, at all hooks together."""
         hooks: dict[tuple[str, str, bool], dict[str, None]] = {}
         for row in rows:
-            for corpus in (row.corpus, row.tried):
-                hooks.setdefault((corpus, row.where, row.fewer), {})[self.captures.hook(row.depth)] = None
+            for corpus in (row.corpus, row.test_corpus):
+                hooks.setdefault((corpus, row.tokens, row.fewer), {})[self.captures.hook(row.depth)] = None
         for (corpus, position, fewer), names in hooks.items():
             self.captures.read(corpus, list(names), position, fewer=fewer)
 
-    def _task(self, row: Row, width: int | None) -> _Task:
-        """Return all that shapes a line's numbers, but for versions of packages."""
+    def _task(self, row: LanguageRow, width: int | None) -> _Task:
+        """Return the task of a row; its cell holds all that shapes the numbers except the versions of packages."""
         hook = self.captures.hook(row.depth)
-        learned, tried = (
-            self.captures.place(corpus, hook, row.where, fewer=row.fewer) for corpus in (row.corpus, row.tried)
+        train, test = (
+            self.captures.file(corpus, hook, row.tokens, fewer=row.fewer) for corpus in (row.corpus, row.test_corpus)
         )
         fits = row.kind in FITS
+        splits = self.captures.split
         steps = QUICK_STEPS if self.quick else WIDE_STEPS if (width or 0) > WIDE else METHODS[row.method].steps
         cell = {
             "kind": row.kind,
-            "corpus": name_of(row.corpus),
-            "captures": [learned.name, tried.name],
+            "corpus": corpus_title(row.corpus),
+            "captures": [train.name, test.name],
             "n": row.n,
-            "rows": self._apart(row) if row.kind == "transfer" else None,
+            # The pairs of the training corpus that have nothing in common with the held-out pairs.
+            "rows": disjoint_rows(splits(row.corpus).both, splits(row.other).test) if row.kind == "transfer" else None,
             "method": row.method if fits else None,
             "width": width if fits else None,
             "settings": row.settings,
@@ -188,28 +178,23 @@ class _Bench:
             "steps": steps,
             "edition": EDITION,
         }
-        return _Task(cell, learned, tried)
-
-    def _apart(self, row: Row) -> list[int]:
-        """Return the pairs of a transfer's corpus that have nothing in common with what it is tried on."""
-        learned, tried = self.captures.halves(row.corpus), self.captures.halves(row.tried)
-        return apart(concatenate(learned), tried.test)
+        return _Task(cell, train, test)
 
     def _gather(self, tasks: list[_Task]) -> list[Cell]:
-        """Run tasks, those of one set of data together."""
+        """Measure tasks. Those with the same data are one job; a task that takes long is a job of its own."""
         jobs: dict[str, list[_Task]] = {}
         for task in tasks:
-            jobs.setdefault(task.together, []).append(task)
-        made = gather(
-            [self._job(each) for each in jobs.values()],
-            workers=self.workers,
-            about="language",
-            quiet=self.captures.quiet,
+            cell = task.cell
+            alone = cell if cell["kind"] == "sweep" or (cell["width"] or 0) > WIDE else None
+            shared = [cell[name] for name in ("captures", "n", "rows")]
+            jobs.setdefault(json.dumps([*shared, alone]), []).append(task)
+        cells = gather(
+            [self._job(job) for job in jobs.values()], workers=self.workers, about="language", quiet=self.captures.quiet
         )
-        by_key = {json.dumps(each["cell"]): each for each in made}
-        return [by_key[task.key] for task in tasks]
+        by_key = {json.dumps(cell["cell"]): cell for cell in cells}
+        return [by_key[json.dumps(task.cell)] for task in tasks]
 
     def _job(self, tasks: list[_Task]) -> Job:
-        cells, folder, first = [task.cell for task in tasks], self.folder, tasks[0]
+        cells = [task.cell for task in tasks]
         weight = sum((cell["width"] or 16) * (10 if cell["kind"] == "sweep" else 1) for cell in cells)
-        return Job(cells, lambda: filled(cells, folder, first.open, measured), weight)
+        return Job(cells, partial(filled, cells, self.folder, tasks[0].open, measured), weight)

@@ -3,26 +3,26 @@
 from collections.abc import Callable
 from typing import Any
 
-from ssae_lens.evals.steering.builtin import names
-from studies.decomposition.result import Result
+from ssae_lens.evals.built_in_tasks import names
+from studies.decomposition import DecompositionStudyResult as Result
 from studies.page_tables.markdown import MissingError
 
-AGAIN, ATOMS, BEATEN = "What is found again", "Explained by so many", "Where ours is beaten"
+FINDINGS, ATOMS, BASELINES_WIN = "Findings of", "Explained by so many", "Where baselines win"
 
 
 def vectors(result: Result) -> str:
     """Return what each dictionary makes of each vector, what the columns are, and the means by number of decoder rows."""
     text = _text(result)
-    rows = text[text.index("\n\n") : text.index(AGAIN)].strip("\n")
-    return _fenced(f"{rows}\n\n{text[text.index(ATOMS) : text.index(BEATEN)]}")
+    rows = text[text.index("\n\n") : text.index(FINDINGS)].strip("\n")
+    return _fenced(f"{rows}\n\n{text[text.index(ATOMS) : text.index(BASELINES_WIN)]}")
 
 
-def beaten(result: Result) -> str:
-    """Say where ours is beaten or falls short."""
-    return _fenced(_text(result).partition(BEATEN)[2].partition("\n\n")[0], BEATEN)
+def baselines_win(result: Result) -> str:
+    """Return the lines where baselines win, or the SSAE fails."""
+    return _fenced(_text(result).partition(BASELINES_WIN)[2].partition("\n\n")[0], BASELINES_WIN)
 
 
-TABLES: dict[str, Callable[[Any], str]] = {"vectors": vectors, "beaten": beaten}
+TABLES: dict[str, Callable[[Any], str]] = {"vectors": vectors, "baselines_win": baselines_win}
 
 
 def _text(result: Result) -> str:

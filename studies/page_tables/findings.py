@@ -6,72 +6,72 @@ from dataclasses import asdict
 from typing import Any
 
 from ssae_lens.hooks.hook_points import layer_of
-from studies.findings.inverse import ALONE, CUT, TARGETED
-from studies.findings.result import Result
-from studies.findings.settings import QUICK
+from studies.findings import QUICK
+from studies.findings import FindingsResult as Result
+from studies.findings.inverse import CUT, TARGETED, UNBIASED
 from studies.page_tables.markdown import MissingError, bold, figure, table
 
-WAYS = {CUT: "… with rounding cut off", ALONE: "… and without b"}
-HALVES = {0.25: "¼", 0.5: "½"}
+KINDS = {CUT: "… with rounding cut off", UNBIASED: "… and without b"}
+FRACTIONS = {0.25: "¼", 0.5: "½"}
 
 
 def layers(result: Result) -> str:
-    """Return what is left of a vector at later blocks."""
+    """Return the change that a vector makes at later blocks."""
     rows = [
         [
-            str(layer_of(each["hook"])),
-            *(figure(each[name]["estimate"], 2) for name in ("cosine", "steady")),
-            _shown(each["geometry"]),
+            str(layer_of(row["hook"])),
+            *(figure(row[name]["estimate"], 2) for name in ("cosine", "shared")),
+            _interval(row["geometry"]),
         ]
-        for each in _of(result, "layers")["layers"]
+        for row in _numbers(result, "layers")["layers"]
     ]
     cosine, share = "cosine of the mean change with the vector", "share of the change that is the same at all tokens"
     return table(["after block", cosine, share, "geometry"], rows)
 
 
 def inverse(result: Result) -> str:
-    """Return the map's vectors taken apart, the largest of each column but the halves' bold."""
-    found = _of(result, "inverse")["vectors"]
-    head = {
-        "beyond": "share of it in rounding",
-        "alike": "cosine between features",
-        "halves": "the same from either half of the data",
+    """Return the vectors of the map without steering, with the largest of each column but one in bold."""
+    vectors = _numbers(result, "inverse")["vectors"]
+    titles = {
+        "rounding_share": "share of it in rounding",
+        "mean_cosine": "cosine between features",
+        "half_agreement": "split-half cosine",
         "predicted": "predicted effect on its own feature",
     }
-    if not any(each["beyond"] for each in found):
-        del head["beyond"]
-    columns: list[list[str]] = [[str(WAYS.get(each["way"], each["way"])) for each in found]]
-    for name in head:
-        values = [each[name] for each in found]
-        texts = [_with_zero(each) if name == "predicted" else figure(each, 2) or "–" for each in values]
-        columns.append(texts if name == "halves" else bold(texts, values, 2))
-    return table(["vector", *head.values()], list(zip(*columns, strict=True)))
+    if not any(row["rounding_share"] for row in vectors):
+        del titles["rounding_share"]
+    columns: list[list[str]] = [[str(KINDS.get(row["kind"], row["kind"])) for row in vectors]]
+    for name in titles:
+        values = [row[name] for row in vectors]
+        texts = [_with_zero(value) if name == "predicted" else figure(value, 2) or "–" for value in values]
+        columns.append(texts if name == "half_agreement" else bold(texts, values, 2))
+    return table(["vector", *titles.values()], list(zip(*columns, strict=True)))
 
 
 def steered(result: Result) -> str:
-    """Return what steering by each of those vectors does to its own feature, the largest bold."""
-    rows = _of(result, "inverse")["measured"]["rows"]
-    effects = [_shown(each["own"], _with_zero) for each in rows]
-    p_values = ["" if each["way"] == TARGETED else figure(each["p"], 3) for each in rows]
-    ways: list[str] = [str(WAYS.get(each["way"], each["way"])) for each in rows]
-    shown = bold(effects, [each["own"]["estimate"] for each in rows], 2)
+    """Return the effect of steering by each vector on its own feature, with the largest in bold."""
+    rows = _numbers(result, "inverse")["steered"]
+    effects = [_interval(row["own_effect"], _with_zero) for row in rows]
+    columns = [
+        [KINDS.get(row["kind"], row["kind"]) for row in rows],
+        bold(effects, [row["own_effect"]["estimate"] for row in rows], 2),
+        ["" if row["kind"] == TARGETED else figure(row["p"], 3) for row in rows],
+    ]
     head = ["vector", "effect on its own feature", "against the targeted one, p"]
-    return table(head, list(zip(ways, shown, p_values, strict=True)))
+    return table(head, list(zip(*columns, strict=True)))
 
 
 def reach(result: Result) -> str:
-    """Return the map at multiples of the scales that it was fitted at."""
-    rows = []
-    for each in _of(result, "reach")["rows"]:
-        multiple = each["multiple"]
-        rows.append(
-            [
-                HALVES.get(multiple, f"{multiple:g}") + "×",
-                *(_shown(each[name]) for name in ("r2", "correlation")),
-                _shown(each["gain"], _with_zero),
-                _shown(each["with_shipped"]),
-            ]
-        )
+    """Return the scores of the map at multiples of the scales it was fitted at."""
+    rows = [
+        [
+            FRACTIONS.get(row["multiple"], f"{row['multiple']:g}") + "×",
+            *(_interval(row[name]) for name in ("r2", "correlation")),
+            _interval(row["gain"], _with_zero),
+            _interval(row["with_shipped"]),
+        ]
+        for row in _numbers(result, "reach")["rows"]
+    ]
     head = ["scale", "R² of the map", "correlation with the prediction", "gain", "correlation with the effects at 1×"]
     return table(head, rows)
 
@@ -79,23 +79,19 @@ def reach(result: Result) -> str:
 TABLES: dict[str, Callable[[Any], str]] = {"layers": layers, "inverse": inverse, "steered": steered, "reach": reach}
 
 
-def _of(result: Result, question: str) -> dict[str, Any]:
+def _numbers(result: Result, question: str) -> dict[str, Any]:
     if result.about.get("settings") == json.loads(json.dumps(asdict(QUICK))):
-        raise MissingError("no whole run, only a quick one")
-    if question not in {each["cell"]["question"] for each in result.cells}:
+        raise MissingError("only a quick run")
+    if question not in {cell["cell"]["question"] for cell in result.cells}:
         raise MissingError(f"no question {question!r}")
     return result.of(question)
 
 
-def _without_zero(value: float) -> str:
-    return figure(value, 2)
-
-
 def _with_zero(value: float) -> str:
-    """Write a number that may well be larger than one."""
+    """Return a number that may be larger than one."""
     return f"{value:.2f}".replace("-", "−")
 
 
-def _shown(found: dict[str, float], write: Callable[[float], str] = _without_zero) -> str:
-    estimate, low, high = (write(found[name]) for name in ("estimate", "low", "high"))
+def _interval(numbers: dict[str, float], write: Callable[[float], str] = lambda value: figure(value, 2)) -> str:
+    estimate, low, high = (write(numbers[name]) for name in ("estimate", "low", "high"))
     return f"{estimate} ({low} to {high})"

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ssae_lens.evals._probes import SCORES
 from studies.page_tables.markdown import MissingError, bold, figure, records, table
 from studies.probes import KS
 from studies.probes import ProbeResult as Result
-from studies.probes.result import SCORES
 
 OURS, RAW, ALL = "SSAE codes", "raw shifts", "all"
 

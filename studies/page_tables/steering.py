@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from ssae_lens.evals.steering import METHODS, Result
-from ssae_lens.evals.steering.builtin import names
-from ssae_lens.evals.steering.result import COLUMNS
+from ssae_lens.evals.built_in_tasks import names
 from ssae_lens.hooks.hook_points import layer_of
 from studies.page_tables.markdown import MissingError, between, bold, bullets, figure, records, table
+from studies.steering import METHODS
+from studies.steering import SteeringStudyResult as Result
+from studies.steering.result import STUDY_COLUMNS as COLUMNS
 
 # What the text shortens.
 TITLES = {
@@ -24,7 +25,7 @@ SMALLEST = 0.001
 
 
 def methods(result: Result) -> str:
-    """Return each method over all tasks: its means, the product's interval, the test against ours, and what it was given."""
+    """Return each method over all tasks: means, interval of the product, test against the SSAE, what it was given."""
     found = records(_whole(result).summary)
     shown = [each for each in COLUMNS if any(each[1] in row for row in found)]
     head = ["method", "tasks", *(TITLES.get(title, title) for title, _, _ in shown), "product, 95 %", "p", "given"]
@@ -74,12 +75,13 @@ def tasks(result: Result) -> str:
 
 
 def judges(result: Result) -> str:
-    """Say what judges each task, and how often it is right on labelled texts that it did not learn from."""
+    """Return the judge of each task, and its accuracy on labelled texts that it was not trained on."""
     _whole(result)
-    coherence = [{**each, "task": "coherence, every task"} for each in result.judged("coherence")[:1]]
+    measured = [judge for judge in result.judges() if judge["right"] is not None]
+    coherence = [{**judge, "task": "coherence, every task"} for judge in measured if judge["of"] == "coherence"][:1]
     rows = [
-        [each["task"], each["name"], figure(each["right"], 2), between(each["low"], each["high"])]
-        for each in (*result.judged("behaviour"), *coherence)
+        [judge["task"], judge["name"], figure(judge["right"], 2), between(judge["low"], judge["high"])]
+        for judge in [*(judge for judge in measured if judge["of"] == "behaviour"), *coherence]
     ]
     return table(["task", "judge", "right", "95 %"], rows)
 
@@ -99,9 +101,9 @@ def layers(result: Result) -> str:
     return table(["task", *(f"block {layer_of(hook)}" for hook in hooks)], rows)
 
 
-def beaten(result: Result) -> str:
-    """Say where ours is beaten or fails."""
-    return bullets(_whole(result).beaten())
+def baselines_win(result: Result) -> str:
+    """Return the lines where baselines win, or the SSAE fails."""
+    return bullets(_whole(result).where_baselines_win())
 
 
 TABLES: dict[str, Callable[[Any], str]] = {
@@ -110,7 +112,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "tasks": tasks,
     "judges": judges,
     "layers": layers,
-    "beaten": beaten,
+    "baselines_win": baselines_win,
 }
 
 

@@ -1,9 +1,8 @@
-"""Synthetic worlds, where the truth is known: what our method and others find of it."""
+"""The study of synthetic data, where concepts are known: how well the SSAE and other methods recover them."""
 
-from ssae_lens.evals.synthetic_data import World, cat, dgp, world
-from studies.synthetic.grid import QUICK, ROWS, Row
-from studies.synthetic.methods import METHODS, Method
-from studies.synthetic.result import Result
+from studies.synthetic.grid import QUICK, ROWS, SyntheticRow
+from studies.synthetic.methods import METHODS
+from studies.synthetic.result import SyntheticResult
 from studies.synthetic.runner import run, study
 
-__all__ = ["METHODS", "QUICK", "ROWS", "Method", "Result", "Row", "World", "cat", "dgp", "run", "study", "world"]
+__all__ = ["METHODS", "QUICK", "ROWS", "SyntheticResult", "SyntheticRow", "run", "study"]

@@ -1,88 +1,64 @@
-"""The methods of the study by name, each as it runs there, with the settings that it was given in words."""
+"""The methods of the study by name, each a function of synthetic data, a width, a seed and a number of steps."""
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ssae_lens.evals.synthetic_data import World
+from ssae_lens.evals.synthetic_data import SyntheticData
 from ssae_lens.training._sweep import sweep
 from ssae_lens.training._train import train
-from studies import baselines
-from studies.fitted_dictionary import Found, from_sae
-from studies.saes import Architecture, sae
+from studies.baselines import BASELINES, FittedDictionary
 
 L1_LEVELS = (0.5, 0.65, 0.8)
-# What has converged by a part of the steps gets that part; SAELens's SAEs do at this rate, and find no less.
-PART = 0.4
+# Baselines converge sooner and train for this share of the steps, SAELens's SAEs at this learning rate.
+SHARE_OF_STEPS = 0.4
 SAE_RATE = 1e-2
 
 
 @dataclass(frozen=True)
-class Method:
-    """A method of the study: from a world's training shifts, a width, a seed and a number of steps to what it found."""
+class SyntheticMethod:
+    """A method of the study: a function of data, width, seed and steps, and its settings in words."""
 
-    fit: Callable[[World, int, int, int], Found]
+    fit: Callable[[SyntheticData, int, int, int], FittedDictionary]
     about: str
 
 
-def ours(world: World, width: int, seed: int, steps: int) -> Found:
-    """Train as `train` does where nothing is said."""
+def _ssae(data: SyntheticData, width: int, seed: int, steps: int) -> FittedDictionary:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a budget that cannot be met is seen in the scores
-        return from_sae(train(world.train, d_sae=width, seed=seed, steps=steps, device="cpu", quiet=True))
+        warnings.simplefilter("ignore")  # the scores show a budget that cannot be met
+        ssae = train(data.train, d_sae=width, seed=seed, steps=steps, device="cpu", quiet=True)
+    return FittedDictionary.from_sae(ssae)
 
 
-def l1_by_level(world: World, width: int, seed: int, steps: int) -> Found:
-    """Train under the paper's constraint, the level chosen by the agreement of three seeds."""
-    seeds = [seed + 1000 * each for each in range(3)]
-    found = sweep(
-        world.train,
+def _l1(data: SyntheticData, width: int, seed: int, steps: int) -> FittedDictionary:
+    """Train with the constraint of the paper, at the level on which three seeds agree most."""
+    result = sweep(
+        data.train,
         d_sae=width,
         level=L1_LEVELS,
         sparsity="l1",
-        seeds=seeds,
-        steps=round(PART * steps),
+        seeds=[seed + 1000 * number for number in range(3)],
+        steps=round(SHARE_OF_STEPS * steps),
         halves=False,
         device="cpu",
         quiet=True,
     )
-    return from_sae(found.best)
+    return FittedDictionary.from_sae(result.best)
 
 
-def _sae(architecture: Architecture) -> Callable[[World, int, int, int], Found]:
-    return lambda world, width, seed, steps: sae(
-        world.train,
-        width,
-        architecture=architecture,
-        active=world.most_changed,
-        seed=seed,
-        steps=round(PART * steps),
-        lr=SAE_RATE,
-    )
+def _baseline(name: str) -> SyntheticMethod:
+    method, about = BASELINES[name]
+    rate = {"lr": SAE_RATE} if name in ("SAE", "TopK", "AbsTopK") else {}
+
+    def fit(data: SyntheticData, width: int, seed: int, steps: int) -> FittedDictionary:
+        steps = round(SHARE_OF_STEPS * steps)
+        return method(data.train, width, active=data.max_changed, seed=seed, steps=steps, **rate)
+
+    return SyntheticMethod(fit, about)
 
 
-METHODS: dict[str, Method] = {
-    "SSAE": Method(ours, "our defaults: sparsity minimised within a budget of the loss"),
-    "SSAE, L1": Method(l1_by_level, f"the paper's L1 constraint; level of {L1_LEVELS} by UDR over 3 seeds"),
-    "affine": Method(
-        lambda world, width, seed, steps: baselines.affine(world.train, width, seed=seed, steps=round(PART * steps)),
-        "the SSAE without its constraint",
-    ),
-    "PCA": Method(lambda world, width, _seed, _steps: baselines.pca(world.train, width), "scikit-learn"),
-    "FastICA": Method(
-        lambda world, width, seed, _steps: baselines.fast_ica(world.train, width, seed=seed), "scikit-learn, log cosh"
-    ),
-    "dictionary": Method(
-        lambda world, width, seed, _steps: baselines.dictionary_learning(
-            world.train, width, active=world.most_changed, seed=seed
-        ),
-        "scikit-learn's online dictionary learning; told the most concepts that change",
-    ),
-    "SAE": Method(_sae("standard"), "SAELens's standard SAE; codes have one sign"),
-    "TopK": Method(_sae("topk"), "SAELens's TopK SAE; told the most concepts that change; codes have one sign"),
-    "AbsTopK": Method(_sae("abstopk"), "SAELens's AbsTopK SAE; told the most concepts that change"),
-    "random": Method(
-        lambda world, width, seed, _steps: baselines.random_directions(world.train, width, seed=seed),
-        "random directions: a control",
-    ),
+METHODS: dict[str, SyntheticMethod] = {
+    "SSAE": SyntheticMethod(_ssae, "our defaults: minimal sparsity within a budget of the loss"),
+    "SSAE, L1": SyntheticMethod(_l1, f"the L1 constraint of the paper; level of {L1_LEVELS} by UDR over 3 seeds"),
+    **{name: _baseline(name) for name in BASELINES},
 }

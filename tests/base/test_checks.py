@@ -14,7 +14,7 @@ from ssae_lens.base import checks
 @pytest.mark.parametrize("number", [3, np.int64(3), np.uint8(3)])
 def test_whole_numbers(number):
     checks.integer("n", number, 3)
-    with pytest.raises(ValueError, match="it must be a whole number of at least 4"):
+    with pytest.raises(ValueError, match="it must be an integer of at least 4"):
         checks.integer("n", number, 4)
 
 
@@ -37,7 +37,7 @@ def test_what_is_no_number(value):
 
 def test_whole_numbers_are_not_floats_and_infinity_is_not_finite():
     for value in (3.0, np.float64(3)):
-        with pytest.raises(ValueError, match="a whole number"):
+        with pytest.raises(ValueError, match="an integer"):
             checks.integer("n", value)
     with pytest.raises(ValueError, match="it must be finite"):
         checks.above("x", np.float32("inf"), 0)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ssae_lens.base import files
-from ssae_lens.base.files import fingerprint, sha256_of, write_json, writing
+from ssae_lens.base import checksums, files
+from ssae_lens.base.checksums import write_json
+from ssae_lens.base.files import writing
 
 
 def test_a_block_that_raises_leaves_what_was_there(tmp_path):
@@ -43,18 +44,6 @@ def test_files_have_the_users_own_mode(tmp_path, umask, by):
         os.umask(before)
 
 
-def test_json_is_readable(tmp_path):
-    write_json(tmp_path / "a.json", {"név": 1})
-    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "név": 1\n}\n'
-
-
-def test_content_is_known_by_its_hash(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert fingerprint(["a", "b"]) != fingerprint(["b", "a"])
-    assert fingerprint([{"x": 1, "y": 2}]) == fingerprint([{"y": 2, "x": 1}])
-
-
 def process(code, *arguments):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
@@ -66,9 +55,9 @@ class TestOverwriting:
         write_json(path, {"a": 1}, overwrite=False)
         with pytest.raises(FileExistsError, match=r"a\.json exists already.*overwrite=True"):
             write_json(path, {"a": 2}, overwrite=False)
-        assert files.read_json(path) == {"a": 1}
+        assert checksums.read_json(path) == {"a": 1}
         write_json(path, {"a": 2}, overwrite=True)
-        assert files.read_json(path) == {"a": 2}
+        assert checksums.read_json(path) == {"a": 2}
         assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
 
     def test_without_hard_links_too(self, tmp_path, monkeypatch):
@@ -184,46 +173,6 @@ with together(sys.argv[1]) as staging:
         assert self.names(tmp_path) == {"a": "old", "b": "old"}
         self.put(tmp_path, "new")
         assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
-
-
-class TestSeals:
-    def test_contents_and_owner_are_verified(self, tmp_path):
-        path = tmp_path / "part.npy"
-        np.save(path, np.arange(5))
-        size = path.stat().st_size
-        files.seal(path, "abc123")
-        assert files.unseal(path, "abc123") == size
-        assert np.load(path, mmap_mode="r").tolist() == [0, 1, 2, 3, 4]
-        with pytest.raises(files.DamagedFileError, match="belongs to another run"):
-            files.unseal(path, "def456")
-
-    def test_every_flipped_bit_and_every_cut_is_seen(self, tmp_path):
-        path = tmp_path / "part"
-        path.write_bytes(b"some contents")
-        files.seal(path, "abc123")
-        whole = path.read_bytes()
-        for place in range(len(whole)):
-            for bit in (0, 4, 7):
-                flipped = bytearray(whole)
-                flipped[place] ^= 1 << bit
-                path.write_bytes(flipped)
-                with pytest.raises(files.DamagedFileError, match="part"):
-                    files.unseal(path, "abc123")
-            path.write_bytes(whole[:place])
-            with pytest.raises(files.DamagedFileError):
-                files.unseal(path, "abc123")
-
-    def test_json_carries_its_checksum(self, tmp_path):
-        path = tmp_path / "cell.json"
-        write_json(path, {"cell": {"seed": 3}, "mcc": 0.75}, checksum=True)
-        assert files.read_json(path, checksum=True) == {"cell": {"seed": 3}, "mcc": 0.75}
-        path.write_text(path.read_text().replace("0.75", "0.85"))
-        with pytest.raises(files.DamagedFileError, match=r"cell\.json is damaged"):
-            files.read_json(path, checksum=True)
-        for text in ("", "{", "[" * 100_000, "[1]", "null"):
-            path.write_text(text)
-            with pytest.raises(files.DamagedFileError, match=r"cell\.json"):
-                files.read_json(path, checksum=True)
 
 
 def test_a_second_writer_waits_for_the_first_and_says_so(tmp_path):

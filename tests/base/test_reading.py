@@ -13,9 +13,9 @@ from ssae_lens.base.reading import (
     read_json,
     read_json_lines,
     read_text,
-    read_yaml,
     well_formed,
 )
+from ssae_lens.base.yaml_files import read_yaml
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def path(tmp_path):
     return tmp_path / "file"
 
 
-def refused(read, path, *said, **settings):
-    with pytest.raises(ValueError, match=said[0]) as error:
+def refused(read, path, *expected, **settings):
+    with pytest.raises(ValueError, match=expected[0]) as error:
         read(path, hint="copy it again", **settings)
     message = str(error.value)
     assert str(path) in message
@@ -49,7 +49,7 @@ class TestJson:
         assert [str(each) for each in read_json(path)] == ["nan", "inf"]
 
     @pytest.mark.parametrize(
-        ("content", "said"),
+        ("content", "expected"),
         [
             (b"", "not JSON at line 1"),
             (b'{"a": 1,\n "b" 2}', r"not JSON at line 2, column 6: Expecting ':' delimiter; copy it again\."),
@@ -64,9 +64,9 @@ class TestJson:
             (rb'{"\uDC00": 1}', "no character"),
         ],
     )
-    def test_refused(self, path, content, said):
+    def test_refused(self, path, content, expected):
         path.write_bytes(content)
-        refused(read_json, path, said)
+        refused(read_json, path, expected)
 
     def test_a_pair_of_surrogates_is_a_character(self, path):
         path.write_text(r'["\ud83d\ude00"]')
@@ -75,9 +75,10 @@ class TestJson:
     def test_as_deep_as_allowed_and_no_deeper(self, path):
         path.write_text("[" * MAX_DEPTH + "1" + "]" * MAX_DEPTH)
         read_json(path)
-        path.write_text('[{"a": 1}, [[2]]]')
-        assert read_json(path, max_depth=3) == [{"a": 1}, [[2]]]
-        refused(read_json, path, "deeper than 2 levels", max_depth=2)
+        path.write_text('[{"a": 1}, ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "]")
+        refused(read_json, path, f"deeper than {MAX_DEPTH} levels")
+        path.write_text("[" + "[1]," * 100 + "[[2]]]")
+        assert read_json(path)[-1] == [[2]]
 
     def test_size(self, path):
         path.write_text("[" + " " * 2000 + "]")
@@ -87,7 +88,7 @@ class TestJson:
     def test_more_values_than_memory_has_room_for(self, path):
         path.write_text("[" + "[]," * 1_100_000 + "[]]")
         tracemalloc.start()
-        refused(read_json, path, "more than 2000000 values")
+        refused(read_json, path, "more than 2000000 values, the limit")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 << 20
@@ -122,7 +123,7 @@ class TestYaml:
         assert read_yaml(path) == value
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "expected"),
         [
             ("a: &a [x, x]\nb: [*a, *a]\n", r"uses the alias \*a; write out"),
             ("a: &a\n  x: 1\nb:\n  <<: *a\n", r"uses the alias \*a"),
@@ -146,9 +147,9 @@ class TestYaml:
             ("a: " + "x" * 300_000, "larger than 0.25 MiB"),
         ],
     )
-    def test_refused(self, path, text, said):
+    def test_refused(self, path, text, expected):
         path.write_text(text)
-        refused(read_yaml, path, said)
+        refused(read_yaml, path, expected)
 
     def test_an_anchor_that_nothing_uses_is_harmless(self, path):
         path.write_text("a: &a [1]\n")
@@ -159,17 +160,17 @@ class TestYaml:
         refused(read_yaml, path, "not UTF-8")
 
     def test_without_libyaml(self, path, monkeypatch):
-        from ssae_lens.base import plain_yaml
+        from ssae_lens.base import yaml_files
 
         monkeypatch.delattr(yaml, "CSafeLoader")
-        plain_yaml._plain_loader.cache_clear()
+        yaml_files._plain_loader.cache_clear()
         try:
             path.write_text("a: {b: [1, 2]}\n")
             assert read_yaml(path) == {"a": {"b": [1, 2]}}
             path.write_text("[" * 50_000)
             refused(read_yaml, path, "nested deeper")
         finally:
-            plain_yaml._plain_loader.cache_clear()
+            yaml_files._plain_loader.cache_clear()
 
 
 FOUND = {"list": []}
@@ -177,7 +178,7 @@ FOUND = {"list": []}
 
 class TestNaming:
     @pytest.mark.parametrize(
-        ("fail", "said"),
+        ("fail", "expected"),
         [
             (lambda: FOUND["norms"], "'norms' is missing"),
             (lambda: FOUND["list"][3], "list index out of range"),
@@ -188,8 +189,8 @@ class TestNaming:
             (lambda: int("x"), "invalid literal"),
         ],
     )
-    def test_a_shape_that_is_not_expected(self, path, fail, said):
-        with pytest.raises(ValueError, match=said) as error, well_formed(path, "copy it again"):
+    def test_a_shape_that_is_not_expected(self, path, fail, expected):
+        with pytest.raises(ValueError, match=expected) as error, well_formed(path, "copy it again"):
             fail()
         assert type(error.value) is ValueError
         assert str(error.value).startswith(str(path))
@@ -213,14 +214,14 @@ def test_members_are_of_the_kind_asked_for():
     assert member(values, "n", float) == 1
     assert member(values, "flag", bool) is True
     assert member(values, "none", (str, type(None))) is None
-    for name, kind, said in [
+    for name, kind, expected in [
         ("m", int, "'m' is missing"),
         ("x", int, "'x' is of type float where int is expected"),
         ("flag", int, "'flag' is of type bool"),
         ("flag", float, "'flag' is of type bool"),
         ("names", (str, dict), "'names' is of type list where str or dict is expected"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=expected):
             member(values, name, kind)
     with pytest.raises(ValueError, match="a list stands where an object with 'a' is expected"):
         member([1], "a", int)

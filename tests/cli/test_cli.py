@@ -33,7 +33,7 @@ def store(run, tmp_path):
 
 def test_capture_says_what_it_wrote(run, tmp_path):
     result = run("capture", "tiny-gpt2", "gender", "--hook", HOOK, "--out", tmp_path / "a.h5", "--quiet")
-    assert "135 pairs of 32 dimensions" in result.output
+    assert "saved 135 shifts (d_model = 32)" in result.output
     assert HOOK in result.output
 
 
@@ -238,7 +238,7 @@ def test_convert_pairs_there_and_back(run, store, tmp_path):
 
 
 def test_help_of_every_command_has_an_example(run):
-    from ssae_lens.cli.app import app as whole
+    from ssae_lens.cli import app as whole
 
     names = [each.callback.__name__ for each in whole.registered_commands]
     assert {"demo", "capture", "train", "sweep", "steer", "convert", "upload"} <= set(names)

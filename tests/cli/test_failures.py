@@ -7,7 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from ssae_lens import ShiftStore, SteeringVector
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.cli import app
 
 HOOK = "blocks.1.hook_resid_post"
@@ -187,4 +187,4 @@ def test_a_file_that_ends_too_soon_is_no_interruption(run, store, monkeypatch):
         raise EOFError("No data left in file")
 
     monkeypatch.setattr("ssae_lens.shifts.summarise", ends)
-    assert "A file ends before it should: No data left in file" in one_line(run("inspect", store))
+    assert "Unexpected end of file: No data left in file" in one_line(run("inspect", store))

@@ -24,6 +24,7 @@ OPTIONS = {
         ("it exists; give overwrite=True to replace it.", "it exists; give --overwrite to replace it."),
         ("steer with scale=0 to change nothing.", "steer with --scale 0 to change nothing."),
         ("d_sae is 'x'; it must be", "--d-sae is 'x'; it must be"),
+        ("d_sae must be a positive integer, got 0.", "--d-sae must be a positive integer, got 0."),
         ("There are 3 pairs here; n is 21; ask for fewer.", "There are 3 pairs here; --n is 21; ask for fewer."),
         ("capture more pairs or lower d_sae.", "capture more pairs or lower --d-sae."),
         ('Say which: columns={"source": "…"}.', "Say which: --columns source=…."),
@@ -42,7 +43,7 @@ def test_an_argument_without_an_option_is_said_to_have_none():
     said = in_options("give one: features=Features(sae, hook_name).", OPTIONS, "decomposition")
     assert said == (
         "give one: features=Features(sae, hook_name). "
-        "(features: an argument of the Python function, for which decomposition has no option.)"
+        "(features: an argument of the Python function, without an option of decomposition.)"
     )
 
 

@@ -6,7 +6,7 @@ from sae_lens.saes.sae import SAEMetadata
 
 from ssae_lens import SSAE
 from ssae_lens.dashboards import build_report
-from ssae_lens.dashboards.studies import comparison_of
+from ssae_lens.dashboards.build import comparison_of
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def test_the_steering_study_is_read(folder):
 def test_which_prompts_chose_and_which_report_is_said():
     tasks = [{"name": "tense", "prompts": [6, 4, 0]}, {"name": "number", "prompts": [5, 4, 0]}]
     notes = build_report(samples.ssae(), comparison=STUDY | {"tasks": tasks}, quiet=True).comparison["notes"]
-    assert "of 4 prompts of each task that chose no scale" in notes["scores"]
-    assert "of 5 to 6 other prompts: those on which the scale of each method was chosen" in notes["curves"]
+    assert "on 4 held-out prompts of each task, which were not used to choose a scale" in notes["scores"]
+    assert "on 5 to 6 other prompts, on which the scale of each method was chosen" in notes["curves"]
 
 
 @pytest.mark.parametrize(

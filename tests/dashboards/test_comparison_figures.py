@@ -1,14 +1,14 @@
 import dashboard_samples as samples
 import numpy as np
 
-from ssae_lens.dashboards.comparison_figures import codes_of_vector_figure, dose_figure, pareto_figure
+from ssae_lens.dashboards.comparison_figures import codes_of_vector_figure, effect_figure, pareto_figure
 
 ROWS = [row for row in samples.comparison()["table"] if row["task"] == "tense"]
 PROMPTING = {"task": "tense", "method": "prompting", "scale": None, "behaviour": 0.9, "coherence": 0.95}
 
 
 def test_curves_are_the_rows():
-    drawn = dose_figure([*reversed(ROWS), PROMPTING])["data"]
+    drawn = effect_figure([*reversed(ROWS), PROMPTING])["data"]
     caa = {line["yaxis"]: line for line in drawn if line["name"] == "caa"}
     own = [row for row in ROWS if row["method"] == "caa"]
     assert caa["y"]["x"] == [row["scale"] for row in own]
@@ -28,6 +28,15 @@ def test_the_front_is_what_nothing_beats():
     assert front["x"] == sorted(front["x"])
     assert {each["name"] for each in drawn["data"][1:]} == {"ssae", "caa", "sae_ts", "prompting"}
     assert next(each for each in drawn["data"] if each["name"] == "prompting")["text"] == ["no scale"]
+
+
+def test_steering_is_drawn_by_scale():
+    rows = [{"scale": s, "behaviour": s * 2, "coherence": 1 - s} for s in (1.0, -1.0, 0.0)]
+    behaviour, coherence = effect_figure(rows)["data"]
+    assert behaviour["x"] == [-1, 0, 1]
+    assert behaviour["y"] == [-2, 0, 2]
+    assert coherence["y"] == [2, 1, 0]
+    assert [each["name"] for each in effect_figure([{"scale": 0.0, "coherence": 1.0}])["data"]] == ["coherence"]
 
 
 def test_codes_stand_beside_those_of_zero():

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ssae_lens.dashboards.drawing import COLOURS, jsonable, plain, template
+from ssae_lens.dashboards.drawings import COLOURS, jsonable, plain, template
 
 
 def test_labels_are_text_to_plotly():

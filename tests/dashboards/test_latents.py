@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.dashboards.latents import Latents, Name, with_names
+from ssae_lens.dashboards.latents import LatentName, Latents, latent_names
 from ssae_lens.sae import SSAE
 
 
@@ -56,7 +56,7 @@ def test_nearest_are_those_of_the_largest_cosine():
 def test_like_directions_come_together():
     base = torch.eye(8)[:3]
     W = torch.cat([base, -base, base + 0.01])[torch.randperm(9)]
-    order = Latents(SSAE.from_weights(W.T.contiguous(), W)).similar_together(list(range(9)))
+    order = Latents(SSAE.from_weights(W.T.contiguous(), W)).order_by_similarity(list(range(9)))
     kinds = abs(W[order]).argmax(1).tolist()
     assert sorted(order) == list(range(9))
     assert sum(a != b for a, b in pairwise(kinds)) == 2
@@ -83,7 +83,7 @@ def test_the_surest_concept_names_a_latent():
     def found(latent, confidence):
         return SimpleNamespace(latent=latent, sign=-1.0, confidence=confidence)
 
-    named = with_names(4, {"tense": found(2, 0.5), "number": found(2, 0.9), "none": found(None, 0.9)})
-    assert named == {2: Name("number", 0.9, -1.0)}
+    named = latent_names(4, {"tense": found(2, 0.5), "number": found(2, 0.9), "none": found(None, 0.9)})
+    assert named == {2: LatentName("number", 0.9, -1.0)}
     with pytest.raises(ValueError, match="the latent of 'tense' is 7"):
-        with_names(4, {"tense": found(7, 1)})
+        latent_names(4, {"tense": found(7, 1)})

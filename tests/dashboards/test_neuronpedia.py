@@ -92,7 +92,7 @@ def test_what_only_lost_words_is_marked_at_the_arrow(tmp_path):
 def test_what_is_not_a_number_is_refused(tmp_path):
     ssae = samples.ssae()
     ssae.W_dec.data[3] = torch.nan
-    with pytest.raises(ValueError, match="Latent 3 holds what is not a number"):
+    with pytest.raises(ValueError, match="Latent 3 holds NaN or infinity"):
         write_neuronpedia(tmp_path / "b.json", ssae, samples.store(n=20))
 
 
@@ -110,7 +110,7 @@ def test_vectors_are_saedashboards_set(tmp_path):
 @pytest.mark.parametrize(
     ("vectors", "match"),
     [
-        ([SteeringVector([1.0], "ln_final.hook_normalized")], "lies in no block"),
+        ([SteeringVector([1.0], "ln_final.hook_normalized")], "is in no block"),
         ([samples.along(0), SteeringVector(torch.ones(16), "blocks.2.hook_resid_post")], "not of one set"),
     ],
 )

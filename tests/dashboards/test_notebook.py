@@ -34,7 +34,7 @@ def test_one_latent(shifts):
 
 def test_a_latent_that_never_fires(shifts):
     figure = sl.dashboard(samples.ssae(dead=(5,)), shifts, latent=5)
-    assert figure.layout.title.text == "Latent 5, which never fires on these pairs"
+    assert figure.layout.title.text == "Latent 5 (dead: never active on these pairs)"
 
 
 def test_all_latents(shifts):

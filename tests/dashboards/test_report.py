@@ -110,7 +110,7 @@ def test_what_was_not_measured_is_not_drawn():
     assert report.details[0]["steering"] is None
     rows = [{"task": "a", "method": "prompting", "scale": None, "behaviour": 0.5, "coherence": 0.5}]
     assert [each["title"] for each in Report("").add_comparison(rows).comparison["tasks"][0][1]] == [
-        "Behaviour against coherence"
+        "Behaviour vs. coherence"
     ]
     rows = [{"task": "a", "method": "x", "scale": 1.0}]
     assert Report("").add_comparison(rows).comparison["tasks"] == [("a", [])]
@@ -121,7 +121,7 @@ def test_what_is_missing_is_listed():
     bare = Report("").add_latents(samples.ssae()).to_dict()
     assert [words.partition(":")[0] for words in bare["missing"]][:2] == [
         "Strength and density of latents",
-        "Correlations with labelled concepts",
+        "Correlation with labelled concepts",
     ]
     assert bare["latents"][0]["strength"] is None
 
@@ -131,7 +131,7 @@ def test_what_is_missing_is_listed():
     [
         (
             lambda r: r.add_latents(samples.ssae(), stability=np.ones(3)),
-            "stability has 3 numbers; give one for each of the 6",
+            "stability has 3 numbers; it must have one for each of 6",
         ),
         (lambda r: r.add_latents(samples.ssae(), descriptions=[{"latent": 6}]), "latents 0 to 5"),
         (lambda r: r.add_latents(samples.ssae(), steering=[{"latent": 1}]), "Row 0 of steering has no 'scale'"),

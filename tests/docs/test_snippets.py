@@ -1,12 +1,11 @@
-"""Every Python and shell snippet of the README and the documentation works as it stands there.
+"""The Python and shell snippets of the README and the documentation work.
 
-Unit: each compiles, its imports and keyword arguments are held against the code, each command is parsed as the program
-would parse it, targets of make and scripts are there, and scripts say what they take. Slow: Python is run, page by page, and
-so are commands, on SmolLM2 with stand-ins that are small: some hundreds of pairs, two seeds and few steps, whatever a page
-says. Studies and the demonstration run in `test_study_commands.py`, what talks to the Hub in `test_hub_snippets.py`.
+Unit tests compile each Python snippet and check its imports and keyword arguments, parse each command as the program does,
+and check that targets of make, scripts and their options exist. Slow tests run Python snippets, page by page, and commands,
+on SmolLM2 with small data: a few hundred pairs, two seeds and few steps, whatever the page has. Studies and the
+demonstration run in `test_study_commands.py`, the snippets that use the Hub in `test_hub_snippets.py`.
 
-Not run are: snippets that a mark keeps from it, with its reason; targets of make, but for `make demo`, and scripts and
-benchmarks, which set machines up, are the tests themselves, or take hours.
+Not run: snippets with a mark that excludes them, targets of make except `make demo`, scripts and benchmarks.
 """
 
 import re
@@ -28,11 +27,11 @@ from snippets import (
     PROGRAMS,
     ROOT,
     check_calls,
+    check_names,
     commands,
     commands_to_run,
     inline_commands,
-    named,
-    parsed,
+    parse_command,
     snippets,
 )
 from typer.testing import CliRunner
@@ -42,45 +41,63 @@ from ssae_lens.cli import app
 
 PYTHON, SHELL = snippets("python"), snippets("bash")
 HOOK = "blocks.15.hook_resid_post"
-WITH_PYTHON = [page for page in PAGES if any(each.page == page for each in PYTHON)]
+PYTHON_PAGES = [page for page in PAGES if any(snippet.page == page for snippet in PYTHON)]
 COMMANDS = {
-    page: [words for words in some if words[0] != "studies" and words[1] != "demo"]
-    for page, some in commands_to_run().items()
+    page: [words for words in listed if words[0] != "studies" and words[1] != "demo"]
+    for page, listed in commands_to_run().items()
 }
-COMMANDS = {page: some for page, some in COMMANDS.items() if some}
+COMMANDS = {page: listed for page, listed in COMMANDS.items() if listed}
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-SCRIPTS = sorted(each for room in ("scripts", "benchmarks") for each in (ROOT / room).glob("[a-z]*.py"))
-PAIRS = 300
-# What stands in for a model that is too large for a test.
+SCRIPTS = sorted(path for folder in ("scripts", "benchmarks") for path in (ROOT / folder).glob("[a-z]*.py"))
+N_PAIRS = 300
+# Replaced by a tiny model.
 LARGE = "meta-llama/Llama-3.1-8B"
-# What a page takes for granted by the time its commands come: options that keep them small.
+# Options that keep commands small.
 SMALL = {
     "capture": ["--n", "24"],
     "sweep": ["--seeds", "2", "--config", "quick.yaml"],
     "train": ["--config", "quick.yaml"],
+    "eval steering": ["--scale", "0.2", "--max-new-tokens", "8"],
 }
 
 
-def test_every_fence_says_its_language_and_every_mark_is_known():
+def test_fences_have_a_language_and_marks_are_known():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        assert text.count("<!-- check:") == sum(each.check != "run" for each in PYTHON + SHELL if each.page == page)
+        marked = [snippet for snippet in PYTHON + SHELL if snippet.page == page and snippet.check != "run"]
+        assert text.count("<!-- check:") == len(marked)
         assert set(re.findall(r"^```(\w+)$", text, re.MULTILINE)) <= LANGUAGES
-    assert {each.check for each in PYTHON} <= set(CHECKS["python"])
-    assert {each.check for each in SHELL} <= set(CHECKS["bash"])
-    assert all(each.why for each in PYTHON + SHELL if each.check != "run")
+    assert {snippet.check for snippet in PYTHON} <= set(CHECKS["python"])
+    assert {snippet.check for snippet in SHELL} <= set(CHECKS["bash"])
+    assert all(snippet.why for snippet in PYTHON + SHELL if snippet.check != "run")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda each: each.name)
-def test_links_lead_somewhere(page):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_exist(page):
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" in link:
             continue
         # The page of a tutorial is written when the documentation is built.
-        there = (page.parent / link).resolve()
-        made = ROOT / "tutorials" / f"{there.stem}.py"
-        assert there.exists() or (there.parent == ROOT / "docs" / "tutorials" and made.is_file()), link
+        target = (page.parent / link).resolve()
+        tutorial = ROOT / "tutorials" / f"{target.stem}.py"
+        assert target.exists() or (target.parent == ROOT / "docs" / "tutorials" and tutorial.is_file()), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_exist(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link, anchor in re.findall(r"\]\(([\w/.]*)#([^)]+)\)", text):
+        target = (page.parent / link).resolve() if link else page
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {page.name for page in PAGES if page.parent == ROOT / "docs"}
+    pages |= {f"tutorials/{path.stem}.md" for path in (ROOT / "tutorials").glob("*.py")}
+    assert set(re.findall(r"[\w/]+\.md", navigation)) == pages
 
 
 def test_the_picture_is_small():
@@ -88,30 +105,30 @@ def test_the_picture_is_small():
 
 
 @pytest.mark.parametrize("snippet", PYTHON, ids=str)
-def test_python_names_what_there_is(snippet):
+def test_python_names_exist(snippet):
     compile(snippet.text, str(snippet), "exec")
     check_calls(snippet.text, {"sl": sl})
 
 
-@pytest.mark.parametrize("snippet", [each for each in SHELL if each.check != "skip"], ids=str)
-def test_commands_are_there(snippet):
+@pytest.mark.parametrize("snippet", [snippet for snippet in SHELL if snippet.check != "skip"], ids=str)
+def test_commands_parse(snippet):
     for words in commands(snippet):
         if words[0] in PROGRAMS:
-            parsed(words)
-        elif words[0] != "hf":  # the Hub's own
-            assert is_there(words), f"{snippet} has {words}, of which this test knows nothing; mark it"
+            parse_command(words)
+        elif words[0] != "hf":  # the Hub's own command
+            assert exists(words), f"{snippet} has {words}, which this test does not know; mark it"
 
 
 @pytest.mark.parametrize(("page", "words"), inline_commands(), ids=str)
-def test_commands_in_sentences_are_there(page, words):
+def test_inline_commands_exist(page, words):
     if words[0] in PROGRAMS:
-        named([each for each in words if each != "…"])
+        check_names([word for word in words if word != "…"])
     else:
-        assert is_there(words)
+        assert exists(words)
 
 
-def is_there(words: list[str]) -> bool:
-    """Whether make has the targets, and Python the script or the module, that some words name."""
+def exists(words: list[str]) -> bool:
+    """Return whether make has the targets, or Python the script or the module, that some words name."""
     if words[0] == "make":
         return set(words[1:]) <= TARGETS
     if words[:2] == ["python", "-m"]:
@@ -119,23 +136,23 @@ def is_there(words: list[str]) -> bool:
     return words[0] == "python" and ROOT / words[1] in SCRIPTS
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda each: f"{each.parent.name}/{each.name}")
-def test_scripts_say_what_they_take(script, monkeypatch, capsys):
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_scripts_have_help_and_their_options(script, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(script), "--help"])
     monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(script), run_name="__main__")
-    assert not left.value.code
-    takes = capsys.readouterr().out
-    said = [words[2:] for _, words in inline_commands() if words[0] == "python" and ROOT / words[1] == script]
-    assert all(each in takes for words in said for each in words if each.startswith("--"))
+    assert not exit_.value.code
+    help_text = capsys.readouterr().out
+    arguments = [words[2:] for _, words in inline_commands() if words[0] == "python" and ROOT / words[1] == script]
+    assert all(word in help_text for words in arguments for word in words if word.startswith("--"))
 
 
 @pytest.fixture(scope="module")
-def kept():
-    """What is made once: the model, the pairs' store and, of it, an SSAE, under the names that pages take for granted."""
+def objects():
+    """The model, pairs, store and SSAE that pages use, under the names that they use."""
     model = sl.load_model("smollm2-135m")
-    pairs = sl.load_pairs("sentences", "train", n=PAIRS)
+    pairs = sl.load_pairs("sentences", "train", n=N_PAIRS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shifts = sl.capture_shifts(model, pairs, HOOK, position="mean", quiet=True)
@@ -154,76 +171,80 @@ def kept():
 
 
 @pytest.fixture
-def small(kept, monkeypatch, tmp_path, request):
-    """Run in an empty folder, where what pages ask for in thousands comes in hundreds, and is captured once."""
+def small(objects, monkeypatch, tmp_path, request):
+    """Run in an empty folder; replace the thousands of pairs of a page by hundreds, captured once."""
     capture, load, sweep = sl.capture_shifts, sl.load_pairs, sl.sweep
 
-    def loaded(name, *further, **given):
-        return kept["pairs"] if isinstance(name, str) and name == "sentences" else load(name, *further, **given)
+    def load_pairs(name, *args, **kwargs):
+        return objects["pairs"] if isinstance(name, str) and name == "sentences" else load(name, *args, **kwargs)
 
-    def captured(model, pairs, hook, *, path=None, **given):
-        if hook == HOOK and given.get("position") == "mean" and len(pairs) == PAIRS:
-            return kept["shifts"] if path is None else kept["shifts"].save(path)
-        return capture(model, pairs, hook, path=path, **given)
+    def capture_shifts(model, pairs, hook, *, path=None, **kwargs):
+        if hook == HOOK and kwargs.get("position") == "mean" and len(pairs) == N_PAIRS:
+            return objects["shifts"] if path is None else objects["shifts"].save(path)
+        return capture(model, pairs, hook, path=path, **kwargs)
 
-    def swept(shifts, **given):
-        # So few pairs do not tell which of several widths is right, and pages go on with a concept that has a latent.
-        return sweep(shifts, **{**given, "d_sae": max(given["d_sae"]), "seeds": 2, "steps": 800, "quiet": True})
+    def small_sweep(shifts, **kwargs):
+        # With so few pairs the widest is the safest choice for pages that use a concept's latent.
+        return sweep(shifts, **{**kwargs, "d_sae": max(kwargs["d_sae"]), "seeds": 2, "steps": 800, "quiet": True})
 
     monkeypatch.chdir(tmp_path)
-    own = "\n".join(each.text for each in PYTHON if each.page == request.node.callspec.params["page"])
-    if 'save_model("my-ssae")' not in own:
-        kept["ssae"].save_model("my-ssae")  # which some pages read
-    monkeypatch.setattr(sl, "load_model", lambda *_, **__: kept["model"])
-    monkeypatch.setattr(sl, "load_pairs", loaded)
-    monkeypatch.setattr(sl, "capture_shifts", captured)
-    monkeypatch.setattr(sl, "sweep", swept)
+    page = request.node.callspec.params["page"]
+    text = "\n".join(snippet.text for snippet in PYTHON if snippet.page == page)
+    if 'save_model("my-ssae")' not in text:
+        objects["ssae"].save_model("my-ssae")
+    monkeypatch.setattr(sl, "load_model", lambda *_, **__: objects["model"])
+    monkeypatch.setattr(sl, "load_pairs", load_pairs)
+    monkeypatch.setattr(sl, "capture_shifts", capture_shifts)
+    monkeypatch.setattr(sl, "sweep", small_sweep)
     return tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::UserWarning")  # so few pairs are warned of
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda each: each.name)
-def test_python_runs(page, kept, small):
-    space = dict(kept)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # few pairs cause warnings
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
+def test_python_runs(page, objects, small):
+    space = dict(objects)
     for snippet in PYTHON:
         if snippet.page == page and snippet.check == "run":
             exec(compile(snippet.text, str(snippet), "exec"), space)
 
 
 @pytest.fixture
-def files(kept, monkeypatch, tmp_path):
-    """An empty folder with the files that pages speak of, where SmolLM2 is open and a large model is a tiny one."""
+def files(objects, monkeypatch, tmp_path):
+    """An empty folder with the files that pages use, with SmolLM2 loaded and a tiny model for a large one."""
     from ssae_lens import models
     from ssae_lens.shifts import write_reference
 
-    def opened(name, kind="hooked", **_given):
+    def load_model(name, kind="hooked", **_kwargs):
         assert name in ("smollm2-135m", LARGE)
-        return models.tiny_model("llama", kind, n_layers=24) if name == LARGE else kept["model"]
+        return models.tiny_model("llama", kind, n_layers=24) if name == LARGE else objects["model"]
 
-    monkeypatch.setattr(models, "load_model", opened)
+    monkeypatch.setattr(models, "load_model", load_model)
     monkeypatch.chdir(tmp_path)
-    kept["shifts"].save("shifts.h5")
-    write_reference("theirs.h5", kept["shifts"])
-    kept["ssae"].save_model("my-ssae")
-    sl.SteeringVector.from_ssae(kept["ssae"], kept["concepts"]["tense"]).save("tense.safetensors")
-    kept["pairs"].select_columns(["source", "target"]).to_json("my-pairs.jsonl")
+    for name in ("shifts.h5", "test.h5"):
+        objects["shifts"].save(name)
+    write_reference("theirs.h5", objects["shifts"])
+    objects["ssae"].save_model("my-ssae")
+    sl.SteeringVector.from_ssae(objects["ssae"], objects["concepts"]["tense"]).save("tense.safetensors")
+    objects["pairs"].select_columns(["source", "target"]).to_json("my-pairs.jsonl")
     Path("quick.yaml").write_text("steps: 200\n", encoding="utf-8")
     return tmp_path
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("page", COMMANDS, ids=lambda each: each.name)
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.name)
 def test_commands_run(page, files):
     for words in COMMANDS[page]:
         if words[1] == "convert" and not (files / words[2]).exists():
-            _write_reference_folder(files / words[2])
+            _write_paper_folder(files / words[2])
         if words[1] in ("capture", "sweep", "train"):
-            for made in (each for each in ("shifts.h5", "my-ssae") if each in words[words.index("--out") :]):
-                _remove(files / made)
-        done = CliRunner().invoke(app, [*words[1:], *SMALL.get(words[1], [])])
-        assert done.exit_code == 0, f"{page.name}: {' '.join(words)}\n{done.output}"
+            for name in ("shifts.h5", "my-ssae"):
+                if name in words[words.index("--out") :]:
+                    _remove(files / name)
+        name = " ".join(words[1:3]) if words[1] == "eval" else words[1]
+        result = CliRunner().invoke(app, [*words[1:], *SMALL.get(name, [])])
+        assert result.exit_code == 0, f"{page.name}: {' '.join(words)}\n{result.output}"
         for option in ("--out", "--figure", "--json"):
             assert option not in words or Path(words[words.index(option) + 1]).exists()
 
@@ -232,8 +253,8 @@ def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _write_reference_folder(folder: Path) -> None:
-    """A model of the reference code's, as its training leaves it."""
+def _write_paper_folder(folder: Path) -> None:
+    """Write a model as the training of the paper's code does."""
     folder.mkdir()
     weights = {
         "encoder.weight": torch.randn(4, 8),

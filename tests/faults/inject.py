@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from faults.jobs import Job, quietly, started
-from ssae_lens.hooks.batching import Plan
+from ssae_lens.hooks.capture_job import BatchPlan
 from ssae_lens.training.runs import Run
 
 PATIENCE = 60.0
 MOMENTS = [
     *((os, name) for name in ("fsync", "replace", "rename", "unlink", "link", "rmdir", "mkdir")),
-    (Plan, "tokens"),
+    (BatchPlan, "tokens"),
     (Run, "_advance"),
 ]
 OUTCOMES = ("right", "clear error", "deep error", "silently wrong", "hang")

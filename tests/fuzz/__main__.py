@@ -94,9 +94,7 @@ def _warm_up():
     import h5py  # noqa: F401
     import torch
 
-    import ssae_lens.cli
-    import ssae_lens.dashboards
-    import ssae_lens.evals.steering.files  # noqa: F401
+    import studies.steering.task_files  # noqa: F401
 
     torch.set_num_threads(1)
 

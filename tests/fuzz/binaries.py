@@ -210,7 +210,7 @@ def _load_ssae(folder):
 def _vector():
     import torch
 
-    from ssae_lens.base.origin import Origin
+    from ssae_lens.base.provenance import Origin
     from ssae_lens.steering_vector import SteeringVector
 
     directions = {HOOK: torch.ones(D), "blocks.2.hook_resid_post": torch.arange(1.0, D + 1)}
@@ -250,7 +250,7 @@ def _unstated(mutate, name):
 def _approximator(folder):
     import torch
 
-    from ssae_lens.base.origin import Origin
+    from ssae_lens.base.provenance import Origin
     from ssae_lens.methods.sae_ts import Approximator
 
     stated = {"sae": "abc", "mean_norm": 2.0, "r2": 0.5, "r2_shuffled": 0.0, "fitted": {"method": "ridge", "n": 3}}
@@ -268,7 +268,7 @@ def _load_approximator(folder):
 def _effects(folder):
     import torch
 
-    from ssae_lens.base.origin import Origin
+    from ssae_lens.base.provenance import Origin
     from ssae_lens.methods.sae_ts.effects import Effects
     from ssae_lens.methods.sae_ts.settings import Settings
 

@@ -21,7 +21,7 @@ def _arrays():
 
 
 def _store(folder, name="shifts.h5", rows=slice(0, N)):
-    from ssae_lens.base.origin import Origin
+    from ssae_lens.base.provenance import Origin
     from ssae_lens.shifts import ShiftStore
 
     source, target = _arrays()[:, rows]

@@ -196,7 +196,7 @@ def _tasks(folder):
 
 
 def _load_tasks(folder):
-    from ssae_lens.evals.steering.files import behaviour_tasks, topic_tasks
+    from studies.steering.task_files import behaviour_tasks, topic_tasks
 
     topic_tasks(folder / "topics", n_pairs=4)
     behaviour_tasks(folder / "behaviours", learned=4, measured=4)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.hooks import batching
-from ssae_lens.hooks.batching import Plan, batches
-from ssae_lens.hooks.encoding import Texts
+from ssae_lens.hooks import tokens
+from ssae_lens.hooks.capture_job import BatchPlan
 from ssae_lens.hooks.spans import Spans
+from ssae_lens.hooks.tokens import TokenizedTexts, batch_by_length
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs import load_pairs
 
@@ -18,8 +18,8 @@ def lengths():
 @pytest.mark.parametrize("window", [16, 100, 1000])
 @pytest.mark.parametrize("budget", [1, 39, 200, 10**6])
 def test_batches_hold_every_text_once_within_the_budget(lengths, budget, window, monkeypatch):
-    monkeypatch.setattr(batching, "WINDOW", window)
-    found = batches(lengths, budget)
+    monkeypatch.setattr(tokens, "SORT_WINDOW", window)
+    found = batch_by_length(lengths, budget)
     assert sorted(np.concatenate(found)) == list(range(len(lengths)))
     for batch in found:
         assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
@@ -28,7 +28,7 @@ def test_batches_hold_every_text_once_within_the_budget(lengths, budget, window,
 
 
 def test_batches_are_of_similar_lengths_the_longest_first(lengths):
-    found = batches(lengths, 200)
+    found = batch_by_length(lengths, 200)
     longest = [lengths[batch].max() for batch in found]
     assert longest == sorted(longest, reverse=True)
     padding = sum(len(batch) * lengths[batch].max() for batch in found) / lengths.sum() - 1
@@ -37,9 +37,9 @@ def test_batches_are_of_similar_lengths_the_longest_first(lengths):
 
 @pytest.mark.parametrize("position", ["last", "mean", "changed", "1:"])
 def test_means_are_those_of_the_spans(position):
-    texts = Texts.of(tiny_model(), load_pairs("gender", n=20))
+    texts = TokenizedTexts.of(tiny_model(), load_pairs("gender", n=20))
     spans = Spans.of(texts, position)
-    plan = Plan.of(texts, spans, 64)
+    plan = BatchPlan.of(texts, spans, 64)
     assert len(plan.batches) > 3
     for number, batch in enumerate(plan.batches):
         tokens = plan.tokens(number)
@@ -51,6 +51,6 @@ def test_means_are_those_of_the_spans(position):
             assert tokens[row, : texts.lengths[text]].tolist() == texts[text].tolist()
         means = plan.means(number, values)
         for place, span in enumerate(plan.spans_of(number)):
-            assert (plan.batch[span], plan.place[span]) == (number, place)
+            assert (plan.batch[span], plan.row[span]) == (number, place)
             middle = (spans.start[span] + spans.stop[span] - 1) / 2
             torch.testing.assert_close(means[place], torch.tensor([float(spans.text[span]), float(middle)]))

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tokenizers import processors
 
-from ssae_lens.base.files import sha256_of
+from ssae_lens.base.checksums import sha256_of
 from ssae_lens.hooks import capture_job, shards
 from ssae_lens.hooks.capture import capture_shifts
-from ssae_lens.hooks.process_group import ProcessGroup
+from ssae_lens.hooks.capture_job import ProcessGroup
 from ssae_lens.models import load_model, tiny_model
 from ssae_lens.pairs import load_pairs, schema
 from ssae_lens.pairs.schema import from_rows, signed_changes
@@ -220,7 +220,7 @@ class TestBeginningOfSequence:
         pairs = pairs.select([0])
         with pytest.warns(UserWarning, match="attention sink"):
             capture_shifts(bare, self.WORDS, HOOK, prepend_bos=False, path=tmp_path / "words.h5", **SMALL).close()
-        with pytest.raises(ValueError, match=r"'prepend_bos': False.* there against .*'prepend_bos': True"):
+        with pytest.raises(ValueError, match=r"'prepend_bos': False.* there, .*'prepend_bos': True"):
             capture_shifts(bare, self.WORDS, HOOK, path=tmp_path / "words.h5", **SMALL)
         capture_shifts(bare, pairs, HOOK, prepend_bos=False, path=tmp_path / "pairs.h5", **SMALL).close()
         with counting(bare) as ran:
@@ -282,21 +282,19 @@ def counting(model):
 
 def test_an_interrupted_capture_is_gone_on_with(model, pairs, tmp_path, monkeypatch):
     expected = capture_shifts(model, pairs, HOOK, **SMALL)
-    tokens, path = capture_job.Plan.tokens, tmp_path / "shifts.h5"
+    tokens, path = capture_job.BatchPlan.tokens, tmp_path / "shifts.h5"
 
     def interrupted(plan, number):
         if number == 2:
             raise KeyboardInterrupt
         return tokens(plan, number)
 
-    monkeypatch.setattr(capture_job.Plan, "tokens", interrupted)
+    monkeypatch.setattr(capture_job.BatchPlan, "tokens", interrupted)
     with pytest.raises(KeyboardInterrupt):
         capture_shifts(model, pairs, HOOK, path=path, **SMALL)
     monkeypatch.undo()
     assert names_in(tmp_path) == ["shifts.h5.partial"]
-    with pytest.raises(
-        ValueError, match=r"shifts.h5.partial was made for something else \(dtype: 'float32' there against"
-    ):
+    with pytest.raises(ValueError, match=r"shifts.h5.partial was made for something else \(dtype: 'float32' there,"):
         capture_shifts(model, pairs, HOOK, path=path, dtype="float16", **SMALL)
     with counting(model) as ran:
         store = capture_shifts(model, pairs, HOOK, path=path, **SMALL)
@@ -314,12 +312,12 @@ def test_a_store_of_something_else_is_not_gone_on_with(model, pairs, tmp_path):
     fewer = pairs.select(range(5))
     relabelled = pairs.remove_columns(["changes", "changed"])
     others = {
-        "origin.model_name: 'tiny-gpt2' there against 'tiny-llama' now": (tiny_model("llama"), pairs, HOOK, "last"),
-        "origin.model_class: 'HookedTransformer' there against": (tiny_model("gpt2", "bridge"), pairs, HOOK, "last"),
+        "origin.model_name: 'tiny-gpt2' there, 'tiny-llama' now": (tiny_model("llama"), pairs, HOOK, "last"),
+        "origin.model_class: 'HookedTransformer' there,": (tiny_model("gpt2", "bridge"), pairs, HOOK, "last"),
         "origin.fingerprint": (tiny_model("gpt2", seed=1), pairs, HOOK, "last"),
         "origin.hook_name": (model, pairs, "blocks.2.hook_resid_post", "last"),
-        "origin.position: 'last' there against 'mean' now": (model, pairs, HOOK, "mean"),
-        "rows: 8 there against 5 now": (model, fewer, HOOK, "last"),
+        "origin.position: 'last' there, 'mean' now": (model, pairs, HOOK, "mean"),
+        "rows: 8 there, 5 now": (model, fewer, HOOK, "last"),
         "labels": (model, relabelled, HOOK, "last"),
     }
     for words, (another, some, hook, position) in others.items():
@@ -361,7 +359,7 @@ class TestOrphanedParts:
 
     def killed_before_it_removed_its_parts(self, model, pairs, path, monkeypatch):
         with monkeypatch.context() as patched:
-            patched.setattr(shards.Parts, "remove", interrupted)
+            patched.setattr(shards.Shards, "remove", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 capture_shifts(model, pairs, HOOK, path=path, **SMALL)
         return path.with_name(path.name + ".partial")
@@ -460,7 +458,7 @@ def watched(function):
     return watching
 
 
-for where, name in ((capture_job.Plan, "tokens"), (os, "fsync"), (shards.Parts, "get")):
+for where, name in ((capture_job.BatchPlan, "tokens"), (os, "fsync"), (shards.Shards, "get")):
     setattr(where, name, watched(getattr(where, name)))
 event = 0
 capture(sys.argv[1] + "/whole")
@@ -582,7 +580,7 @@ GOOD = {"source": "A king.", "target": "A queen."}
         ([GOOD], {"position": 40}, r"position 40 lies outside of the text.*in 1 row \(0\)"),
         ([GOOD], {"position": "middle"}, "position is 'middle'"),
         ([GOOD], {"dtype": "bfloat16"}, "spoils their difference"),
-        ([GOOD], {"batch_tokens": 0}, "batch_tokens is 0; it must be a whole number of at least 1"),
+        ([GOOD], {"batch_tokens": 0}, "batch_tokens is 0; it must be an integer of at least 1"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_written(model, rows, options, words, tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ssae_lens.hooks.encoding import Texts, text_start
 from ssae_lens.hooks.spans import Spans
+from ssae_lens.hooks.tokens import TokenizedTexts, text_start
 from ssae_lens.models import tiny_model
 from ssae_lens.models.tiny import tiny_tokenizer
 from ssae_lens.pairs.schema import from_rows
@@ -26,7 +26,7 @@ def test_tokens_are_those_of_to_tokens(kind, prepends, by_itself):
         model.tokenizer.backend_tokenizer.post_processor = __import__("tokenizers").processors.ByteLevel()
         model.cfg.tokenizer_prepends_bos = False
     model.cfg.default_prepend_bos = prepends
-    texts = Texts.of(model, PAIRS)
+    texts = TokenizedTexts.of(model, PAIRS)
     assert texts.texts == ["The king was sad.", "The queen was sad.", "The queen was not sad.", "He is."]
     assert texts.sides.tolist() == [[0, 1, 0], [1, 2, 3]]
     for number, text in enumerate(texts.texts):
@@ -41,7 +41,7 @@ def test_tokens_are_those_of_to_tokens(kind, prepends, by_itself):
 def test_a_beginning_of_sequence_on_request(kind, by_default, asked):
     model = tiny_model("gpt2", kind)
     model.cfg.default_prepend_bos = by_default
-    texts = Texts.of(model, PAIRS, prepend_bos=asked)
+    texts = TokenizedTexts.of(model, PAIRS, prepend_bos=asked)
     wanted = by_default if asked is None else asked
     for number, text in enumerate(texts.texts):
         assert texts[number].tolist() == model.to_tokens(text, prepend_bos=wanted)[0].tolist()
@@ -53,7 +53,7 @@ def test_a_text_that_begins_with_the_bos_itself():
     """It is the text's own token: counted by the tokenizer's offsets, and not once more."""
     model = tiny_model("gpt2")
     model.cfg.default_prepend_bos = False
-    texts = Texts.of(model, from_rows([{"source": "<bos>Is it? (A)", "target": "<bos>Is it? (B)"}]))
+    texts = TokenizedTexts.of(model, from_rows([{"source": "<bos>Is it? (A)", "target": "<bos>Is it? (B)"}]))
     assert model.tokenizer.bos_token_id == texts[0][0]
     assert not texts.bos.any()
     spans = Spans.of(texts, "answer")
@@ -87,15 +87,15 @@ class TestTextStart:
         model = tiny_model("gpt2")
         model.tokenizer, model.cfg.default_prepend_bos = tokenizer, False
         with pytest.raises(ValueError, match="prepend_bos is True, and the tokenizer has neither a BOS nor an EOS"):
-            Texts.of(model, PAIRS, prepend_bos=True)
+            TokenizedTexts.of(model, PAIRS, prepend_bos=True)
 
 
 def test_padding_that_equals_the_end_of_sequence_does_no_harm():
     model = tiny_model("gpt2")
-    expected = [Texts.of(model, PAIRS)[n].tolist() for n in range(4)]
+    expected = [TokenizedTexts.of(model, PAIRS)[n].tolist() for n in range(4)]
     model.tokenizer.pad_token = model.tokenizer.eos_token
     model.tokenizer.padding_side = "left"
-    assert [Texts.of(model, PAIRS)[n].tolist() for n in range(4)] == expected
+    assert [TokenizedTexts.of(model, PAIRS)[n].tolist() for n in range(4)] == expected
 
 
 def test_texts_longer_than_the_context_are_named_or_cut():
@@ -103,8 +103,8 @@ def test_texts_longer_than_the_context_are_named_or_cut():
     long = "king " * 300
     pairs = from_rows([{"source": "A king.", "target": "A boy."}, {"source": long, "target": "A girl."}])
     with pytest.raises(ValueError, match=r"more than the 256 that the model reads, in 1 row \(1\)"):
-        Texts.of(model, pairs)
-    texts = Texts.of(model, pairs, truncate=True)
+        TokenizedTexts.of(model, pairs)
+    texts = TokenizedTexts.of(model, pairs, truncate=True)
     assert texts.lengths.max() == 256
     assert texts[2].tolist() == model.to_tokens(long)[0].tolist()
     np.testing.assert_array_equal(texts[3], model.to_tokens("A girl.")[0])
@@ -114,4 +114,4 @@ def test_a_model_without_a_tokenizer_is_told_so():
     model = tiny_model("gpt2")
     model.tokenizer = None
     with pytest.raises(ValueError, match=r"'tiny-gpt2' has no tokenizer"):
-        Texts.of(model, PAIRS)
+        TokenizedTexts.of(model, PAIRS)

@@ -8,8 +8,8 @@ import torch
 
 from ssae_lens.hooks import decoding
 from ssae_lens.hooks._steer import steer
-from ssae_lens.hooks.decoding import FEW, Sampler
-from ssae_lens.hooks.generation import generate_sweep
+from ssae_lens.hooks.decoding import TOP_TOKENS, Sampler
+from ssae_lens.hooks.generate import generate_sweep
 from ssae_lens.hooks.trace import Recorder
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.steering_vector import SteeringVector
@@ -116,7 +116,7 @@ class TestSampling:
     def test_the_nucleus_of_a_large_vocabulary(self, spread):
         """As a sort of all tokens has it, also where more are needed than are looked for at first."""
         rng = np.random.default_rng(0)
-        logits = torch.from_numpy(spread * rng.normal(size=(4, 3 * FEW))).float()
+        logits = torch.from_numpy(spread * rng.normal(size=(4, 3 * TOP_TOKENS))).float()
         numbers = rng.random(4)
         chances, order = torch.sort((logits.double() / 0.7).softmax(-1), descending=True)
         for row, picked in enumerate(Sampler(0.7, top_p=0.9)(logits, numbers).tolist()):
@@ -127,7 +127,7 @@ class TestSampling:
     def test_the_nucleus_in_half_precision(self):
         """Half a model's precision does not move the edge: the likeliest are as likely as a sort in double has them."""
         rng = np.random.default_rng(1)
-        logits = torch.from_numpy(3 * rng.normal(size=(64, 3 * FEW))).bfloat16()
+        logits = torch.from_numpy(3 * rng.normal(size=(64, 3 * TOP_TOKENS))).bfloat16()
         # At the very end of the nucleus, where a wrong sum shows.
         numbers = np.full(64, 1 - 1e-9)
         chances, order = torch.sort((logits.double() / 0.7).softmax(-1), descending=True)
@@ -175,11 +175,11 @@ def test_it_leaves_the_model_as_it_was(model):
     ("args", "options", "words"),
     [
         (([], VECTORS, 1), {}, "prompts is empty"),
-        ((5, VECTORS, 1), {}, "prompts is 5; give one text, or a list of texts"),
+        ((5, VECTORS, 1), {}, "prompts is 5; it must be a text or a list of texts"),
         ((None, VECTORS, 1), {}, "prompts is None"),
-        ((["The man", 5], VECTORS, 1), {}, "prompts is .*5.*; give one text"),
-        ((PROMPTS, None, 1), {}, "vectors is None; give SteeringVectors"),
-        ((PROMPTS, {"a": torch.ones(D)}, 1), {}, "give SteeringVectors, in a list or by name"),
+        ((["The man", 5], VECTORS, 1), {}, "prompts is .*5.*; it must be a text"),
+        ((PROMPTS, None, 1), {}, "vectors is None; give SteeringVector objects"),
+        ((PROMPTS, {"a": torch.ones(D)}, 1), {}, "give SteeringVector objects, in a list or by name"),
         ((PROMPTS, {}, 1), {}, "vectors is empty"),
         ((PROMPTS, VECTORS, []), {}, r"scales is \[\]"),
         ((PROMPTS, VECTORS, [float("nan")]), {}, r"scales is \[nan\]"),

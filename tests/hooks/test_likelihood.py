@@ -89,9 +89,9 @@ def test_what_cannot_be_used_is_said():
     for bad in ("The man", []):
         with pytest.raises(ValueError, match="give a list of at least one text"):
             log_probabilities(model, bad)
-    with pytest.raises(ValueError, match="texts is 5; give one text, or a list of texts"):
+    with pytest.raises(ValueError, match="texts is 5; it must be a text or a list of texts"):
         log_probabilities(model, 5)
-    with pytest.raises(ValueError, match="prompts is 5; give one text, or a list of texts"):
+    with pytest.raises(ValueError, match="prompts is 5; it must be a text or a list of texts"):
         log_probabilities(model, TEXTS, prompts=5)
     with pytest.raises(ValueError, match="model is a NoneType"):
         log_probabilities(None, TEXTS)
@@ -116,8 +116,8 @@ def test_what_comes_before_the_steered_block_may_be_kept(shape, kind):
     for scale in (0.0, 2.0, -2.0):
         with steer(model, VECTOR, scale=scale, positions=slice(1, None)):
             whole = log_probabilities(model, TEXTS, prompts="She said. ")
-            np.testing.assert_allclose(kept.of_each(), whole, atol=1e-6)
-    assert abs(kept.of_each() - whole).min() > 1e-4
+            np.testing.assert_allclose(kept.log_probabilities(), whole, atol=1e-6)
+    assert abs(kept.log_probabilities() - whole).min() > 1e-4
     np.testing.assert_allclose(
-        kept.of_each("sum"), log_probabilities(model, TEXTS, prompts="She said. ", reduce="sum"), rtol=1e-5
+        kept.log_probabilities("sum"), log_probabilities(model, TEXTS, prompts="She said. ", reduce="sum"), rtol=1e-5
     )

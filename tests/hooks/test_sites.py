@@ -5,7 +5,14 @@ import torch
 from sae_lens import HookedSAETransformer, SAETransformerBridge
 
 from ssae_lens import SSAE, SSAEConfig
-from ssae_lens.hooks.hook_points import hook_point, layer_of, origin_of, reading, require_residual, resolve_hook
+from ssae_lens.hooks.hook_points import (
+    hook_point,
+    layer_of,
+    origin_of,
+    record_activations,
+    require_residual,
+    resolve_hook,
+)
 from ssae_lens.models import describe, tiny_model
 
 POST = "blocks.1.hook_resid_post"
@@ -108,7 +115,7 @@ def test_reading_gives_what_passes_and_goes_no_further(model):
     tokens = model.to_tokens("The king was happy.")
     ran = []
     handles = [each.register_forward_hook(lambda *_, n=n: ran.append(n)) for n, each in enumerate(model.blocks)]
-    with reading(model, hooks) as read:
+    with record_activations(model, hooks) as read:
         found = read(tokens)
     for handle in handles:
         handle.remove()
@@ -128,7 +135,7 @@ def test_the_model_is_left_as_it_was(model):
     modes = [each.training for each in model.modules()]
     seen = []
     with model.hooks(fwd_hooks=[(str(hook_point(model, "hook_embed").name), lambda value, hook: seen.append(1))]):
-        with contextlib.suppress(KeyError), reading(model, [POST]) as read:
+        with contextlib.suppress(KeyError), record_activations(model, [POST]) as read:
             assert not model.training
             read(tokens)
             raise KeyError

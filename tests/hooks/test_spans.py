@@ -1,7 +1,7 @@
 import pytest
 
-from ssae_lens.hooks.encoding import Texts
 from ssae_lens.hooks.spans import Spans, position_name
+from ssae_lens.hooks.tokens import TokenizedTexts
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs.schema import from_rows
 
@@ -9,7 +9,7 @@ from ssae_lens.pairs.schema import from_rows
 def spans_of(position, *pairs, shape="gpt2"):
     """Each row's pair, and the tokens of either side's span as text."""
     model = tiny_model(shape)
-    texts = Texts.of(model, from_rows([{"source": a, "target": b} for a, b in pairs]))
+    texts = TokenizedTexts.of(model, from_rows([{"source": a, "target": b} for a, b in pairs]))
     spans = Spans.of(texts, position_name(position))
     found = []
     for pair, *sides in zip(spans.pair.tolist(), *spans.sides, strict=True):
@@ -45,11 +45,13 @@ def test_the_mean_leaves_the_first_token_out_with_or_without_a_beginning_of_sequ
 
 
 def test_equal_spans_are_one():
-    texts = Texts.of(tiny_model(), from_rows([{"source": "A king.", "target": t} for t in ("A queen.", "A boy.")]))
+    texts = TokenizedTexts.of(
+        tiny_model(), from_rows([{"source": "A king.", "target": t} for t in ("A queen.", "A boy.")])
+    )
     spans = Spans.of(texts, "last")
     assert len(spans) == 3
     assert spans.sides.tolist() == [[0, 0], [1, 2]]
-    assert spans.found_in.tolist() == [0, 0, 1]
+    assert spans.example_pair.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize(

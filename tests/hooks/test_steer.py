@@ -8,7 +8,7 @@ import pytest
 import torch
 from sae_lens import HookedSAETransformer
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.hooks import hook_points
 from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.hook_points import origin_of
@@ -590,9 +590,9 @@ class TestWhatDoesNotFit:
             (SteeringVector(torch.ones(D), "blocks.7.hook_resid_post"), {}, "has no hook 'blocks.7.hook_resid_post'"),
             (SteeringVector(torch.ones(D), "hook_embed"), {}, "outside of the blocks"),
             (random_vector(), {"operator": "ad"}, "operator is 'ad'.*Did you mean 'add'"),
-            (random_vector(), {"unit": "shift"}, "does not say what its shifts measured"),
+            (random_vector(), {"unit": "shift"}, "does not have the norm of its shifts"),
             (random_vector(), {"unit": "norm"}, "unit is 'norm'"),
-            (random_vector(), {"unit": "residual", "operator": "ablate"}, "scale of operator='ablate' is a share"),
+            (random_vector(), {"unit": "residual", "operator": "ablate"}, "scale of operator='ablate' is a fraction"),
             (random_vector(), {"positions": "last"}, "positions is 'last'"),
             (random_vector(), {"scale": "2"}, "scale is '2'"),
             (random_vector(), {"scale": float("nan")}, "scale is nan"),
@@ -601,9 +601,9 @@ class TestWhatDoesNotFit:
             ([random_vector()] * 2, {"scale": [1, 2, 3], "per_row": True}, "scale holds 3 numbers for 2 rows"),
             ([random_vector(), random_vector(norms={"mean_residual_norm": 1})], {"unit": "residual"}, "1 of 2 vectors"),
             ([], {}, r"vectors is \[\]"),
-            (torch.ones(D), {}, "give a SteeringVector"),
-            (None, {}, "vectors is None; give a SteeringVector"),
-            (5, {}, "vectors is 5; give a SteeringVector"),
+            (torch.ones(D), {}, "give one or several SteeringVector"),
+            (None, {}, "vectors is None; give one or several SteeringVector"),
+            (5, {}, "vectors is 5; give one or several SteeringVector"),
         ],
     )
     def test_before_anything_runs(self, model, vector, options, words):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssae_lens.hooks._steer import steer
-from ssae_lens.hooks.generation import generate_sweep
+from ssae_lens.hooks.generate import generate_sweep
 from ssae_lens.hooks.hook_points import origin_of
 from ssae_lens.hooks.token_positions import After
 from ssae_lens.models import load_model

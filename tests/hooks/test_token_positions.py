@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssae_lens.hooks.forward_pass import UNKNOWN, Pass
-from ssae_lens.hooks.token_positions import After, check_positions, chosen
+from ssae_lens.hooks.token_positions import After, check_positions, position_mask
 from ssae_lens.models.tiny import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -17,7 +17,7 @@ def a_pass(real, *, past=0, prompt=None, open_ended=True, tokens=None):
 
 
 def picked(positions, now):
-    return chosen(positions, now, TOKENIZER).int().tolist()
+    return position_mask(positions, now, TOKENIZER).int().tolist()
 
 
 LEFT = [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
@@ -49,7 +49,7 @@ def test_the_whole_text_and_one_token_at_a_time_agree():
         at_once = picked(positions, a_pass(real, prompt=3))
         steps = [a_pass([row[:3] for row in real])]
         steps += [a_pass([row[:end] for row in real], past=end - 1, prompt=3) for end in (4, 5)]
-        in_steps = torch.cat([chosen(positions, step, TOKENIZER) for step in steps], dim=1).int().tolist()
+        in_steps = torch.cat([position_mask(positions, step, TOKENIZER) for step in steps], dim=1).int().tolist()
         assert at_once == in_steps, positions
     assert picked("generated", a_pass(real, prompt=3)) == [[0, 0, 0, 1, 1]] * 2
     assert picked("prompt", a_pass(real, prompt=3)) == [[0, 1, 1, 0, 0], [1, 1, 1, 0, 0]]
@@ -65,7 +65,7 @@ def text(*texts):
 class TestAfter:
     def test_a_text_marker(self):
         now = text("[INST] Say no. [/INST] The man", "[INST] Go. [/INST] I went to the house, he said that")
-        where = chosen(After("[/INST]"), now, TOKENIZER)
+        where = position_mask(After("[/INST]"), now, TOKENIZER)
         assert [TOKENIZER.decode(now.tokens[row][where[row]]) for row in range(2)] == [
             " The man",
             " I went to the house, he said that",
@@ -75,7 +75,7 @@ class TestAfter:
         """The marker ends inside a token: that token still belongs to it."""
         now = text("I think that the movie is great")
         for marker in ("I thi", "I think th"):
-            where = chosen(After(marker), now, TOKENIZER)
+            where = position_mask(After(marker), now, TOKENIZER)
             after = TOKENIZER.decode(now.tokens[0][where[0]])
             before = TOKENIZER.decode(now.tokens[0][~where[0]])
             assert marker in before
@@ -84,7 +84,7 @@ class TestAfter:
 
     def test_the_last_place_counts(self):
         now = text("Q: one A: two Q: three A: four")
-        where = chosen(After("A:"), now, TOKENIZER)
+        where = position_mask(After("A:"), now, TOKENIZER)
         assert TOKENIZER.decode(now.tokens[0][where[0]]) == " four"
 
     def test_a_marker_of_tokens(self):
@@ -106,7 +106,7 @@ class TestAfter:
         with pytest.raises(ValueError, match="in place of tokens"):
             picked(After([5]), a_pass([[1, 1]], tokens=[[UNKNOWN, 5]]))
         with pytest.raises(ValueError, match="no tokenizer"):
-            chosen(After("x"), text("The man"), None)
+            position_mask(After("x"), text("The man"), None)
 
 
 def test_beyond_the_text():

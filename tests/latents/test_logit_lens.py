@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ssae_lens.latents.logit_lens import extremes, logit_lens
+from ssae_lens.latents._logit_lens import extremes, logit_lens
 from ssae_lens.models.tiny import tiny_hugging_face, tiny_model
 
 D = 32

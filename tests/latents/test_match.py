@@ -60,7 +60,7 @@ def test_it_is_what_steering_takes(found, ssae, store):
 def test_a_plain_string_names_one_concept(ssae, store):
     shifts, labels = store.shifts, store.labels[:, :1]
     assert list(match_concepts(ssae, shifts, labels, concepts="tense")) == ["tense"]
-    with pytest.raises(ValueError, match="concepts is 5; give one text, or a list of texts"):
+    with pytest.raises(ValueError, match="concepts is 5; it must be a text or a list of texts"):
         match_concepts(ssae, shifts, labels, concepts=5)
 
 
@@ -199,7 +199,7 @@ def test_it_reads_as_a_table_and_as_json(found):
 def test_bad_input(ssae, store, found):
     with pytest.raises(ValueError, match="no labels and no judge"):
         match_concepts(ssae, store.shifts)
-    with pytest.raises(ValueError, match=r"labels has shape \(10, 4\); \(300, 4\) is due"):
+    with pytest.raises(ValueError, match=r"labels has shape \(10, 4\); \(300, 4\) is expected"):
         match_concepts(ssae, store, store.labels[:10])
     with pytest.raises(ValueError, match="changes are -1, 0 or 1"):
         match_concepts(ssae, store, 2 * store.labels)

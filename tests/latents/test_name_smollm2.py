@@ -12,7 +12,7 @@ from ssae_lens.models import load_model
 from ssae_lens.pairs import load_pairs
 from ssae_lens.pairs.sentences import ATTRIBUTES
 from ssae_lens.sae import SSAE
-from studies.language.naming_accuracy import naming_accuracy
+from studies.language.naming import naming_accuracy
 
 HOOK = "blocks.15.hook_resid_post"
 
@@ -31,4 +31,4 @@ def test_names_are_right_far_more_often_than_by_chance():
     judge = LocalJudge(model, quiet=True)
     named = match_concepts(ssae, shifts, judge=judge, candidates=ATTRIBUTES, descriptions=told, quiet=True)
     found = naming_accuracy(named, labelled, n_candidates=len(ATTRIBUTES))
-    assert found.accuracy().low > 2 * found.chance
+    assert found[-1]["right_low"] > 2 * found[-1]["right_chance"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.shifts import ShiftStore
 
 N, D = 300, 12

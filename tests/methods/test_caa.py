@@ -70,9 +70,9 @@ def test_one_hook_and_any_position(model, pairs):
 
 
 def test_what_cannot_be_used_is_said_before_the_model_runs(pairs, model):
-    with pytest.raises(ValueError, match="'likng', which is none of 'liking'"):
+    with pytest.raises(ValueError, match="'likng'; it must be one of 'liking'"):
         caa(None, pairs, HOOKS, concept="likng")
-    with pytest.raises(ValueError, match="kind is 'letters', which is none of 'answer', 'tokens'"):
+    with pytest.raises(ValueError, match="kind is 'letters'; it must be one of 'answer', 'tokens'"):
         caa(model, pairs, HOOKS, kind="letters")
     with pytest.raises(ValueError, match="does not end with an answer"):
         caa(model, from_rows([{"source": "He was sad", "target": "He was happy"}]), HOOKS, quiet=True)

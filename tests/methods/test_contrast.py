@@ -50,7 +50,7 @@ def test_the_only_concept_need_not_be_named(sides, labels, store):
 
 
 def test_what_cannot_be_used_is_said(store, unlabelled, sides, labels):
-    with pytest.raises(ValueError, match=r"'sentimnt', which is none of .* Did you mean 'sentiment'"):
+    with pytest.raises(ValueError, match=r"'sentimnt'; it must be one of .* Did you mean 'sentiment'"):
         Contrast.of(store, "sentimnt")
     with pytest.raises(ValueError, match="several concepts; give concept as one of tense, sentiment, gender"):
         Contrast.of(store)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from ssae_lens.base.origin import Origin
-from ssae_lens.hooks.weight_layout import laid_out_for_generation
+from ssae_lens.base.provenance import Origin
 from ssae_lens.models import describe, tiny_model
+from ssae_lens.models.hooked import laid_out_for_generation
 from ssae_lens.models.identity import processing, weights_fingerprint
 
 RAW = {"fold_ln": False, "center_writing_weights": False, "center_unembed": False}

@@ -177,7 +177,7 @@ def test_known_model_without_a_network():
 def test_bad_arguments(saved):
     with pytest.raises(ValueError, match=r"kind is 'hooks'.*'hooked', 'bridge'\. Did you mean 'hooked'"):
         load_model("tiny-gpt2", "hooks")
-    with pytest.raises(ValueError, match=r"'fold_layer_norm', which is none of 'fold_ln'"):
+    with pytest.raises(ValueError, match=r"'fold_layer_norm'; it must be one of 'fold_ln'"):
         load_model(saved, fold_layer_norm=True)
     with pytest.raises(ValueError, match=r"option of a bridge model is 'fold_ln'"):
         load_model("tiny-gpt2", "bridge", fold_ln=True)

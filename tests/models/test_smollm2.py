@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ssae_lens.base.files import sha256_of
+from ssae_lens.base.checksums import sha256_of
 from ssae_lens.models import describe, load_model, smollm2
 from ssae_lens.models.smollm2 import smollm2_folder
 from ssae_lens.models.tiny import tiny_hugging_face, tiny_tokenizer

@@ -3,7 +3,7 @@ import torch
 from transformers import AutoConfig
 
 from ssae_lens.models import tiny_model
-from ssae_lens.models.convert import to_hooked
+from ssae_lens.models.hooked import to_hooked
 from ssae_lens.models.tiny import KINDS, SHAPES, tiny_hugging_face, tiny_tokenizer
 
 TEXTS = ["The woman said that", "Ünïcödé 😀 1984\n\ttabs", ""]
@@ -82,7 +82,7 @@ def test_hooked_weights_are_those_of_transformer_lens(shape):
     from transformer_lens import HookedTransformer
     from transformer_lens import loading_from_pretrained as loading
 
-    from ssae_lens.models.convert import hooked_config
+    from ssae_lens.models.hooked import hooked_config
 
     hf_model = tiny_hugging_face(shape)
     cfg = hooked_config(hf_model, "x", "cpu")

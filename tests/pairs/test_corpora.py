@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ssae_lens.base.reading import read_package_yaml
+from ssae_lens.base.yaml_files import read_package_yaml
 from ssae_lens.pairs import concept_names, corpora, load_pairs, signed_changes, validate
 from ssae_lens.pairs.built_in import CAT_PARTS, CORPORA
 

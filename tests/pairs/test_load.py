@@ -145,7 +145,7 @@ def test_the_line_of_the_caller_is_blamed_for_dropped_pairs():
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected"),
     [
         ([{"source": "a", "target": "b", "extra": 1 << 70}], "'extra' mixes types"),
         (
@@ -161,10 +161,10 @@ def test_the_line_of_the_caller_is_blamed_for_dropped_pairs():
         ([{"source": "a", "target": 3}], "target is not text"),
     ],
 )
-def test_rows_of_another_shape_are_refused_with_the_file_s_name(tmp_path, rows, said):
+def test_rows_of_another_shape_are_refused_with_the_file_s_name(tmp_path, rows, expected):
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=expected) as error:
         load_pairs(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

@@ -43,7 +43,7 @@ def test_a_good_data_set_passes():
             r"changes\['tense'\] is not -1, 0 or 1 in 1 row \(1\)",
         ),
         (made(changes=[{"tense": 0.5}, {"tense": 1.0}, {"tense": 0.0}]), r"changes\['tense'\] holds"),
-        (made(changes=["tense", "", ""]), "each must map concepts"),
+        (made(changes=["tense", "", ""]), "must map concepts"),
         (made(changed=[["tense"], ["tense"], []]), r"changed is \['tense'\] in row 1.*\['number', 'tense'\]"),
     ],
 )

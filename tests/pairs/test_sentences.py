@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from ssae_lens.base.reading import read_package_yaml
+from ssae_lens.base.yaml_files import read_package_yaml
 from ssae_lens.pairs import sentences
 from ssae_lens.pairs.sentences import ATTRIBUTES, SLOTS, render, rows, sample_content
 
@@ -334,7 +334,7 @@ def test_the_example_in_the_docstring():
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True])
 def test_number_of_rows_is_checked(n):
-    with pytest.raises(ValueError, match=r"n is .* whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"n is .* integer of at least 1"):
         rows(n, seed=0)
 
 

@@ -306,7 +306,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("settings", "said"),
         [
-            ({"d_sae": 0}, "d_sae is 0; it must be a whole number of at least 1"),
+            ({"d_sae": 0}, "d_sae is 0; it must be an integer of at least 1"),
             ({"d_in": 0}, "d_in is 0"),
             ({"d_sae": 2.0}, "d_sae is 2.0"),
             ({"k": 7}, "k is 7, more than d_sae=6"),
@@ -321,7 +321,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("settings", "said"),
         [
-            ({"input_norm": "batch"}, "input_norm is 'batch', which is none of 'none', 'layer'"),
+            ({"input_norm": "batch"}, "input_norm is 'batch'; it must be one of 'none', 'layer'"),
             ({"code_norm": "layers"}, "code_norm is 'layers'.*Did you mean 'layer'"),
             ({"apply_b_dec_to_input": 0.5}, "apply_b_dec_to_input is 0.5; it must be True or False"),
             ({"apply_b_dec_to_input": {}}, "apply_b_dec_to_input is {}; it must be True or False"),
@@ -344,7 +344,7 @@ class TestBadInput:
         with pytest.raises(FileNotFoundError, match=r"There is no file .*cfg\.json"):
             SSAE.load_from_disk(tmp_path)
         _, cfg = random_ssae().save_model(tmp_path)
-        with pytest.raises(FileNotFoundError, match="is a file where a folder is wanted"):
+        with pytest.raises(FileNotFoundError, match="is a file; a folder is expected"):
             SSAE.load_from_disk(cfg)
         (tmp_path / "sae_weights.safetensors").unlink()
         with pytest.raises(FileNotFoundError, match=r"sae_weights\.safetensors"):

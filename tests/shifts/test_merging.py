@@ -111,7 +111,7 @@ def test_refused(shards, sides, known, tmp_path, monkeypatch):
         merge([shards[0], shards[0]], out)
     with pytest.raises(ValueError, match="give different files"):
         merge([], out)
-    monkeypatch.setattr(merging, "MOST_PIECES", 3)
+    monkeypatch.setattr(merging, "MAX_PIECES", 3)
     with pytest.raises(ValueError, match="more than 3 pieces"):
         merge(shards, out)
     assert not out.exists()

@@ -106,7 +106,7 @@ def test_refused(path, sides):
     write(path, sides)
     with pytest.raises(ValueError, match=r"cfc_train of .* has shape \(2, 150, 16\)"):
         read_reference(path)
-    with pytest.raises(ValueError, match="split is 'validation', which is none of 'train', 'test'"):
+    with pytest.raises(ValueError, match="split is 'validation'; it must be one of 'train', 'test'"):
         read_reference(path, "validation")
     with h5py.File(path, "w") as file:
         file["weights"] = [1]

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ssae_lens import shifts
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.shifts import ShiftStore, layout
-from ssae_lens.shifts.layout import BLOCK, About
+from ssae_lens.shifts.contents import Metadata
+from ssae_lens.shifts.layout import BLOCK
 
 N, D = 150, 16
 
@@ -156,13 +157,13 @@ def test_closed(store):
     [
         ({"dtype": "bfloat16"}, r"bfloat16.*spoils their difference.*float16"),
         ({"dtype": torch.bfloat16}, "bfloat16"),
-        ({"dtype": "float64"}, "dtype is 'float64', which is none of 'float32', 'float16'"),
+        ({"dtype": "float64"}, "dtype is 'float64'; it must be one of 'float32', 'float16'"),
         ({"labels": np.full((N, 3), 2)}, r"labels hold \[2, 2, 2\] in row 0; changes are -1, 0 or 1"),
         ({"labels": np.zeros((N, 2))}, r"labels has shape \(150, 2\)"),
-        ({"labels": np.full((N, 3), 0.5)}, "not whole"),
+        ({"labels": np.full((N, 3), 0.5)}, "not integers"),
         ({"labels": None}, "there are no labels"),
         ({"concepts": ["a", "a", "b"]}, "its own name"),
-        ({"row_ids": [1, 2]}, r"row_ids has shape \(2,\); \(150,\) is due"),
+        ({"row_ids": [1, 2]}, r"row_ids has shape \(2,\); \(150,\) is expected"),
         ({"texts": (["a"], ["b"] * N)}, "source_text has 1 texts for 150 rows"),
         ({"texts": (["a"] * N, ["b"] * (N - 1) + ["\ud83d"])}, r"target_text holds '\\ud83d' in row 149"),
         ({"texts": (["a"] * N,)}, "texts have 1 members"),
@@ -265,9 +266,9 @@ def test_a_file_that_does_not_read_back_gets_no_name(sides, path, monkeypatch):
     assert not list(path.parent.iterdir())
 
 
-def test_about_is_read_as_written(origin):
-    about = About(origin, ("a", "b"), {"x": [1, None]}, {"source": "1"}, {"torch": "2"}, {"shard.h5": "3"})
-    assert About.from_json(about.to_json()) == about
+def test_metadata_is_read_as_written(origin):
+    metadata = Metadata(origin, ("a", "b"), {"x": [1, None]}, {"source": "1"}, {"torch": "2"}, {"shard.h5": "3"})
+    assert Metadata.from_json(metadata.to_json()) == metadata
 
 
 def test_import_is_light():
@@ -282,7 +283,7 @@ def test_import_is_light():
 def test_a_plain_string_names_one_concept():
     store = ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.tensor([[1], [0]]), concepts="ab")
     assert store.concepts == ["ab"]
-    with pytest.raises(ValueError, match=r"labels has shape \(2, 2\); \(2, 1\) is due"):
+    with pytest.raises(ValueError, match=r"labels has shape \(2, 2\); \(2, 1\) is expected"):
         ShiftStore.from_arrays(torch.zeros(2, 3), torch.ones(2, 3), labels=torch.zeros(2, 2).int(), concepts="ab")
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gguf import GGUFReader, GGUFWriter
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.3.hook_resid_post"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sae_lens.saes.sae import SAEMetadata
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.sae import SSAE
 from ssae_lens.steering_vector import SteeringVector
 

@@ -32,9 +32,7 @@ def test_a_study_prints_its_table_and_keeps_its_run(tmp_path, monkeypatch, name)
         out.mkdir(exist_ok=True)
         return Made
 
-    monkeypatch.setattr(
-        importlib.import_module("ssae_lens.evals.steering" if name == "steering" else f"studies.{name}"), "run", study
-    )
+    monkeypatch.setattr(importlib.import_module(f"studies.{name}"), "run", study)
     assert f"Example: python -m studies {name}" in " ".join(run(name, "--help").output.split())
     result = run(name, "--quick", "--out", out, "--json", tmp_path / "numbers.json")
     assert result.exit_code == 0, result.output

@@ -6,8 +6,8 @@ from inspect import cleandoc
 
 import pytest
 
+from studies.findings import QUICK
 from studies.findings.inverse import CUT, ROW, TARGETED
-from studies.findings.settings import QUICK
 from studies.page_tables import decomposition, findings, probes, steering
 from studies.page_tables.markdown import MissingError, bold, figure
 
@@ -90,7 +90,7 @@ product, 95 % | p | given |
         | task | block 1 | block 3 |
         |---|---|---|
         | sea | .600 | **.500** |""",
-    "beaten": """
+    "baselines_win": """
         - prompting: product +0.400 over 1 tasks (p 1.000)""",
 }
 
@@ -155,14 +155,14 @@ def findings_cells():
     def about(*names):
         return {name: {"estimate": 0.25, "low": -0.25, "high": 1.0} for name in names}
 
-    vector = {"beyond": 1.0, "alike": 0.5, "halves": None, "predicted": 0.5}
-    vectors = [{"way": ROW, **vector}, {"way": CUT, **vector, "alike": 0.75}]
-    own = about("own")
-    steered = [{"way": way, **own, "p": 0.125} for way in (ROW, TARGETED)]
+    vector = {"rounding_share": 1.0, "mean_cosine": 0.5, "half_agreement": None, "predicted": 0.5}
+    vectors = [{"kind": ROW, **vector}, {"kind": CUT, **vector, "mean_cosine": 0.75}]
+    own = about("own_effect")
+    steered = [{"kind": kind, **own, "p": 0.125} for kind in (ROW, TARGETED)]
     reached = about("r2", "correlation", "gain", "with_shipped")
     return [
-        {"cell": {"question": "layers"}, "layers": [{"hook": "blocks.15.x", **about("cosine", "steady", "geometry")}]},
-        {"cell": {"question": "inverse"}, "vectors": vectors, "measured": {"rows": steered}},
+        {"cell": {"question": "layers"}, "layers": [{"hook": "blocks.15.x", **about("cosine", "shared", "geometry")}]},
+        {"cell": {"question": "inverse"}, "vectors": vectors, "steered": steered},
         {"cell": {"question": "reach"}, "rows": [{"multiple": each, **reached} for each in (0.5, 2.0)]},
     ]
 
@@ -174,7 +174,7 @@ ON_FINDINGS = {
         |---|---|---|---|
         | 15 | .25 | .25 | .25 (−.25 to 1.00) |""",
     "inverse": """
-        | vector | share of it in rounding | cosine between features | the same from either half of the data | \
+        | vector | share of it in rounding | cosine between features | split-half cosine | \
 predicted effect on its own feature |
         |---|---|---|---|---|
         | decoder row | **1.00** | .50 | – | **0.50** |
@@ -201,16 +201,16 @@ def test_tables_of_findings(name):
     with pytest.raises(MissingError, match=f"no question '{question}'"):
         findings.TABLES[name](findings.Result(left, {}))
     quick = json.loads(json.dumps({"settings": asdict(QUICK)}))
-    with pytest.raises(MissingError, match="no whole run, only a quick one"):
+    with pytest.raises(MissingError, match="only a quick run"):
         findings.TABLES[name](findings.Result(cells, quick))
 
 
 def test_a_map_without_rounding_has_no_column_of_it():
     cells = findings_cells()
     for each in cells[1]["vectors"]:
-        each["beyond"] = 0.0
+        each["rounding_share"] = 0.0
     head, *_ = findings.TABLES["inverse"](findings.Result(cells, {})).splitlines()
-    assert head.startswith("| vector | cosine between features | the same")
+    assert head.startswith("| vector | cosine between features | split-half cosine")
 
 
 class Told:
@@ -219,9 +219,9 @@ class Told:
     cells = ({"cell": {"part": "vector", "task": "joy"}},)
 
     def text(self):
-        said = ["title", "", "      norm", "joy   4.9", "", "norm   the vector's", "", "What is found again of them"]
+        said = ["title", "", "      norm", "joy   4.9", "", "norm   the vector's", "", "Findings of them"]
         said += ["  a: yes", "", "Explained by so many decoder rows", "  1  2", ""]
-        return "\n".join([*said, "Where ours is beaten or falls short", "  joy: by far", "\n9 cells in 1 s"])
+        return "\n".join([*said, "Where baselines win", "  joy: by far", "\n9 cells in 1 s"])
 
 
 def test_parts_of_decomposition(monkeypatch):
@@ -229,7 +229,7 @@ def test_parts_of_decomposition(monkeypatch):
     assert decomposition.vectors(Told()) == (
         "```text\n      norm\njoy   4.9\n\nnorm   the vector's\n\nExplained by so many decoder rows\n  1  2\n```\n"
     )
-    assert decomposition.beaten(Told()) == "```text\nWhere ours is beaten or falls short\n  joy: by far\n```\n"
+    assert decomposition.baselines_win(Told()) == "```text\nWhere baselines win\n  joy: by far\n```\n"
     monkeypatch.setattr(decomposition, "names", lambda: ["joy", "sea"])
     with pytest.raises(MissingError, match="no vector 'sea'"):
         decomposition.vectors(Told())

@@ -1,16 +1,20 @@
-"""The layout of the language studies' tables, from made-up numbers."""
+"""The layout of the tables of the language study, from made-up numbers."""
 
 from inspect import cleandoc
 
 import pytest
 
-from studies.language import Row
+from studies.language import LanguageRow as Row
 from studies.language.grid import FRESH, MAIN
 from studies.page_tables import language
 from studies.page_tables.markdown import MissingError
 
-SHARED = {"n_train": 80, "n_test": 20, "left_out": 0, "cpu_seconds": 1.0}
+SHARED = {"n_train": 80, "n_test": 20, "cpu_seconds": 1.0}
 NAMES = ("SSAE", "affine", "FastICA", "AbsTopK", "mean difference", "random")
+
+
+def rows_of(corpora, *, quick):
+    return [row for make in GRID.values() for row in make(corpora, quick)]
 
 
 def markdown(text):
@@ -28,35 +32,44 @@ GRID = {
     "positions": lambda corpora, quick: [],
     "transfer": lambda corpora, quick: [Row("transfer", "binary → lang, SSAE", "lang", "transfer")],
     "naming": lambda corpora, quick: [Row("naming", "lang, own names, lexical", "lang", "naming")],
-    "bending": lambda corpora, quick: [Row("bending", "lang", "lang", "bending")],
+    "context-dependence": lambda corpora, quick: [Row("context-dependence", "lang", "lang", "context dependence")],
     "categories": lambda corpora, quick: [
         Row("categories", "cat, SSAE, width 135", "lang", width=135),
-        Row("categories", "cat, attributes", "lang", "categories"),
+        Row("categories", "cat, attributes", "lang", "subspaces"),
     ],
 }
 MCC = dict(zip(NAMES, (0.5, 0.5004, 0.25, 0.75, 0.9, 1.0), strict=True))
-WAYS = {"kind": "all", "concepts": 4, "matched": 3, "right_chance": 0.25, "wrong": {}}
+NAMED = {"kind": "all", "concepts": 4, "matched": 3, "right_chance": 0.25, "wrong": {}}
 
 
-NO_METHOD = ("sweep", "bending", "categories")
+NO_METHOD = ("sweep", "context dependence", "subspaces")
 
 
 def language_cell(row):
     if row.kind == "sweep":
         scores = {"mcc": 0.5, "rows": 0.25, "rows_near": 0.125, "stability": 1.0, "split_half_score": 5.94}
         return {"chosen": 8, "settings": [{**scores, "width": width} for width in (16, 8)]}
-    if row.kind == "bending":
-        return {"concepts": {"language": {"mean": 0.5, "one": 0.25, "dimensions": 128, "pairs": 52}}}
-    if row.kind == "categories":
-        numbers = {"values": 10, "places": 0.5, "span": 0.75, "dimensions": 5, "contrasts": -0.25, "one": 0.1}
+    if row.kind == "context dependence":
+        return {
+            "concepts": {"language": {"mean_direction": 0.5, "best_direction": 0.25, "dimensions": 128, "pairs": 52}}
+        }
+    if row.kind == "subspaces":
+        numbers = {
+            "values": 10,
+            "embeddings": 0.5,
+            "span": 0.75,
+            "dimensions": 5,
+            "contrasts": -0.25,
+            "best_direction": 0.1,
+        }
         return {"concepts": {"shape": {**numbers, "pairs": 108}}}
     if row.kind == "naming":
-        named = {**WAYS, "right": 2 / 3, "right_low": 0.2, "right_high": 1.0, "right_way": 0.5}
-        return {"latents": 8, "naming": [named, {**WAYS, "kind": "grammar", "matched": 0}]}
+        named = {**NAMED, "right": 2 / 3, "right_low": 0.2, "right_high": 1.0, "right_sign": 0.5}
+        return {"latents": 8, "naming": [named, {**NAMED, "kind": "grammar", "matched": 0}]}
     fit = {"mcc": MCC[row.method], "rows": MCC[row.method] - 0.1, "rows_near": 0.5, "mcc_shuffled": 0.1}
     fit |= {"same_latent": 1.0, "steered": 0.8, "steered_authors": 0.4}
     fits = [{**fit, "per_concept": {"tense": [a, 0.5], "voice": [0.25, a]}} for a in (0.7, 0.8)]
-    # Of a width that was given, three latents were wordings of others.
+    # Of a width that was given, three latents were merged.
     shared = {
         "latents": row.width - 3 if row.width else 8,
         "ceiling": 0.95,
@@ -83,16 +96,16 @@ def made_of(rows):
 @pytest.fixture
 def small(monkeypatch):
     """Two corpora and six methods, of every study a line or two."""
-    monkeypatch.setattr(language, "STUDIES", GRID)
+    monkeypatch.setattr(language, "study_rows", rows_of)
     monkeypatch.setattr(language, "CORPORA", ("lang", MAIN))
     monkeypatch.setattr(language, "METHODS", {name: language.METHODS[name] for name in NAMES})
-    return [row for make in GRID.values() for row in make(("lang", MAIN), quick=False)]
+    return rows_of(("lang", MAIN), quick=False)
 
 
 ON_LANGUAGE = {
     "summary": """
         | 80 pairs of sentences, 2 attributes, width 8 (chosen without labels) | SSAE | AbsTopK SAE on shifts, \
-told how many change | FastICA | no constraint | random | ridge, told the labels |
+given how many change | FastICA | no constraint | random | ridge, given the labels |
         |---|---|---|---|---|---|---|
         | MCC of signed codes with signed changes | .500 | .750 | .250 | .500 | **1.000** | .950 |
         | cosine of decoder rows with the labels' mean shifts | .400 | .650 | .150 | .400 | **.900** |  |
@@ -110,7 +123,7 @@ steered | authors' |
         | tense | .750 | .500 | .750 | .500 |
         | voice | .250 | .750 | .250 | .750 |""",
     "widths": """
-        | corpus | latents | again | seeds | MCC | rows | ≥ .90 |
+        | corpus | latents | split-half score | seeds | MCC | rows | ≥ .90 |
         |---|---|---|---|---|---|---|
         | sentences | 8 (chosen) | 5.9 | 1.000 | .500 | .250 | .12 |
         | sentences | 16 | 5.9 | 1.000 | .500 | .250 | .12 |
@@ -148,26 +161,26 @@ steered | authors' |
         |---|---|---|---|---|---|
         | SSAE | 135 → 132 | .500 | .950 | .400 | .875 (.912) |""",
     "categories": """
-        | attribute | values | places | span | directions for 90 % | contrasts | one direction | held-out pairs |
+        | attribute | values | embeddings | span | directions for 90 % | contrasts | one direction | held-out pairs |
         |---|---|---|---|---|---|---|---|
         | shape | 10 | .500 | .750 | 5 | −.250 | .100 | 108 |""",
-    "bending": """
+    "context_dependence": """
         | corpus | concept | mean direction | best direction | directions for 90 % | held-out pairs |
         |---|---|---|---|---|---|
         | lang | language | .500 | .250 | 128 | 52 |""",
     "names": """
-        | corpus, names, judge: kind | concepts | matched | right | 95 % | chance | right way |
+        | corpus, names, judge: kind | concepts | matched | right | 95 % | chance | right sign |
         |---|---|---|---|---|---|---|
         | lang, own names, lexical: all | 4 | 3 | .67 | .20–1.00 | .250 | .50 |
         | lang, own names, lexical: grammar | 4 | 0 |  |  | .250 |  |""",
-    "beaten": """
+    "baselines_win": """
         - lang: MCC of random 1.000, of SSAE 0.500
         - lang: rows of random 0.900, of SSAE 0.400
         - sentences: MCC of random 1.000, of SSAE 0.500
         - sentences: rows of random 0.900, of SSAE 0.400
-        - lang: seeds 0.875, wanted 0.99
-        - sentences: ≥.90 0.500, wanted 0.75
-        - sentences@1: ≥.90 0.500, wanted 0.75
+        - lang: seeds 0.875, goal 0.99
+        - sentences: ≥.90 0.500, goal 0.75
+        - sentences@1: ≥.90 0.500, goal 0.75
         - lang: seeds 0.875, the paper's 0.912
         - lang: authors' 0.400, the paper's 0.460
         - binary → lang, SSAE: authors' 0.400, the paper's 0.745

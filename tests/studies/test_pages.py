@@ -21,7 +21,7 @@ python -m studies synthetic --out synthetic
 
 Before.
 
-<!-- table: synthetic worlds -->
+<!-- table: synthetic data -->
 
 <!-- table: probes accuracy -->
 | as it | was |
@@ -34,7 +34,7 @@ After.
 def synthetic_result(left_out=()):
     scores = {"SSAE": 0.75, "FastICA": 0.7496, "dictionary": 0.5, "AbsTopK": 0.25, "affine": 0.125, "PCA": 1.0}
     cells = [
-        {"cell": {"group": row.group, "row": row.name, "method": name}, "world": "w", "latents": 3, "cpu_seconds": 1.0}
+        {"cell": {"group": row.group, "row": row.name, "method": name}, "data": "d", "latents": 3, "cpu_seconds": 1.0}
         | dict.fromkeys(SCORES, scores[name] + far)
         for row in synthetic.ROWS
         for name in scores
@@ -45,9 +45,9 @@ def synthetic_result(left_out=()):
 
 
 def test_the_table_of_synthetic():
-    lines = synthetic.worlds(synthetic_result()).splitlines()
+    lines = synthetic.data(synthetic_result()).splitlines()
     assert lines[:3] == [
-        "| world | SSAE | FastICA | dictionary learning | AbsTopK SAE on shifts | no constraint |",
+        "| synthetic data | SSAE | FastICA | dictionary learning | AbsTopK SAE on shifts | no constraint |",
         "|---|---|---|---|---|---|",
         "| the reference's DGP1 | **.750 ± .014** | **.750 ± .014** | .500 ± .014 | .250 ± .014 | .125 ± .014 |",
     ]
@@ -55,9 +55,9 @@ def test_the_table_of_synthetic():
     assert len(lines) == 12
 
 
-def test_a_world_that_synthetic_lacks():
-    with pytest.raises(MissingError, match="no method 'AbsTopK' in the world 'DGP2'"):
-        synthetic.worlds(synthetic_result([("DGP2", "AbsTopK")]))
+def test_a_row_that_synthetic_lacks():
+    with pytest.raises(MissingError, match="no method 'AbsTopK' in the row 'DGP2'"):
+        synthetic.data(synthetic_result([("DGP2", "AbsTopK")]))
 
 
 @pytest.fixture
@@ -82,9 +82,9 @@ def page_of(folder):
 
 def test_a_table_is_written_where_its_mark_stands_and_nothing_else_changes(folder, capsys):
     assert pages.main([str(folder)]) == 0
-    table = synthetic.worlds(synthetic_result())
-    assert page_of(folder) == PAGE.replace("worlds -->\n", f"worlds -->\n{table}")
-    assert capsys.readouterr().out == "docs/page.md: synthetic worlds\n1 tables written\n"
+    table = synthetic.data(synthetic_result())
+    assert page_of(folder) == PAGE.replace("data -->\n", f"data -->\n{table}")
+    assert capsys.readouterr().out == "docs/page.md: synthetic data\n1 tables written\n"
     assert pages.main([str(folder)]) == 0
     assert capsys.readouterr().out == "0 tables written\n"
 
@@ -97,7 +97,7 @@ def test_check_finds_a_changed_figure(folder, capsys):
     path.write_text(changed, encoding="utf-8")
     capsys.readouterr()
     assert pages.main([str(folder), "--check"]) == 1
-    assert capsys.readouterr().out == "docs/page.md: synthetic worlds\n1 tables differ\n"
+    assert capsys.readouterr().out == "docs/page.md: synthetic data\n1 tables differ\n"
     assert page_of(folder) == changed
 
 
@@ -109,16 +109,16 @@ def failed(capsys, *words):
 
 def test_what_is_refused_is_said_in_one_line(folder, capsys, tmp_path):
     assert "holds none of language.json, synthetic.json" in failed(capsys, tmp_path)
-    assert "are of one study; give one of their folders" in failed(capsys, folder, folder)
+    assert "are of one study; give one of the two folders" in failed(capsys, folder, folder)
     write(folder, synthetic_result([("DGP1", "SSAE")]))
     said = failed(capsys, folder)
     assert said == (
-        "docs/page.md: synthetic.json has no method 'SSAE' in the world 'DGP1', which the table 'synthetic worlds' shows; "
-        "run the whole of `python -m studies synthetic`."
+        "docs/page.md: synthetic.json has no method 'SSAE' in the row 'DGP1', which the table 'synthetic data' shows; "
+        "run all of `python -m studies synthetic`."
     )
     for text in ("{", "[]", "{}"):
         (folder / "synthetic.json").write_text(text, encoding="utf-8")
-        assert "synthetic.json is not what a study writes; run `python -m studies synthetic" in failed(capsys, folder)
+        assert "synthetic.json is not the file of a study; run `python -m studies synthetic" in failed(capsys, folder)
     (folder / "synthetic.json").write_text('{"cells": [], "quick": true}', encoding="utf-8")
     assert "is of a quick run" in failed(capsys, folder)
     assert page_of(folder) == PAGE
@@ -127,9 +127,9 @@ def test_what_is_refused_is_said_in_one_line(folder, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("was", "became", "said"),
     [
-        ("probes accuracy", "probes acuracy", "A table's mark is 'probes acuracy', which is none of"),
-        ("worlds -->\n", "worlds -->\nAfter.\n", "The table 'synthetic worlds' ends at no blank line"),
-        ("|---|---|\n", "|---|---|\nAfter.\n", "The table 'probes accuracy' ends at no blank line"),
+        ("probes accuracy", "probes acuracy", "A table's mark is 'probes acuracy'; it must be one of"),
+        ("data -->\n", "data -->\nAfter.\n", "The table 'synthetic data' does not end at a blank line"),
+        ("|---|---|\n", "|---|---|\nAfter.\n", "The table 'probes accuracy' does not end at a blank line"),
     ],
 )
 def test_a_mark_that_is_wrong(folder, capsys, was, became, said):

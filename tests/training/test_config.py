@@ -9,7 +9,7 @@ from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig, as_d
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"d_sae": 0}, "d_sae is 0; it must be a whole number"),
+        ({"d_sae": 0}, "d_sae is 0; it must be an integer"),
         ({"level": -0.1}, "level is -0.1; it must be greater than 0"),
         ({"level": float("nan")}, "level is nan"),
         ({"level": float("inf"), "level_unit": "absolute"}, "level is inf; it must be finite"),
@@ -26,11 +26,11 @@ from ssae_lens.training.config import PRESETS, ProblemConfig, SolverConfig, as_d
         ({"input": "whiten", "level": 2, "sparsity": "topk"}, "use 'subspace' or 'none'"),
         ({"input": "whiten", "sample_norm": "layer"}, "leave one out"),
         ({"code_norm": "rms"}, "code_norm is 'rms'"),
-        ({"code_norm": "group"}, "code_norm is 'group', which is none of 'none', 'layer', 'batch'"),
+        ({"code_norm": "group"}, "code_norm is 'group'; it must be one of 'none', 'layer', 'batch'"),
         ({"level": 0.1, "budget": 0.05}, "level is 0.1 and budget is 0.05; give only one of them"),
         ({"budget": "little"}, "budget is 'little'"),
         ({"d_sae": True}, "d_sae is True"),
-        ({"d_sae": np.float64(4)}, "d_sae is 4.0; it must be a whole number"),
+        ({"d_sae": np.float64(4)}, "d_sae is 4.0; it must be an integer"),
     ],
 )
 def test_unusable_problems(given, says):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import data
 from ssae_lens.training.data import Rows, Stream, open_data

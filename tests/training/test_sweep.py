@@ -233,7 +233,7 @@ def test_one_of_each_is_enough_and_ranges_are_lists(synthetic):
 def test_unusable(synthetic):
     for given, says in (
         ({"d_sae": []}, "d_sae is empty"),
-        ({"d_sae": 4, "seeds": 1}, "the number of seeds is 1; it must be a whole number of at least 2"),
+        ({"d_sae": 4, "seeds": 1}, "the number of seeds is 1; it must be an integer of at least 2"),
         ({"d_sae": 4, "level": 0.1, "budget": 0.1}, "give only one of them"),
         ({"d_sae": 4, "preset": "v2", "budget": 0.1}, "budget is 0.1 but preset='v2' has level=0.1"),
         ({"d_sae": 4, "seeds": 2.5}, "the number of seeds is 2.5"),

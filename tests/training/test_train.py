@@ -6,7 +6,7 @@ import pytest
 import torch
 from sae_lens import SAE
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.metrics import mcc_codes, r2_uncentred
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import train
@@ -245,7 +245,7 @@ def test_more_latents_than_the_rank_meet_the_budget_as_well(rank):
 def test_unusable(synthetic):
     for given, says in (
         ({"level": -1}, "level is -1"),
-        ({"seed": -1}, "seed is -1; it must be a whole number"),
+        ({"seed": -1}, "seed is -1; it must be an integer"),
         ({"level": 5.0, "level_unit": "absolute"}, "unconstrained fit .* it cannot bind"),
         ({"level": 0.1, "budget": 0.1}, "level is 0.1 and budget is 0.1; give only one of them"),
         ({"learning_rate": 1e-3}, "'learning_rate' is an unknown training option"),

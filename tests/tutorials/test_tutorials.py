@@ -1,4 +1,4 @@
-"""The tutorials: text and notebook are one, nothing that ran is kept, and each runs from top to bottom."""
+"""The tutorials: text and notebook agree, notebooks have no outputs, and all run from top to bottom."""
 
 import importlib.util
 import os
@@ -13,12 +13,12 @@ nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pi
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
-IDS = [each.stem for each in TUTORIALS]
+IDS = [path.stem for path in TUTORIALS]
 
 
 @pytest.fixture(scope="module")
-def running():
-    """The script that runs them, for the documentation too."""
+def script():
+    """The script that runs tutorials for the documentation."""
     spec = importlib.util.spec_from_file_location("tutorials_script", ROOT / "scripts" / "tutorials.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -26,23 +26,23 @@ def running():
 
 
 def cells_of(notebook):
-    return [(each.cell_type, each.source) for each in notebook.cells]
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
 def test_there_are_seven():
-    assert [each.stem[0] for each in TUTORIALS] == list("1234567")
-    assert sorted(each.stem for each in (ROOT / "tutorials").glob("*.ipynb")) == IDS
+    assert [path.stem[0] for path in TUTORIALS] == list("1234567")
+    assert sorted(path.stem for path in (ROOT / "tutorials").glob("*.ipynb")) == IDS
 
 
 @pytest.mark.parametrize("source", TUTORIALS, ids=IDS)
-def test_text_and_notebook_are_one(source):
+def test_text_and_notebook_agree(source):
     text, notebook = jupytext.read(source), nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    assert cells_of(text) == cells_of(notebook), "scripts/tutorials.py --sync writes the notebooks from their texts"
+    assert cells_of(text) == cells_of(notebook), "run scripts/tutorials.py --sync"
     nbformat.validate(notebook)
 
 
 @pytest.mark.parametrize("source", TUTORIALS, ids=IDS)
-def test_nothing_that_ran_is_kept(source):
+def test_notebooks_have_no_outputs(source):
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     assert set(notebook.metadata) == {"jupytext", "kernelspec"}
     for cell in notebook.cells:
@@ -53,26 +53,26 @@ def test_nothing_that_ran_is_kept(source):
 
 
 @pytest.mark.parametrize("source", TUTORIALS, ids=IDS)
-def test_it_is_a_tutorial(source):
-    """A title with its number, a heading for wrong turns, a figure, and links that lead somewhere."""
+def test_structure(source):
+    """A title with its number, a section on common mistakes, a figure, and links to existing notebooks."""
     text = source.read_text(encoding="utf-8")
     first = jupytext.read(source).cells[0]
     assert first.source.startswith(f"# {source.stem[0]}. ")
-    assert "## Wrong turns" in text
+    assert "## Common mistakes" in text
     assert re.search(r"px\.\w+\(|go\.Figure\(|spectrum_figure\(|sl\.dashboard\(|Markdown\(", text)
     for link in re.findall(r"\((\d_\w+\.ipynb)\)", text):
         assert (ROOT / "tutorials" / link).is_file(), link
 
 
-def notebook_that_says(code):
+def notebook_with(code):
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
 
 
 @pytest.mark.slow
-def test_a_kernel_is_of_this_python_and_goes_with_its_notebook(running):
+def test_the_kernel_is_this_python_and_ends_with_the_notebook(script):
     pytest.importorskip("nbclient", reason="nbclient is not installed: pip install -e .[dev]")
-    done = running.executed(notebook_that_says("import os, sys\nprint(os.getpid(), sys.executable, os.listdir())"))
-    number, python, listed = done.cells[0].outputs[0].text.split(maxsplit=2)
+    executed = script.executed(notebook_with("import os, sys\nprint(os.getpid(), sys.executable, os.listdir())"))
+    number, python, listed = executed.cells[0].outputs[0].text.split(maxsplit=2)
     assert python == sys.executable
     assert listed.strip() == "[]"
     with pytest.raises(ProcessLookupError):
@@ -80,24 +80,25 @@ def test_a_kernel_is_of_this_python_and_goes_with_its_notebook(running):
 
 
 @pytest.mark.slow
-def test_an_error_in_a_cell_is_raised(running):
+def test_an_error_in_a_cell_is_raised(script):
     client = pytest.importorskip("nbclient", reason="nbclient is not installed: pip install -e .[dev]")
     with pytest.raises(client.exceptions.CellExecutionError, match="division by zero"):
-        running.executed(notebook_that_says("1 / 0"))
+        script.executed(notebook_with("1 / 0"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", TUTORIALS, ids=IDS)
-def test_it_runs(source, running, monkeypatch):
+def test_it_runs(source, script, monkeypatch):
     pytest.importorskip("nbclient", reason="nbclient is not installed: pip install -e .[dev]")
     if "PYTEST_XDIST_WORKER" in os.environ:
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    done = running.executed(running.notebook_of(source))
-    outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert not [each for each in outputs if each.output_type == "error"]
-    complaints = [each.text for each in outputs if each.output_type == "stream" and each.name == "stderr"]
-    assert complaints == []
-    made = running.page(done)
-    assert made.count("plotly-graph-div") == sum("application/vnd.plotly.v1+json" in o.get("data", {}) for o in outputs)
+    executed = script.executed(script.notebook_of(source))
+    outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    warnings = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    assert warnings == []
+    page = script.page(executed)
+    figures = ["application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs]
+    assert page.count("plotly-graph-div") == sum(figures)
     # A page of the documentation links to pages.
-    assert ".ipynb)" not in made
+    assert ".ipynb)" not in page

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ssae_lens.base.files import fingerprint
+from ssae_lens.base.checksums import fingerprint
 from ssae_lens.base.reading import read_json
 
 OWNER_ONLY = 0o700
@@ -121,7 +121,7 @@ class AnswerFolder:
         matches = isinstance(content, dict) and content.get("request") == request
         return content["said"] if matches and isinstance(content.get("said"), str) else None
 
-    def put(self, request: Mapping[str, Any], said: str) -> None:
+    def put(self, request: Mapping[str, Any], response: str) -> None:
         """Cache the response to a request."""
         self.path.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         with suppress(PermissionError):  # a folder of another user
@@ -130,7 +130,7 @@ class AnswerFolder:
         handle, name = tempfile.mkstemp(prefix=".answer-", dir=self.path)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"request": request, "said": said}, file, indent=2, ensure_ascii=False)
+                json.dump({"request": request, "said": response}, file, indent=2, ensure_ascii=False)
             Path(name).replace(self._file(request))
         finally:
             Path(name).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ssae_lens.base import checks
 from ssae_lens.base.files import cache_folder
-from ssae_lens.base.progress import progress
+from ssae_lens.base.progress_bars import progress
 from ssae_lens.latents.judges.answers import MIN_SECRET_LENGTH, AnswerFolder, Scrubber, Tally
 from ssae_lens.latents.judges.questions import Answer, Question, option_in, prompt
 from ssae_lens.latents.judges.transport import DEFAULT_URL, Endpoint, Reply
@@ -121,7 +121,7 @@ class EndpointJudge:
         """
         failed_before, self._failures = self.tally.failed, 0
         answers: dict[Question, Answer] = {}
-        with progress(total=len(set(questions)), unit=" questions", about=self.name, quiet=self._quiet) as bar:
+        with progress(total=len(set(questions)), unit=" questions", desc=self.name, quiet=self._quiet) as bar:
             pool = ThreadPoolExecutor(self._workers, thread_name_prefix="judge")
             try:
                 futures = {pool.submit(self._one, question): question for question in dict.fromkeys(questions)}
@@ -268,8 +268,8 @@ def _read(question: Question, response: str, outcome: Tally) -> tuple[Answer, Ta
     text = option_in(response, question.options) if question.options else response or None
     if text is None:
         outcome.answered, outcome.nonsense = 0, 1
-        return Answer(None, problem=f"it names none of the options: {response[:80]!r}", said=response), outcome
-    return Answer(text, said=response), outcome
+        return Answer(None, problem=f"it names none of the options: {response[:80]!r}", response=response), outcome
+    return Answer(text, response=response), outcome
 
 
 def _message(reply: Reply) -> str:

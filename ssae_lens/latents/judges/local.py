@@ -8,7 +8,7 @@ from ssae_lens.latents.judges.questions import Answer, Question
 from ssae_lens.models import load_model
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 
 class LocalJudge:

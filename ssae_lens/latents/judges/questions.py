@@ -48,14 +48,14 @@ class Answer:
         The score of each option in nats, if the judge has scores; only differences between options matter.
     problem
         Why there is no answer.
-    said
+    response
         The judge's raw response.
     """
 
     text: str | None
     scores: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
-    said: str = ""
+    response: str = ""
 
 
 @runtime_checkable
@@ -69,7 +69,7 @@ class Judge(Protocol):
         ...
 
 
-def option_in(said: str, options: Sequence[str]) -> str | None:
+def option_in(text: str, options: Sequence[str]) -> str | None:
     """Return the option that a text names: the text equals it, or contains it and no other option as a word.
 
     Examples
@@ -79,7 +79,7 @@ def option_in(said: str, options: Sequence[str]) -> str | None:
     >>> option_in("past or present", ["past", "present"]) is None
     True
     """
-    plain = said.strip(" \t\n.,:;!*_`\"'“”").casefold()
+    plain = text.strip(" \t\n.,:;!*_`\"'“”").casefold()
     by_word = {option.casefold(): option for option in options}
     if plain in by_word:
         return by_word[plain]

@@ -12,8 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base import checks
-from ssae_lens.base.origin import Origin
-from ssae_lens.base.versions import versions
+from ssae_lens.base.provenance import Origin, versions
 from ssae_lens.methods.sae_ts import settings as storage
 from ssae_lens.methods.sae_ts.effects import Effects
 from ssae_lens.methods.sae_ts.settings import unit_rows

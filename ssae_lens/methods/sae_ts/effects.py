@@ -11,22 +11,22 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base import checks
-from ssae_lens.base.files import fingerprint, locked, tidy
-from ssae_lens.base.origin import Origin
-from ssae_lens.base.progress import progress
-from ssae_lens.base.versions import versions
-from ssae_lens.hooks.shards import Parts, folder_of
-from ssae_lens.hooks.weight_layout import laid_out_for_generation
+from ssae_lens.base.checksums import fingerprint
+from ssae_lens.base.files import locked, tidy
+from ssae_lens.base.progress_bars import progress
+from ssae_lens.base.provenance import Origin, versions
+from ssae_lens.hooks.shards import Shards, folder_of
 from ssae_lens.methods._sae_feature import hook_of_sae
 from ssae_lens.methods.sae_ts import settings as storage
-from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
+from ssae_lens.methods.sae_ts.generation import feature_means, rollouts
 from ssae_lens.methods.sae_ts.scales import TOLERANCE, Losses, search
 from ssae_lens.methods.sae_ts.settings import Settings, unit_rows
+from ssae_lens.models.hooked import laid_out_for_generation
 from ssae_lens.models.identity import weights_fingerprint
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 KIND = "effects"
 SHAPES = {"vectors": "n d_model", "effects": "n d_sae", "scales": "n", "rises": "n", "baseline": "d_sae"}
@@ -165,7 +165,7 @@ def measure_effects(
     if not path.exists():
         with locked(path):
             if not path.exists():  # another process may have finished while this one waited
-                parts = Parts.of(path, call, 2 * 4 * len(units) * (sae.cfg.d_sae + FEATURES))
+                parts = Shards.of(path, call, 2 * 4 * len(units) * (sae.cfg.d_sae + FEATURES))
                 _measured(model, sae, units, settings, call, parts, max_rows, quiet).save(path)
                 parts.remove()
     effects = Effects.load(path)
@@ -180,18 +180,18 @@ def _measured(
     units: Float[Tensor, "n d_model"],
     settings: Settings,
     call: dict[str, Any],
-    parts: Parts | None,
+    parts: Shards | None,
     max_rows: int,
     quiet: bool,
 ) -> Effects:
     """Measure the parts that are not there, and put all together."""
-    parts = parts or Parts(None)
+    parts = parts or Shards(None)
     origin = hook_of_sae(model, sae)
     measurement = _Measurement(model, sae, origin.hook_name, settings, max_rows)
     batches = units.split(measurement.vectors_at_once)
     with (
         laid_out_for_generation(model),
-        progress(total=len(units), unit="vectors", about="Steering", quiet=quiet) as bar,
+        progress(total=len(units), unit="vectors", desc="Steering", quiet=quiet) as bar,
     ):
         # The first part is the baseline.
         if 0 not in parts:

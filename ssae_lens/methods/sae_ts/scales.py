@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ssae_lens.base import checks
-from ssae_lens.base.progress import progress
+from ssae_lens.base.progress_bars import progress
 from ssae_lens.hooks._steer import steer
-from ssae_lens.hooks.hook_points import reading, resolve_hook
+from ssae_lens.hooks.hook_points import record_activations, resolve_hook
 from ssae_lens.methods.sae_ts.settings import TEXTS, unit_rows
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 # In mean norms of the activations at the hook: the first scale that is tried, and the largest.
 FIRST, LARGEST = 0.37, 8.0
@@ -118,7 +118,7 @@ def search(
     low, low_rise = torch.zeros_like(scales), torch.zeros_like(scales)
     high, high_rise = torch.full_like(scales, torch.inf), torch.full_like(scales, torch.inf)
     todo = torch.arange(len(units))
-    with progress(total=len(units), unit="vectors", about="Finding scales", quiet=quiet) as bar:
+    with progress(total=len(units), unit="vectors", desc="Finding scales", quiet=quiet) as bar:
         for turn in range(ROUNDS):
             # A loss that overflows is a scale that is too large.
             rises[todo] = (losses(units[todo], scales[todo], max_rows) - losses.unsteered).nan_to_num(nan=torch.inf)
@@ -192,7 +192,7 @@ class Losses:
     @cached_property
     def mean_norm(self) -> float:
         """The mean norm of the activations at the hook, first tokens left out."""
-        with reading(self.model, [self.hook_name]) as read:
+        with record_activations(self.model, [self.hook_name]) as read:
             values = read(self.tokens.to(self.model.cfg.device))[self.hook_name]
         real = self.real.clone()
         real[:, 0] = False

@@ -24,7 +24,7 @@ from ssae_lens.steering_vector import SteeringVector
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ssae_lens.hooks.hook_points import Model
+    from ssae_lens.models.identity import Model
 
 KINDS = ("decoder row", "targeted", "pseudo-inverse", "rotation", "random")
 
@@ -51,10 +51,10 @@ def targeted(approximator: Approximator, features: Target, *, bias: float = 1.0,
 
     Examples
     --------
-    >>> from ssae_lens.base.origin import Origin
-    >>> place = Origin("blocks.1.hook_resid_post", 2)
+    >>> from ssae_lens.base.provenance import Origin
+    >>> origin = Origin("blocks.1.hook_resid_post", 2)
     >>> M, b = torch.tensor([[1.0, 0], [0, 2]]), torch.tensor([0.0, 3])
-    >>> approximator = Approximator(M, b, place, "", 1.0, 0.5, 0.0, {})
+    >>> approximator = Approximator(M, b, origin, "", 1.0, 0.5, 0.0, {})
     >>> targeted(approximator, 0).direction
     tensor([ 0.7071, -0.7071])
     """

@@ -104,7 +104,7 @@ def test_nonsense_is_counted_and_said(serve):
     with pytest.warns(UserWarning, match=r"1 of 1 questions to m have no answer \(it names none of the options"):
         answer = judge.answer([question()])[0]
     assert answer.text is None
-    assert answer.said.startswith("I could not")
+    assert answer.response.startswith("I could not")
     assert (judge.tally.nonsense, judge.tally.answered, waits) == (1, 0, [])
     server.script = lambda *_: (200, reply("red"))
     assert judge.answer([question()])[0].text == "red"  # no nonsense is kept

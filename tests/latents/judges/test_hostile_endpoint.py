@@ -248,7 +248,7 @@ class TestSecrets:
         quoted = PASSWORD.replace(" ", "%20").replace("/", "%2F")
         server, judge = serve(lambda *_: [said(f"red {PASSWORD} {quoted} {token}")], user=f"me:{quoted}@")
         answers = judge.answer([QUESTION])
-        assert answers[0].said == "red … … …"
+        assert answers[0].response == "red … … …"
         assert f"Authorization: Basic {token}".encode() in server.requests[0]
         for secret in (PASSWORD, quoted, token):
             assert not self.anywhere(tmp_path, answers, [], secret)
@@ -258,7 +258,7 @@ class TestSecrets:
         server, judge = serve(lambda *_: [said("red azure-0123456789")], options=options)
         answers = judge.answer([QUESTION])
         assert b"api-key: azure-0123456789" in server.requests[0]
-        assert answers[0].said == "red …"
+        assert answers[0].response == "red …"
         assert not self.anywhere(tmp_path, answers, [], "azure-0123456789")
 
     def test_an_answer_of_before_with_the_key_in_it(self, serve, tmp_path):
@@ -266,7 +266,7 @@ class TestSecrets:
         judge.answer([QUESTION])
         (path,) = tmp_path.rglob("*.json")
         path.write_text(json.dumps({**json.loads(path.read_text()), "said": f"red {KEY}"}))
-        assert judge.answer([QUESTION])[0].said == "red …"
+        assert judge.answer([QUESTION])[0].response == "red …"
 
     def test_a_key_that_cannot_be_sent_is_not_shown(self, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\r\nX: y")

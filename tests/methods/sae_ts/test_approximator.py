@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.methods.sae_ts import Approximator, Effects, Settings, fit_approximator
 from ssae_lens.methods.sae_ts.approximator import PENALTIES, _adam, _left_out, _ridge
 

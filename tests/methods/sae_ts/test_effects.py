@@ -106,7 +106,7 @@ class TestResuming:
         monkeypatch.setattr(module._Measurement, "steered", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             measure_effects(model, sae, vectors, settings, path=path)
-        with pytest.raises(ValueError, match=r"partial was made for something else \(seed: 0 there against 1 now\)"):
+        with pytest.raises(ValueError, match=r"partial was made for something else \(seed: 0 there, 1 now\)"):
             measure_effects(model, sae, vectors, replace(settings, seed=1), path=path)
 
 
@@ -124,10 +124,10 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"settings": "target"}, "target: 0.2 there against 0.3 now"),
-            ({"sae": 1}, "sae: '[0-9a-f]+' there against"),
-            ({"vectors": 1}, "vectors: '[0-9a-f]+' there against"),
-            ({"model": 1}, r"origin\.fingerprint: '[0-9a-f]+' there against"),
+            ({"settings": "target"}, "target: 0.2 there, 0.3 now"),
+            ({"sae": 1}, "sae: '[0-9a-f]+' there,"),
+            ({"vectors": 1}, "vectors: '[0-9a-f]+' there,"),
+            ({"model": 1}, r"origin\.fingerprint: '[0-9a-f]+' there,"),
         ],
     )
     def test_of_something_else(self, model, sae, another_sae, vectors, settings, effects, tmp_path, change, words):

@@ -3,8 +3,8 @@
 import torch
 
 from ssae_lens.hooks.decoding import Sampler
-from ssae_lens.hooks.generation import generate_sweep
-from ssae_lens.methods.sae_ts.rollouts import feature_means, rollouts
+from ssae_lens.hooks.generate import generate_sweep
+from ssae_lens.methods.sae_ts.generation import feature_means, rollouts
 from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"

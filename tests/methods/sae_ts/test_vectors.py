@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssae_lens.base.origin import Origin
+from ssae_lens.base.provenance import Origin
 from ssae_lens.hooks._steer import steer
 from ssae_lens.methods.sae_ts import Approximator, pseudo_inverse, rotated, targeted
 from ssae_lens.methods.sae_ts.vectors import rotation_of

@@ -6,13 +6,14 @@ import pytest
 import torch
 from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
 
-from ssae_lens.evals.steering import Features, Pool, Task
+from ssae_lens.evals import Task, UnlabelledPairs
+from ssae_lens.evals.shipped_sae import ModelSAE
 from ssae_lens.latents.concepts import Concept
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs.schema import from_rows
 from ssae_lens.sae import SSAE
-from studies.decomposition import Settings
-from studies.decomposition.bench import Bench
+from studies.decomposition import DecompositionSettings
+from studies.decomposition.experiment import DecompositionExperiment
 
 D, D_SAE, HOOK = 32, 48, "blocks.1.hook_resid_post"
 PLACES = ("The man was", "She was", "He is", "They said that she was", "The king was", "We like the")
@@ -38,7 +39,7 @@ def model():
 
 @pytest.fixture(scope="session")
 def features():
-    return Features(sae_of(0.5), HOOK)
+    return ModelSAE(sae_of(0.5), HOOK)
 
 
 @pytest.fixture(scope="session")
@@ -51,28 +52,28 @@ def task():
         "happiness",
         "The text says happy.",
         contrasts,
-        without=tuple(f"{each} sad." for each in PLACES),
-        with_it=tuple(f"{each} happy." for each in PLACES),
+        negative=tuple(f"{each} sad." for each in PLACES),
+        positive=tuple(f"{each} happy." for each in PLACES),
         judge=lambda texts: [0.0] * len(texts),
-        pool=Pool("moods", pairs, (2,)),
+        unlabelled=UnlabelledPairs("moods", pairs, (2,)),
         concept="mood",
     )
 
 
 @pytest.fixture(scope="session")
 def settings():
-    return Settings(lengths=(0.5, 1.0), atoms=(1, 4), n_texts=4, shown=6)
+    return DecompositionSettings(lengths=(0.5, 1.0), atoms=(1, 4), n_texts=4, shown=6)
 
 
 @pytest.fixture(scope="session")
-def bench(model, features, settings):
-    return Bench(model, features, settings)
+def experiment(model, features, settings):
+    return DecompositionExperiment(model, features, settings)
 
 
 @pytest.fixture(scope="session")
 def ssae(model, features, task, settings):
     """Two latents, one along the task's own vector: what training would find."""
-    vector = torch.from_numpy(Bench(model, features, settings).sides(task).vector)
+    vector = torch.from_numpy(DecompositionExperiment(model, features, settings).sides(task).vector)
     aside = torch.randn(D, generator=torch.Generator().manual_seed(1))
     rows = torch.stack([-vector / vector.norm(), aside / aside.norm()])
     return SSAE.from_weights(torch.linalg.pinv(rows), rows), {"mood": Concept("mood", 0, sign=-1.0)}
@@ -85,4 +86,4 @@ def learned_once(ssae):
 
 @pytest.fixture(scope="session")
 def two_tasks(task):
-    return [task, replace(task, name="joy", pool=None)]
+    return [task, replace(task, name="joy", unlabelled=None)]

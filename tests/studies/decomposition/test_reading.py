@@ -2,17 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from studies.decomposition.reading import (
-    AS_IT_IS,
+from ssae_lens.evals._decomposition import (
     NO_THRESHOLD,
-    agreeing,
+    WITH_THRESHOLD,
     explained,
     inputs,
     read,
-    rows_shown,
     strongest,
     used,
 )
+from studies.decomposition.measure import agreeing, rows_shown
 
 
 def test_reads_an_sae_with_and_without_its_threshold(features):
@@ -22,7 +21,7 @@ def test_reads_an_sae_with_and_without_its_threshold(features):
     plain = plain.detach().numpy()
     np.testing.assert_allclose(inputs(sae, rows), plain, atol=1e-5)
     np.testing.assert_allclose(read(sae, rows, NO_THRESHOLD), np.maximum(plain, 0), atol=1e-5)
-    np.testing.assert_allclose(read(sae, rows, AS_IT_IS), np.where(plain > 0.5, plain, 0), atol=1e-5)
+    np.testing.assert_allclose(read(sae, rows, WITH_THRESHOLD), np.where(plain > 0.5, plain, 0), atol=1e-5)
 
 
 def test_zero_has_the_code_of_the_bias(features):
@@ -50,8 +49,8 @@ def test_explained_is_a_share_of_squared_length():
 def test_signs_are_counted_where_changes_are_known():
     codes, changes = np.array([5.0, -4.0, 3.0, 2.0]), np.array([1.0, 1.0, 1.0, -1.0])
     known = np.array([True, True, False, True])
-    assert agreeing(codes, changes, known, 4) == (1, 3)
-    assert agreeing(codes, changes, known, 1) == (1, 1)
+    assert agreeing(codes, changes, known, 4) == {"right": 1, "of": 3}
+    assert agreeing(codes, changes, known, 1) == {"right": 1, "of": 1}
 
 
 def test_an_empty_code_shows_the_zero_vectors_features():

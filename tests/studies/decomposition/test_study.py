@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from ssae_lens.dashboards.build import build_report
+from ssae_lens.evals._decomposition import NO_THRESHOLD, WITH_THRESHOLD, decoded, read
 from ssae_lens.methods import caa
 from ssae_lens.models import tiny_model
 from ssae_lens.sae import SSAE
-from studies.decomposition import bench as bench_module
+from studies.decomposition import experiment as experiment_module
 from studies.decomposition import measure, study
-from studies.decomposition.bench import Bench, activations_of, encoded
+from studies.decomposition.experiment import DecompositionExperiment, activations_of, encoded
 from studies.decomposition.measure import AROUND, BETWEEN, PURSUIT
-from studies.decomposition.reading import AS_IT_IS, NO_THRESHOLD, decoded, read
 from studies.decomposition.verdicts import code_of, verdicts
 
 
@@ -24,21 +24,21 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(model, features, two_tasks, settings, folder, learned_once):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Bench, "_learn", learned_once)
-        return study(two_tasks, model=model, features=features, settings=settings, out=folder, quiet=True)
+        patch.setattr(DecompositionExperiment, "_train", learned_once)
+        return study(two_tasks, model=model, sae=features, settings=settings, out=folder, quiet=True)
 
 
 class TestBench:
-    def test_vector_is_that_of_caa(self, bench, model, task, features):
+    def test_vector_is_that_of_caa(self, experiment, model, task, features):
         due = caa(model, task.contrasts, features.hook_name, kind="tokens", quiet=True).direction.numpy()
-        np.testing.assert_allclose(bench.sides(task).vector, due, atol=1e-5)
+        np.testing.assert_allclose(experiment.sides(task).vector, due, atol=1e-5)
 
-    def test_changes_are_means_over_pairs_of_texts(self, bench, model, task, features):
+    def test_changes_are_means_over_pairs_of_texts(self, experiment, model, task, features):
         means = [
             np.stack([read(features.sae, activations_of(model, [text], features.hook_name)).mean(0) for text in texts])
             for texts in (task.contrasts["source"][:], task.contrasts["target"][:])
         ]
-        np.testing.assert_allclose(bench.sides(task).change, (means[1] - means[0]).mean(0), atol=1e-5)
+        np.testing.assert_allclose(experiment.sides(task).change, (means[1] - means[0]).mean(0), atol=1e-5)
 
     def test_activations_are_all_tokens_but_the_first(self, model, features):
         texts = ["The man was happy", "She said"]
@@ -50,10 +50,10 @@ class TestBench:
 
 
 class TestMeasures:
-    def test_code_at_a_length(self, result, bench, task, features):
-        told = code_of(result.vectors[0], "1", AS_IT_IS)
-        vector = bench.sides(task).vector
-        scaled = (vector / np.linalg.norm(vector) * bench.mean_norm)[None]
+    def test_code_at_a_length(self, result, experiment, task, features):
+        told = code_of(result.vectors[0], "1", WITH_THRESHOLD)
+        vector = experiment.sides(task).vector
+        scaled = (vector / np.linalg.norm(vector) * experiment.mean_norm)[None]
         code = read(features.sae, scaled)
         assert told["active"] == (code > 0).sum()
         missed = scaled - decoded(features.sae, code)
@@ -66,17 +66,21 @@ class TestMeasures:
                 assert code["negative"] == len(negative)
                 assert 0 <= code["lost"] <= code["negative"]
 
-    def test_differences_of_encodings(self, result, bench, task, features):
-        vector = bench.sides(task).vector
-        around = (read(features.sae, bench.activations + vector) - read(features.sae, bench.activations)).mean(0)
+    def test_differences_of_encodings(self, result, experiment, task, features):
+        vector = experiment.sides(task).vector
+        around = (
+            read(features.sae, experiment.activations + vector) - read(features.sae, experiment.activations)
+        ).mean(0)
         rows = features.sae.W_dec.detach().numpy()
-        for name, codes in ((AROUND, around), (BETWEEN, bench.sides(task).change)):
+        for name, codes in ((AROUND, around), (BETWEEN, experiment.sides(task).change)):
             missed = vector - codes @ rows
             due = 1 - missed @ missed / (vector @ vector)
             assert result.vectors[0]["remedies"][name]["explained"] == pytest.approx(due, abs=1e-4)
 
     def test_zero_has_a_code_of_the_sae_and_none_of_the_ssae(self, result):
-        assert result.activations["zero"][AS_IT_IS]["used"] == 12  # of 48, those whose bias is above the threshold
+        assert (
+            result.activations["zero"][WITH_THRESHOLD]["used"] == 12
+        )  # of 48, those whose bias is above the threshold
         (ours,) = [each for each in result.cells if each["cell"]["part"] == "SSAE"]
         assert ours["zero"] == 0
 
@@ -98,7 +102,7 @@ class TestVerdicts:
 
     def test_threshold_above_the_bias_is_not(self, result):
         seen = json.loads(json.dumps(result.activations))
-        seen["zero"][AS_IT_IS] |= {"used": 0, "largest": 0.0}
+        seen["zero"][WITH_THRESHOLD] |= {"used": 0, "largest": 0.0}
         found = {each["finding"]: each["again"] for each in verdicts(seen, result.vectors, [])}
         assert found["The zero vector has a code"].startswith("no, but yes without")
         seen["zero"][NO_THRESHOLD] |= {"used": 0, "features": []}
@@ -116,7 +120,7 @@ class TestVerdicts:
 class TestResult:
     def test_text_says_what_is_found(self, result):
         text = result.text()
-        for said in ("happiness", "joy", "Mayne", "random directions", "where ours is beaten", "signed pursuit"):
+        for said in ("happiness", "joy", "Mayne", "random directions", "where baselines win", "signed pursuit"):
             assert said.lower() in text.lower()
 
     def test_report_takes_what_is_written(self, result, tmp_path):
@@ -146,7 +150,7 @@ class TestResult:
         vector = next(each for each in cells if "ssae" in each)
         vector["ssae"]["explained"] = vector["remedies"][PURSUIT]["explained"] - 0.1
         vector["ssae"]["rank"] = 2
-        said = type(result)(cells, result.about).beaten()
+        said = type(result)(cells, result.about).where_baselines_win()
         assert len(said) == 2
         assert "rank 2, its sign is right" in said[0]
 
@@ -158,16 +162,18 @@ class TestGoingOn:
 
         for name in ("of_activations", "of_vector", "of_ssae"):
             monkeypatch.setattr(measure, name, never)
-        again = study(two_tasks, model=model, features=features, settings=settings, out=folder, quiet=True)
+        again = study(two_tasks, model=model, sae=features, settings=settings, out=folder, quiet=True)
         assert again.cells == result.cells
 
     def test_an_ssae_is_learned_once_and_read_back(self, model, features, task, settings, tmp_path, monkeypatch):
-        made = Bench(model, features, settings, tmp_path)
-        sweep = bench_module.sweep
-        monkeypatch.setattr(bench_module, "sweep", lambda *args, **more: sweep(*args, **more, steps=30))
-        first, concepts = made.ssae(task.pool, task.position)
-        monkeypatch.setattr(bench_module, "sweep", None)
-        second, again = Bench(model, features, settings, tmp_path).ssae(task.pool, task.position)
+        made = DecompositionExperiment(model, features, settings, tmp_path)
+        sweep = experiment_module.sweep
+        monkeypatch.setattr(experiment_module, "sweep", lambda *args, **more: sweep(*args, **more, steps=30))
+        first, concepts = made.ssae(task.unlabelled, task.position)
+        monkeypatch.setattr(experiment_module, "sweep", None)
+        second, again = DecompositionExperiment(model, features, settings, tmp_path).ssae(
+            task.unlabelled, task.position
+        )
         assert (first.W_dec == second.W_dec).all()
         assert concepts == again
         assert abs(encoded(first, np.zeros((1, 32)))[0]).max() <= 1e-6

@@ -7,14 +7,14 @@ from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
 from ssae_lens.methods.sae_ts import Settings as HowMeasured
 from ssae_lens.methods.sae_ts import fit_approximator, measure_effects
 from ssae_lens.models import tiny_model
-from studies.findings import Material, Settings
+from studies.findings import FindingsInputs, FindingsSettings
 
 D, D_SAE, HOOK = 32, 48, "blocks.1.hook_resid_post"
 
 
 @pytest.fixture(scope="session")
 def settings():
-    return Settings(
+    return FindingsSettings(
         rows=3,
         scales=(0.5,),
         temperatures=(0.3, 1.5),
@@ -27,7 +27,7 @@ def settings():
 
 
 @pytest.fixture(scope="session")
-def material(settings):
+def inputs(settings):
     model = tiny_model("gpt2")
     sae = JumpReLUSAE(JumpReLUSAEConfig(d_in=D, d_sae=D_SAE))
     generator = torch.Generator().manual_seed(0)
@@ -46,4 +46,4 @@ def material(settings):
         top_p=0.9,
     )
     effects = measure_effects(model, sae, sae.W_dec.detach()[:20], how, quiet=True)
-    return Material(model, sae, effects, fit_approximator(effects, held_out=0.2), settings)
+    return FindingsInputs(model, sae, effects, fit_approximator(effects, held_out=0.2), settings)

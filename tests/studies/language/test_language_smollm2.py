@@ -2,13 +2,15 @@
 
 import pytest
 
-from studies.language import Row, study
+from studies.language import LanguageRow, study
 
 
 @pytest.mark.slow
 def test_gender_is_found_alike_from_every_seed_and_its_latent_is_known(tmp_path):
     """At the width chosen without labels; of words, each learned from or held out."""
-    result = study(rows=[Row("methods", "gender", "gender")], out=tmp_path, quick=True, seeds=2, workers=1, quiet=True)
+    result = study(
+        rows=[LanguageRow("methods", "gender", "gender")], out=tmp_path, quick=True, seeds=2, workers=1, quiet=True
+    )
     (cell,) = result.cells
     assert cell["stability"] >= 0.99
     for fit in cell["fits"]:

@@ -1,11 +1,11 @@
-"""The studies' table: the paper's figures beside ours, what is beaten, and the files."""
+"""The table of the study: published numbers, where baselines win, and the files."""
 
 import json
 
 import pytest
 
-from studies.language import FIGURES, Result
-from studies.language.paper import GEMMA, PYTHIA, figure_of
+from studies.language import PUBLISHED, LanguageResult
+from studies.language.result import published
 
 ABOUT = {
     "model": {"model_name": "m", "d_model": 8},
@@ -13,7 +13,7 @@ ABOUT = {
     "methods": {"SSAE": "ours", "PCA": "theirs"},
     "seconds": 3.0,
 }
-SHARED = {"n_train": 80, "n_test": 20, "left_out": 0, "cpu_seconds": 1.0}
+SHARED = {"n_train": 80, "n_test": 20, "cpu_seconds": 1.0}
 
 
 def fit(corpus, method, mcc, rows, stability, **more):
@@ -49,7 +49,11 @@ CELLS = [
         ],
         **SHARED,
     },
-    {"cell": {"kind": "bending", "method": None}, "concepts": {"two": {"mean": 0.5, "dimensions": 7}}, **SHARED},
+    {
+        "cell": {"kind": "context dependence", "method": None},
+        "concepts": {"two": {"mean_direction": 0.5, "dimensions": 7}},
+        **SHARED,
+    },
     {
         "cell": {"kind": "transfer", "method": "SSAE"},
         "latents": 3,
@@ -58,7 +62,7 @@ CELLS = [
         **SHARED,
     },
 ]
-STUDY = ("methods", "methods", "methods", "widths", "naming", "bending", "transfer")
+STUDY = ("methods", "methods", "methods", "widths", "naming", "context-dependence", "transfer")
 LABELS = ("lang", "lang", "lang", "lang", "sentences, own names, lexical", "lang", "binary → lang, SSAE")
 LINES = [
     {"study": study, "label": label, "corpus": "binary" if study == "transfer" else "lang", "cell": number}
@@ -68,7 +72,7 @@ LINES = [
 
 @pytest.fixture
 def result():
-    return Result(CELLS, {**ABOUT, "lines": LINES})
+    return LanguageResult(CELLS, {**ABOUT, "lines": LINES})
 
 
 def test_a_row_is_the_mean_of_its_fits_beside_the_papers_figures(result):
@@ -83,36 +87,36 @@ def test_a_row_is_the_mean_of_its_fits_beside_the_papers_figures(result):
     assert result.table.iloc[-1]["paper_steered_authors"] == 0.745
 
 
-def test_where_ours_is_beaten_or_falls_short(result):
-    assert result.beaten() == [
+def test_where_baselines_win(result):
+    assert result.where_baselines_win() == [
         "lang: MCC of PCA 0.810, of SSAE 0.710",
-        "lang: seeds 0.900, wanted 0.99",
+        "lang: seeds 0.900, goal 0.99",
         "lang: seeds 0.900, the paper's 0.912",
         "lang: authors' 0.400, the paper's 0.460",
         "binary → lang, SSAE: authors' 0.700, the paper's 0.745",
     ]
 
 
-def test_nothing_is_beaten():
+def test_no_baseline_wins():
     good = fit("lang", "SSAE", 0.9, 0.9, 1.0)
     good["fits"] = [{**each, "steered_authors": 0.5} for each in good["fits"]]
-    assert Result([good], {**ABOUT, "lines": LINES[:1]}).beaten() == []
+    assert LanguageResult([good], {**ABOUT, "lines": LINES[:1]}).where_baselines_win() == []
 
 
-def test_text_says_everything(result):
-    text = result.text()
-    assert "0.710±0.014" in text
-    assert "0.900 (0.912)" in text
-    assert "3 (chosen)" in text
-    assert "lang: 80 pairs learned from, 20 held out; ridge 0.950; shuffled 0.100; chance 0.100" in text
-    assert "sentences, own names, lexical: all" in text
-    assert "lang: seeds 0.900, wanted 0.99" in text
-    by_concept = text.partition("lang, SSAE, by concept\n")[2].splitlines()
-    assert by_concept[1].split() == ["one", "0.700", "0.800"]
-    left = text.partition("nothing here stands beside\n")[2]
-    assert "gender, SSAE: seeds 0.902 (Llama-3.1-8B)" in left
-    assert "  lang, SSAE: seeds 0.912" not in left
-    assert max(map(len, text.splitlines())) < 200
+def test_text_has_all_numbers(result):
+    lines = result.text().splitlines()
+    assert {"METHODS", "WIDTHS", "NAMING", "CONTEXT-DEPENDENCE", "TRANSFER"} <= set(lines)
+    ssae = lines[lines.index("METHODS") + 3].split()
+    for number in ("0.710", "0.950", "0.900", "0.912", "3"):
+        assert number in ssae
+    assert any(line.split()[:2] == ["sentences,", "own"] and "lexical: all" in line for line in lines)
+    assert "  lang: seeds 0.900, goal 0.99" in lines
+    by_concept = lines[lines.index("lang, SSAE, by concept") + 2]
+    assert by_concept.split() == ["one", "0.700", "0.800"]
+    missing = lines[lines.index("Published numbers without a counterpart") :]
+    rows = [line.split() for line in missing]
+    assert ["gender", "SSAE", "seeds", "0.902", "Llama-3.1-8B"] in rows
+    assert ["lang", "SSAE", "seeds", "0.912", "Llama-3.1-8B"] not in rows
 
 
 def test_json_and_figure(result, tmp_path):
@@ -121,21 +125,29 @@ def test_json_and_figure(result, tmp_path):
     assert len(kept["cells"]) == len(CELLS)
     assert kept["table"][0]["mcc"] == pytest.approx(0.71)
     assert (tmp_path / "language.html").stat().st_size > 1e6
-    shown = [trace.name for trace in result.figure().data]
-    assert shown[:3] == ["SSAE", "PCA", "mean difference"]
-    assert "lang, by width" in shown
+    traces = result.figure().data
+    assert {trace.name for trace in traces} == {"SSAE", "PCA", "mean difference"}
+    assert 0.71 in [pytest.approx(value) for trace in traces for value in trace.x]
 
 
-def test_the_papers_figures():
-    """Every number of the paper's tables and its code's plots that there is, by what it is of."""
-    values = sorted(each.value for each in FIGURES)
+def test_a_study_without_scores_has_a_text_and_a_figure(tmp_path):
+    line = next(line for line in LINES if line["study"] == "context-dependence")
+    result = LanguageResult([CELLS[line["cell"]]], {**ABOUT, "lines": [{**line, "cell": 0}]})
+    result.save(tmp_path)
+    assert result.where_baselines_win() == []
+    assert "CONTEXT-DEPENDENCE" in result.text()
+
+
+def test_published_numbers():
+    """All numbers in the tables of the paper and the plots of its code."""
+    values = sorted(PUBLISHED["value"])
     stability = [0.9948, 0.9908, 0.912, 0.890, 0.905, 0.902, 0.759, 0.823]
     by_width = [0.906, 0.884, 0.861, 0.824, 0.755, 0.661, 0.535, 0.323]
     cosines = [0.46, 0.65, 0.77, 0.69, 0.76, 0.73, 0.43, 0.61, 0.58, 0.44, 0.61, 0.60, 0.42, 0.49, 0.18]
     cosines += [0.41, 0.67, 0.74, 0.36, 0.71, 0.77, 0.745, 0.530, 0.713, 0.483]
     later = [0.870, 0.743, 0.885, 0.772, 0.872, 0.770, 0.843, 0.866, 0.859, 0.811, 0.852, 0.841, 0.643]
     assert values == sorted(stability + by_width + cosines + later)
-    assert figure_of("cat", "SSAE", "stability", 200).value == 0.861
-    assert figure_of("cat", "SSAE", "stability", 27) is None
-    assert figure_of("refusal", "SSAE, v2", "mcc_max").model == PYTHIA
-    assert {each.model for each in FIGURES if each.method == "GemmaScope"} == {GEMMA}
+    assert published("cat", "SSAE", "stability", 200)["value"] == 0.861
+    assert published("cat", "SSAE", "stability", 27) is None
+    assert published("refusal", "SSAE, v2", "mcc_max")["model"] == "Pythia-70m"
+    assert set(PUBLISHED["model"][PUBLISHED["method"] == "GemmaScope"]) == {"Gemma-2-2B"}

@@ -1,4 +1,4 @@
-"""The studies on tiny random models: the whole path, every kind of line, and going on where it was stopped."""
+"""The study on tiny random models: the whole path, every kind of row, and resuming."""
 
 import json
 from functools import cache
@@ -8,20 +8,23 @@ import pytest
 
 from ssae_lens.models import tiny_model
 from ssae_lens.shifts import ShiftStore
-from studies.language import METHODS, STUDIES, Row, captures, grid, measure, names, runner, study
-from studies.language.data import Data
-from studies.language.grid import CORPORA, FRESH, name_of
+from studies.language import METHODS, STUDIES, LanguageRow, corpora, grid, measure, runner, study, study_rows
+from studies.language.data import LanguageData
+from studies.language.grid import CORPORA, FRESH, corpus_title
+from studies.language.naming import JUDGES
 
 ROWS = [
-    Row("methods", "gender", "gender"),
-    Row("methods", "gender", "gender", method="mean difference"),
-    Row("widths", "gender", "gender", "sweep", settings={"d_sae": [1, 2]}),
-    Row("transfer", "binary → lang, PCA", "binary", "transfer", "PCA", other="lang", width=4),
-    Row("bending", "binary", "binary", "bending"),
-    Row("categories", "cat, attributes", "cat", "categories"),
-    Row("naming", "binary, lexical", "binary", "naming", width=3, settings={"judge": "lexical", "names": "own"}),
-    Row("positions", "binary, mean", "binary", method="FastICA", position="mean", fewer=True, width=3),
-    Row("pairs", "50 pairs", "gender", method="random", n=50, width=3),
+    LanguageRow("methods", "gender", "gender"),
+    LanguageRow("methods", "gender", "gender", method="mean difference"),
+    LanguageRow("widths", "gender", "gender", "sweep", settings={"d_sae": [1, 2]}),
+    LanguageRow("transfer", "binary → lang, PCA", "binary", "transfer", "PCA", other="lang", width=4),
+    LanguageRow("context-dependence", "binary", "binary", "context dependence"),
+    LanguageRow("categories", "cat, attributes", "cat", "subspaces"),
+    LanguageRow(
+        "naming", "binary, lexical", "binary", "naming", width=3, settings={"judge": "lexical", "names": "own"}
+    ),
+    LanguageRow("positions", "binary, mean", "binary", method="FastICA", position="mean", fewer=True, width=3),
+    LanguageRow("pairs", "50 pairs", "gender", method="random", n=50, width=3),
 ]
 SMALL = {"seeds": 2, "quick": True, "workers": 1, "quiet": True}
 
@@ -31,7 +34,7 @@ def _small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "QUICK_STEPS", 40)
         patch.setattr(runner, "QUICK", (60, 40))
-        patch.setattr(captures, "halves", cache(captures.halves))
+        patch.setattr(corpora, "load_split", cache(corpora.load_split))
         patch.setattr(grid, "WIDTHS", {**grid.WIDTHS, "gender": (1, 2), "binary": (2,)})
         yield
 
@@ -77,19 +80,19 @@ def test_where_a_line_reads(result):
     assert result.about["model"]["model_name"] == "tiny-gpt2"
 
 
-def test_a_stopped_study_goes_on(result, folder, monkeypatch):
-    """Nothing is read or measured twice but what is not there."""
+def test_a_stopped_study_resumes(result, folder, monkeypatch):
+    """Only what is missing is captured or measured again."""
     cells = sorted((folder / "cells").iterdir())
     assert len(cells) == len(result.cells) == len(ROWS)
-    lost = next(path for path in cells if json.loads(path.read_text())["cell"]["kind"] == "bending")
+    lost = next(path for path in cells if json.loads(path.read_text())["cell"]["kind"] == "context dependence")
     lost.unlink()
     ran = []
     monkeypatch.setattr(
         runner, "measured", lambda data, cell, real=runner.measured: ran.append(cell) or real(data, cell)
     )
-    monkeypatch.setattr("studies.language.captures.capture_shifts", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("studies.language.corpora.capture_shifts", lambda *_, **__: pytest.fail("read again"))
     again = study(rows=ROWS, model=tiny_model(), out=folder, **SMALL)
-    assert [each["kind"] for each in ran] == ["bending"]
+    assert [each["kind"] for each in ran] == ["context dependence"]
     seconds = {"cpu_seconds": 0}
     assert [{**each, **seconds} for each in again.cells] == [{**each, **seconds} for each in result.cells]
     assert lost.is_file()
@@ -106,7 +109,7 @@ def test_other_architectures_run_the_whole_path(shape):
 
 
 def test_a_cell_of_two_studies_is_measured_once():
-    rows = [ROWS[4], Row("again", "binary once more", "binary", "bending")]
+    rows = [ROWS[4], LanguageRow("again", "binary once more", "binary", "context dependence")]
     result = study(rows=rows, model=tiny_model(), **SMALL)
     assert len(result.cells) == 1
     assert [line["cell"] for line in result.about["lines"]] == [0, 0]
@@ -116,30 +119,33 @@ def test_what_cannot_be_run():
     with pytest.raises(ValueError, match="a study is 'metods'"):
         study(["metods"], quiet=True)
     with pytest.raises(ValueError, match="the method of 'x' is"):
-        study(rows=[Row("methods", "x", "gender", method="SSAEs")], quiet=True)
+        study(rows=[LanguageRow("methods", "x", "gender", method="SSAEs")], quiet=True)
     with pytest.raises(ValueError, match="seeds is 1"):
         study(seeds=1, quiet=True)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jsonl"):
         runner.run(sentences="nowhere.jsonl", quiet=True)
     with pytest.raises(ValueError, match="no concept 'language'"):
         study(
-            rows=[Row("transfer", "x", "gender", "transfer", "PCA", other="lang", width=2)], model=tiny_model(), **SMALL
+            rows=[LanguageRow("transfer", "x", "gender", "transfer", "PCA", other="lang", width=2)],
+            model=tiny_model(),
+            **SMALL,
         )
 
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_packages_grid(quick):
-    rows = [row for make in STUDIES.values() for row in make(CORPORA, quick=quick)]
+    rows = study_rows(CORPORA, quick=quick)
     lines = [(row.study, row.label, row.corpus, row.method) for row in rows]
     assert len(set(lines)) == len(lines)
     assert {row.method for row in rows} <= set(METHODS)
     if not quick:
+        assert {row.study for row in rows} == set(STUDIES)
         assert {row.method for row in rows} == set(METHODS)
         assert {row.corpus for row in rows} == {*CORPORA, FRESH}
-        assert {row.where for row in rows if row.corpus == "sentences"} == {"last", "-4:", "mean"}
-        assert {row.settings["judge"] for row in rows if row.kind == "naming"} == set(names.JUDGES)
-    assert name_of("some/where/labelled.jsonl") == "labelled.jsonl"
-    assert name_of(FRESH) == FRESH
+        assert {row.tokens for row in rows if row.corpus == "sentences"} == {"last", "-4:", "mean"}
+        assert {row.settings["judge"] for row in rows if row.kind == "naming"} == set(JUDGES)
+    assert corpus_title("some/where/labelled.jsonl") == "labelled.jsonl"
+    assert corpus_title(FRESH) == FRESH
 
 
 def test_a_sweep_is_given_the_store_which_knows_the_words_that_pairs_share(monkeypatch):
@@ -154,5 +160,7 @@ def test_a_sweep_is_given_the_store_which_knows_the_words_that_pairs_share(monke
     values = np.ones((4, 3), dtype=np.float32)
     store = ShiftStore.from_arrays(values, values, texts=(list("abcd"), list("efgh")))
     with pytest.raises(KeyboardInterrupt):
-        measure.measured(Data(store, store), {"kind": "sweep", "seeds": [0], "steps": 5, "settings": {"d_sae": [1]}})
+        measure.measured(
+            LanguageData(store, store), {"kind": "sweep", "seeds": [0], "steps": 5, "settings": {"d_sae": [1]}}
+        )
     assert given == [store]

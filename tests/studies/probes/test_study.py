@@ -7,9 +7,10 @@ import pytest
 
 from ssae_lens.models import tiny_model
 from ssae_lens.pairs.sentences import ATTRIBUTES
-from studies.fitted_dictionary import linear
+from studies import probes as study
+from studies.baselines import FittedDictionary
 from studies.language import grid
-from studies.probes import run, study
+from studies.probes import run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,7 +18,7 @@ def _small():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"QUICK_STEPS": 40, "QUICK": (200, 220), "SEEDS": 2, "WIDE": 48, "QUICK_KS": (1,)}.items():
             patch.setattr(study, name, value)
-        patch.setattr(grid, "MORE_WIDTHS", (4,))
+        patch.setattr(grid, "DEFAULT_WIDTHS", (4,))
         yield
 
 
@@ -36,7 +37,7 @@ def test_the_whole_path(tmp_path):
 
 
 def test_codes_of_activations_are_differences_of_both_sides():
-    found = linear(np.eye(3), np.eye(3), 2.0)
+    found = FittedDictionary.linear(np.eye(3), np.eye(3), 2.0)
     squared = type(found)(found.directions, lambda rows: found.encode(rows) ** 2, found.decode)
     source, target = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
     assert np.allclose(study.reader_of(squared)(source, target), 1 - (source - 2) ** 2)

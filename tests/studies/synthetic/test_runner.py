@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from studies.synthetic import METHODS, ROWS, Row, runner, study
+from studies.synthetic import METHODS, ROWS, SyntheticRow, runner, study
 
-EASY = Row("easy", "here", "world", {"d": 12, "n_concepts": 5, "most_changed": 2}, ("SSAE", "PCA", "random"))
-WIDE = Row("wide", "here", "world", {"d": 12, "n_concepts": 5, "most_changed": 2}, ("PCA",), 8)
+EASY = SyntheticRow("easy", "here", "general", {"d": 12, "n_concepts": 5, "max_changed": 2}, ("SSAE", "PCA", "random"))
+WIDE = SyntheticRow("wide", "here", "general", {"d": 12, "n_concepts": 5, "max_changed": 2}, ("PCA",), 8)
 SMALL = {"seeds": 2, "n": 2000, "workers": 1, "quiet": True}
 
 
@@ -15,7 +15,7 @@ def result(tmp_path_factory):
     return study([EASY, WIDE], **SMALL, steps=600, out=tmp_path_factory.mktemp("study"))
 
 
-def test_concepts_are_found_and_controls_give_chance(result):
+def test_concepts_are_recovered_and_controls_give_chance(result):
     table = result.table.set_index(["row", "method"])
     ours, control = table.loc[("easy", "SSAE")], table.loc[("easy", "random")]
     assert ours["mcc_codes"] >= 0.99
@@ -34,7 +34,7 @@ def test_table_is_mean_and_sd_of_cells(result):
     assert list(result.table["latents"]) == [5, 5, 5, 8]
 
 
-def test_text_says_every_world_and_method(result):
+def test_text_has_every_row_and_method(result):
     text = result.text()
     for word in ("easy", "wide", "SSAE", "PCA", "shuffled labels", METHODS["PCA"].about, "MCC of decoders"):
         assert word in text
@@ -52,8 +52,8 @@ def test_json_and_figure(result, tmp_path):
     assert shown == ["SSAE", "PCA", "random"]
 
 
-def test_a_stopped_study_goes_on(tmp_path, monkeypatch):
-    rows = [Row("world", "here", "world", {"d": 8, "n_concepts": 4}, ("PCA", "random", "FastICA"))]
+def test_a_stopped_study_resumes(tmp_path, monkeypatch):
+    rows = [SyntheticRow("world", "here", "general", {"d": 8, "n_concepts": 4}, ("PCA", "random", "FastICA"))]
     whole = study(rows, **SMALL, out=tmp_path)
     cells = sorted((tmp_path / "cells").iterdir())
     assert len(cells) == 6
@@ -73,23 +73,23 @@ def test_a_stopped_study_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_processes_give_the_same():
-    rows = [Row("world", "here", "world", {"d": 8, "n_concepts": 4}, ("PCA",))]
+    rows = [SyntheticRow("world", "here", "general", {"d": 8, "n_concepts": 4}, ("PCA",))]
     alone = study(rows, **SMALL)
     together = study(rows, **{**SMALL, "workers": 2})
     assert [each["mcc_codes"] for each in alone.cells] == [each["mcc_codes"] for each in together.cells]
 
 
-def test_where_ours_is_beaten(result):
-    assert result.beaten() == []
+def test_where_baselines_win(result):
+    assert result.where_baselines_win() == []
     worse = [
         {**each, "mcc_codes": {"SSAE": 0.5, "PCA": 0.7, "random": 0.6}[each["cell"]["method"]]} for each in result.cells
     ]
-    assert type(result)(worse, result.about).beaten() == ["easy: PCA 0.700, SSAE 0.500"]
+    assert type(result)(worse, result.about).where_baselines_win() == ["easy: PCA 0.700, SSAE 0.500"]
 
 
 def test_what_cannot_be_run():
-    with pytest.raises(ValueError, match="none of"):
-        study([Row("world", "here", "world", {}, ("SSAEs",))], quiet=True)
+    with pytest.raises(ValueError, match="must be one of"):
+        study([SyntheticRow("world", "here", "world", {}, ("SSAEs",))], quiet=True)
     with pytest.raises(ValueError, match="number of seeds is 1"):
         study([EASY], seeds=1, quiet=True)
 
