@@ -168,8 +168,9 @@ def defined(path: Path) -> set[str]:
 
 def test_sizes():
     lengths = sorted(len(path.read_text().splitlines()) for path in MODULES)
-    assert sum(lengths) <= 23_500
-    assert lengths[-1] <= 325
+    # The aim, which is missed, is 18 000 lines in about 110 modules; until then the package may only shrink.
+    assert sum(lengths) <= 23_470
+    assert lengths[-1] < 320
     assert 90 <= lengths[len(lengths) // 2] <= 160
 
 

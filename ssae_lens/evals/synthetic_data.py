@@ -83,14 +83,11 @@ def dgp(
     Parameters
     ----------
     max_condition
-        Redraw matrices with a larger condition number, since each seed draws a matrix and some are almost singular (the
-        reference draws one in all). None accepts any invertible matrix.
+        Redraw matrices with a larger condition number; the reference does not. None accepts any invertible matrix.
     """
     checks.one_of("number", number, [1, 2, 3])
     if max_condition is not None:
-        checks.at_least(
-            "max_condition", max_condition, 30, "Hardly any matrix of integers from 1 to 8 has a lower one."
-        )
+        checks.at_least("max_condition", max_condition, 30, "Hardly any matrix of integers from 1 to 8 has less.")
     rng = _generator(seed, number)
     magnitudes: Magnitudes = ("constant", "uniform", "normal")[number - 1]
     size = 9
