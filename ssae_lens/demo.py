@@ -4,13 +4,11 @@ All files go into one folder, with a report, `report.html`.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ssae_lens.base.progress_bars import progress
+from ssae_lens.base.threads import one_thread
 from ssae_lens.dashboards.build import build_report, comparison_of
 from ssae_lens.dashboards.page import write_report
 from ssae_lens.evals._steering import REPORT, UNSTEERED, SteeringResult, steering
@@ -89,7 +87,8 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     assert sae.approximator is not None
     vectors: dict[str, dict[str, SteeringVector]] = {}
     results = []
-    with _one_thread(), progress(total=len(tasks), unit="task", desc="steering", quiet=quiet) as bar:
+    # On one thread the sentences are the same on every machine.
+    with one_thread(), progress(total=len(tasks), unit="task", desc="steering", quiet=quiet) as bar:
         for task in tasks:
             concept = concepts[task.concept]
             own: dict[str, SteeringVector] = {}
@@ -180,14 +179,3 @@ def _show(result: SteeringResult) -> None:
             scores = f"{row['behaviour']:.2f}  {row['coherence']:.2f}"
             print(f"   {row['method']:>10}  {scores}  … {' '.join(texts[str(task), row['method']][prompt].split())}")
     print()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run on one thread, so that the sentences are the same on every machine; for so few rows, threads do not pay."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -11,18 +11,17 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from typing_extensions import Self
 
 from ssae_lens.base.checksums import DamagedFileError, fingerprint, read_json, write_json
 from ssae_lens.base.progress_bars import progress
 from ssae_lens.base.provenance import versions
+from ssae_lens.base.threads import one_thread
 from ssae_lens.evals.results import Cell, EvalResult
 
 T = TypeVar("T")
@@ -108,7 +107,7 @@ def filled_together(
     missing = [i for i, cell in enumerate(filled_cells) if cell is None]
     if missing:
         made = make()
-        with _one_thread(), warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the scores show what goes wrong in a fit
             for i, numbers in zip(missing, score(made, [cells[i] for i in missing]), strict=True):
                 filled_cells[i] = {"cell": cells[i], **numbers}
@@ -132,17 +131,6 @@ def _exit_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run these small fits on one thread: distributing them costs more time than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _path(cell: Cell, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Shaped
 from ssae_lens.base import checks
 from ssae_lens.base.provenance import versions
 from ssae_lens.evals.results import EvalResult
-from ssae_lens.latents.codes import Shifts, codes_of
+from ssae_lens.latents.codes import Shifts, codes_of, pair_means
 from ssae_lens.metrics import (
     bootstrap_interval,
     control_shuffled,
@@ -215,17 +215,9 @@ def _by_pair(
     if len(names) != values.shape[1]:
         raise ValueError(f"concepts has {len(names)} names for {values.shape[1]} columns of labels; give one for each.")
     rows = np.asarray(store.shifts if store is not None else shifts, dtype=np.float32)
-    if store is None or len(np.unique(store.row_ids)) == len(rows):
-        return codes, rows, values, names
-    import pandas as pd
-
-    ids = np.asarray(store.row_ids)
-
-    def averaged(part: np.ndarray) -> np.ndarray:
-        means: Any = pd.DataFrame(part).groupby(ids).mean()
-        return means.to_numpy()
-
-    return averaged(codes), averaged(rows), averaged(values), names
+    if store is not None:
+        codes, rows, values = (pair_means(part, store.row_ids).astype(part.dtype) for part in (codes, rows, values))
+    return codes, rows, values, names
 
 
 def _ridge() -> Any:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
 from ssae_lens.evals.tasks import Scorer, Task
 from ssae_lens.hooks.hook_points import record_activations
-from ssae_lens.hooks.tokens import batch_by_length
+from ssae_lens.hooks.tokens import batch_by_length, pad_right
 from ssae_lens.metrics import Interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -108,9 +107,7 @@ def mean_activations(
     means: list[Any] = [None] * len(texts)
     with record_activations(model, [hook_name]) as read:
         for batch in batch_by_length(lengths, BATCH_TOKENS):
-            ids = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
-            for row, text in enumerate(batch):
-                ids[row, : lengths[text]] = torch.tensor(tokens[text])
+            ids, _ = pad_right([tokens[text] for text in batch])
             values = read(ids.to(model.cfg.device))[hook_name].float().cpu()
             for row, text in enumerate(batch):
                 means[text] = through(values[row, min(1, lengths[text] - 1) : lengths[text]].numpy()).mean(0)

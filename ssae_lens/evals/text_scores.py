@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ssae_lens.evals.tasks import ChoiceQuestion
 from ssae_lens.hooks.likelihood import Likelihood, log_probabilities
-from ssae_lens.hooks.tokens import batch_by_length
+from ssae_lens.hooks.tokens import batch_by_length, pad_right
 
 if TYPE_CHECKING:
     from ssae_lens.models.identity import Model
@@ -96,10 +96,8 @@ def padded(tokens: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor,
     """Yield batches: the numbers of the rows, their tokens padded on the right, and which of these are real."""
     lengths = np.array([len(ids) for ids in tokens])
     for batch in batch_by_length(lengths, BATCH_TOKENS):
-        ids = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
-        for row, number in enumerate(batch):
-            ids[row, : lengths[number]] = torch.tensor(tokens[number])
-        yield batch.tolist(), ids, torch.arange(ids.shape[1])[None] < torch.from_numpy(lengths[batch])[:, None]
+        numbers = batch.tolist()
+        yield numbers, *pad_right([tokens[number] for number in numbers])
 
 
 def logits_of(model: Any, ids: Tensor, real: Bool[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:

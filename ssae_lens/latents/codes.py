@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ssae_lens.base.checks import finite_rows
@@ -49,6 +49,16 @@ def blocks_of_codes(ssae: Any, shifts: Shifts) -> Iterator[tuple[slice, Float[np
 def encode(ssae: Any, shifts: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d_sae"]:
     """Return the codes of shifts without checking that they belong to the SSAE."""
     return exact_codes(ssae, shifts).astype(np.float32)
+
+
+def pair_means(values: Float[np.ndarray, "n k"], row_ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "p k"]:
+    """Return the mean over the rows of each pair, in the order of the ids; rows of one pair are not independent."""
+    ids, pair = np.unique(row_ids, return_inverse=True)
+    if len(ids) == len(values):
+        return values
+    sums = np.zeros((len(ids), values.shape[1]))
+    np.add.at(sums, pair, values)
+    return sums / np.bincount(pair)[:, None]
 
 
 def require_fit(ssae: Any, shifts: Shifts) -> None:

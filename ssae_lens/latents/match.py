@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.latents.codes import Shifts, codes_of
+from ssae_lens.latents.codes import Shifts, codes_of, pair_means
 from ssae_lens.latents.concepts import Concept, Concepts
 from ssae_lens.latents.describe import LatentDescription, describe_latents
 from ssae_lens.latents.judges import Judge
@@ -232,13 +232,9 @@ def _concept(
 def _by_pair(
     codes: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n c"], row_ids: Int[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "p k"], Int[np.ndarray, "p c"]]:
-    """Average the codes over the rows of each pair, since rows of one pair are not independent."""
-    ids, first, pair = np.unique(row_ids, return_index=True, return_inverse=True)
-    if len(ids) == len(codes):
-        return codes, labels
-    sums = np.zeros((len(ids), codes.shape[1]))
-    np.add.at(sums, pair, codes)
-    return sums / np.bincount(pair)[:, None], labels[first]
+    """Return the mean codes and the labels of each pair."""
+    first = np.unique(row_ids, return_index=True)[1]
+    return pair_means(codes, row_ids), labels if len(first) == len(codes) else labels[first]
 
 
 def _named(descriptions: Sequence[LatentDescription], names: Sequence[Name]) -> list[Concept]:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int8
 
 from ssae_lens.base import checks
-from ssae_lens.sae.codes import require_origin
+from ssae_lens.sae.codes import require_origin, require_usable
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.shifts.layout import BLOCK
 from ssae_lens.steering_vector import SteeringVector
@@ -142,4 +142,5 @@ def require_store(shifts: ShiftStore) -> ShiftStore:
 
 def require_fit(sae: Any, shifts: ShiftStore) -> None:
     """Raise, naming both sides, unless an SAE is of the model, hook and width that shifts were captured at."""
+    require_usable(sae)
     require_origin(sae, require_store(shifts).origin)

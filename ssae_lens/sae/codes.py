@@ -45,7 +45,6 @@ def require_usable(sae: Any) -> None:
 
 def require_origin(sae: Any, origin: Origin) -> None:
     """Raise, naming both sides, unless an SAE is of the model, hook and width that shifts were captured at."""
-    require_usable(sae)
     origin_of_sae(sae).require_same(
         origin,
         "The SAE does not belong to the hook that the shifts were captured at",

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssae_lens.evals._steering import CAPTION, COLUMNS, JUDGES, REPORT, SCALE_SWEEP, SteeringResult, rounded, scored
+from ssae_lens.evals._steering import (
+    CAPTION,
+    COLUMNS,
+    JUDGES,
+    REPORT,
+    SCALE_SWEEP,
+    UNSTEERED,
+    SteeringResult,
+    rounded,
+    scored,
+)
 from ssae_lens.evals.experiment import products
 from ssae_lens.evals.results import Cell, records_of
 from ssae_lens.metrics import Interval, bootstrap_interval, sign_flip_test
@@ -18,7 +28,7 @@ from studies.steering.measure import LONG, SIDE_EFFECTS
 if TYPE_CHECKING:
     import pandas as pd
 
-SSAE, CONTROL, UNSTEERED = "SSAE", "random", "unsteered"
+SSAE, CONTROL = "SSAE", "random"
 STUDY_COLUMNS = (
     *COLUMNS,
     ("side", "side_effect", 4),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssae_lens.hooks.decoding import Sampler, generate_rows, new_rows
 from ssae_lens.hooks.hook_points import record_activations
+from ssae_lens.hooks.tokens import pad_right
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def rollouts(
         seed=seed,
     )
     generate_rows(model, rows, by_name, sampler, max_rows=max_rows, quiet=quiet, check=False)
-    texts = [torch.tensor(row.tokens + row.generated) for row in rows]
-    tokens = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
+    tokens, _ = pad_right([row.tokens + row.generated for row in rows])
     begin = torch.tensor([len(row.tokens) for row in rows])[:, None]
     positions = torch.arange(tokens.shape[1])
     generated = (positions >= begin) & (positions < begin + max_new_tokens)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -15,6 +15,7 @@ from ssae_lens.base import checks
 from ssae_lens.base.progress_bars import progress
 from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.hook_points import record_activations, resolve_hook
+from ssae_lens.hooks.tokens import pad_right
 from ssae_lens.methods.sae_ts.settings import TEXTS, unit_rows
 from ssae_lens.steering_vector import SteeringVector
 
@@ -168,10 +169,7 @@ class Losses:
                 raise ValueError(
                     f"The text {text[:40]!r} has {len(each)} tokens; a loss needs from 2 to the model's {model.cfg.n_ctx}."
                 )
-        # Padded on the right, where no real token sees it.
-        self.tokens: Int[Tensor, "texts pos"] = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
-        lengths = torch.tensor([len(each) for each in ids])
-        self.real: Bool[Tensor, "texts pos"] = torch.arange(self.tokens.shape[1]) < lengths[:, None]
+        self.tokens, self.real = pad_right(ids)
 
     def __call__(self, units: Float[Tensor, "n d"], scales: Float[Tensor, "n"], max_rows: int) -> Float[Tensor, "n"]:
         """Return the mean loss under each of some directions, each at its own scale."""
