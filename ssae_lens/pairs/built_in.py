@@ -26,22 +26,10 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Corpus:
-    """A built-in corpus.
+    """A built-in corpus: what changes in its pairs, their number, and the concepts in their order.
 
-    Attributes
-    ----------
-    rows
-        Returns its rows: ``rows()`` or, where `generated`, ``rows(n, seed)``.
-    about
-        What changes in its pairs, in one line.
-    size
-        The number of pairs or, where `generated`, the default number.
-    concepts
-        The concepts in their order.
-    generated
-        Whether any number of pairs can be sampled.
-    max_pairs
-        Where `generated`, the number of different pairs; None if it is no limit in practice.
+    If it is `generated`, ``rows(n, seed)`` samples any number of pairs up to `max_pairs`, and `size` is the default number;
+    otherwise ``rows()`` returns all.
     """
 
     rows: Callable[..., Rows]
@@ -66,22 +54,17 @@ def corpora() -> dict[str, Corpus]:
 def load_built_in(name: str, split: str | None, n: int | None, seed: int, test_fraction: float) -> "Dataset":
     """Return the corpus `name`, or `n` pairs of one of its splits."""
     corpus = CORPORA[name]
-    if corpus.generated:
-        return _sampled(name, corpus, split, n, seed, test_fraction)
-    dataset = from_rows(corpus.rows(), corpus.concepts)
-    if split is not None:
-        dataset = split_by_content(dataset, split, test_fraction)
-    return taken(dataset, n, seed, repr(name))
-
-
-def _sampled(name: str, corpus: Corpus, split: str | None, n: int | None, seed: int, test_fraction: float) -> "Dataset":
-    """Sample `n` pairs or, with a split, as many as it takes for `n` of them to fall on its side."""
+    if not corpus.generated:
+        dataset = from_rows(corpus.rows(), corpus.concepts)
+        if split is not None:
+            dataset = split_by_content(dataset, split, test_fraction)
+        return taken(dataset, n, seed, repr(name))
     n_rows = max(n or 0, corpus.size) if split is not None else n or corpus.size
     if corpus.max_pairs is not None and n_rows > corpus.max_pairs:
         raise ValueError(f"{name!r} can make {corpus.max_pairs} pairs; n is {n_rows}. Ask for at most that many.")
     if split is None:
         return from_rows(corpus.rows(n_rows, seed), corpus.concepts)
-    while True:
+    while True:  # until `n` pairs are on the side of the split
         rows = corpus.rows(n_rows, seed)
         keys = [tuple(row[key] for key in ("content", *TEXTS) if key in row) for row in rows]
         sides = sides_of(keys, test_fraction, lasting=True)

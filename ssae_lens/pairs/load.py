@@ -15,7 +15,7 @@ from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.built_in import CORPORA, load_built_in
 from ssae_lens.pairs.schema import COLUMNS, completed, from_rows
-from ssae_lens.pairs.splits import SPLITS, sides_of, split_by_content, taken, without_keys_of
+from ssae_lens.pairs.splits import SPLITS, split_by_content, taken, without_keys_of
 from ssae_lens.pairs.tables import SUFFIXES, as_change, read_table, renamed, with_label_columns
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def load_pairs(
     ['source', 'target', 'changes', 'content', 'changed']
     """
     _check(split, n, seed, kind)
+    from datasets import Dataset, DatasetDict, concatenate_datasets
+
     label_columns = text_list("label_columns", label_columns)
     if isinstance(name_or_path, str) and name_or_path in CORPORA:
         if columns or kind or differing or label_columns:
@@ -87,15 +89,15 @@ def load_pairs(
             )
         return load_built_in(name_or_path, split, n, seed, test_fraction)
 
-    table = _read(name_or_path)
-    in_memory = _is_dataset(name_or_path)
+    in_memory = isinstance(name_or_path, Dataset | DatasetDict)
+    table: Any = name_or_path if in_memory else _read(name_or_path)
     title = "The data set" if in_memory else str(name_or_path)
     if isinstance(table, Mapping):
         if split is not None and table.keys() >= set(SPLITS):
             kwargs = {"columns": columns, "label_columns": label_columns, "kind": kind, "differing": differing}
             train, test = (load_pairs(table[name], **kwargs) for name in SPLITS)
             return taken(test if split == "test" else without_keys_of(train, test), n, seed, title)
-        table = _concatenated(table)
+        table = concatenate_datasets(list(table.values()))
 
     table = _with_our_names(table, columns or {})
     kind = kind or readers.kind_of(_names(table))
@@ -103,7 +105,9 @@ def load_pairs(
     # A file's values have any type; those of a Dataset are typed.
     with nullcontext() if in_memory else well_formed(str(name_or_path)):
         if kind == "labelled":
-            return _labelled(_records(table), split, n, seed, test_fraction, differing)
+            # Split before they are paired, so that no pair has one sentence on each side.
+            sentences = readers.labelled_sentences(_records(table), split, test_fraction)
+            return from_rows(readers.labelled_rows(sentences, n, seed, differing))
         behaviour = "behaviour" if in_memory else Path(str(name_or_path)).stem
         dataset = _paired(table, kind, behaviour, label_columns)
     if kind == "pairs":
@@ -143,28 +147,8 @@ def _paired(table: Table, kind: str, behaviour: str, label_columns: Sequence[str
     return completed(from_rows(table) if isinstance(table, list) else table)
 
 
-def _labelled(
-    records: Sequence[Mapping[str, Any]],
-    split: str | None,
-    n: int | None,
-    seed: int,
-    test_fraction: float,
-    differing: int | None,
-) -> "Dataset":
-    """Split the sentences before they are paired, so that no pair has one sentence on each side."""
-    text = readers.sentence_column(records)
-    if split is not None:
-        sides = sides_of([(record[text],) for record in records], test_fraction)
-        records = [record for record, side in zip(records, sides, strict=True) if side == SPLITS.index(split)]
-        if not records:
-            raise ValueError(f"No sentence is left for split {split!r}; give more sentences, or another test_fraction.")
-    return from_rows(readers.labelled_rows(records, n, seed, differing))
-
-
 def _read(name_or_path: Any) -> Union[Table, "DatasetDict"]:
-    """Return the rows of a file, a Dataset, or the splits of one."""
-    if _is_dataset(name_or_path):
-        return name_or_path
+    """Return the rows of a file, or the data set of a name on the Hub."""
     if not isinstance(name_or_path, str | Path):
         raise ValueError(  # noqa: TRY004 - every unusable data set is a ValueError
             f"pairs are {type(name_or_path).__name__}; a name, a path or a datasets.Dataset is expected."
@@ -174,7 +158,7 @@ def _read(name_or_path: Any) -> Union[Table, "DatasetDict"]:
         return read_table(path)
     if _ON_THE_HUB.fullmatch(name_or_path):
         return _from_hub(name_or_path)
-    if len(path.parts) > 1:
+    if len(path.parts) > 1:  # a path was meant
         existing_file(path)
     raise ValueError(
         f"There are no pairs called {name_or_path!r}.{did_you_mean(name_or_path, CORPORA)} "
@@ -195,12 +179,6 @@ def _from_hub(name: str) -> Any:
         ) from error
 
 
-def _concatenated(parts: Mapping[Any, "Dataset"]) -> "Dataset":
-    from datasets import concatenate_datasets
-
-    return concatenate_datasets(list(parts.values()))
-
-
 def _with_our_names(table: Table, columns: Mapping[str, str]) -> Table:
     if not columns:
         return table
@@ -219,12 +197,6 @@ def _records(table: Table) -> list[dict[str, Any]]:
     if not records:
         raise ValueError("The data set holds no rows; at least one is needed.")
     return records
-
-
-def _is_dataset(value: Any) -> bool:
-    from datasets import Dataset, DatasetDict
-
-    return isinstance(value, Dataset | DatasetDict)
 
 
 def _warn_of_unused(dataset: "Dataset", title: str, *, all_columns: bool) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ssae_lens.base.checks import integer, one_of
-from ssae_lens.pairs.schema import listed, require_column, require_texts
+from ssae_lens.pairs.schema import TEXTS, listed, require_column, require_texts
+from ssae_lens.pairs.splits import SPLITS, sides_of
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -24,15 +25,13 @@ SAMPLE_SIZE = 1 << 16
 def kind_of(columns: Iterable[str]) -> str:
     """Return the kind of a table with these columns, one of `KINDS`; "pairs" if it is no other."""
     names = {_plain(column) for column in columns}
-    if names.issuperset(("source", "target")):
+    if names.issuperset(TEXTS):
         return "pairs"
     if names.issuperset(TRUTHFULQA):
         return "truthfulqa"
     if names.issuperset(BEHAVIOUR):
         return "ab"
-    if names.intersection(SENTENCE) and len(names) > 1 and names.isdisjoint(("source", "target")):
-        return "labelled"
-    return "pairs"
+    return "labelled" if names.intersection(SENTENCE) and len(names) > 1 and names.isdisjoint(TEXTS) else "pairs"
 
 
 def question_and_answer(question: str, answer: str) -> str:
@@ -47,9 +46,7 @@ def truthfulqa_rows(records: Rows) -> list[dict[str, Any]]:
     or `question`, `best_answer` and the list `incorrect_answers`, as on the Hub.
     """
     records = [{_plain(name): value for name, value in record.items()} for record in records]
-    _require_columns(records, TRUTHFULQA)
-    for name in TRUTHFULQA[:2]:
-        require_texts(name, [record[name] for record in records])
+    _require_columns(records, TRUTHFULQA, texts=TRUTHFULQA[:2])
     pairs = []
     for row, record in enumerate(records):
         question, right = record["question"].strip(), record["best_answer"].strip()
@@ -80,9 +77,7 @@ def behaviour_rows(records: Rows, concept: str = "behaviour") -> list[dict[str, 
     The columns are `question`, `answer_matching_behavior` and `answer_not_matching_behavior`: ``" (A)"`` and ``" (B)"``, or
     ``" Yes"`` and ``" No"``. They are kept, so that a capture can find the answer's letter.
     """
-    _require_columns(records, BEHAVIOUR)
-    for name in BEHAVIOUR:
-        require_texts(name, [record[name] for record in records])
+    _require_columns(records, BEHAVIOUR, texts=BEHAVIOUR)
     pairs = []
     for row, record in enumerate(records):
         question, matching, other = (record[name] for name in BEHAVIOUR)
@@ -123,7 +118,7 @@ def labelled_rows(
         `changes` has one concept ``attribute=value`` for each value, −1 if only the source has it and 1 if only the target
         has it. An attribute of two values has one concept, for the second in alphabetical order.
     """
-    text = sentence_column(records)
+    text = _sentence_column(records)
     sentences = list({record[text]: record for record in records}.values())
     attributes = _attributes(sentences, text)
     if differing is not None:
@@ -132,31 +127,37 @@ def labelled_rows(
     codes = np.array(
         [[values.index(str(sentence[name])) for name, values in attributes.items()] for sentence in sentences]
     )
-    chosen = _sample_pairs(codes, n, seed, differing)
-    concepts = [
-        (column, value, f"{name}={values[value]}")
+    has = {
+        f"{name}={values[value]}": codes[:, column] == value
         for column, (name, values) in enumerate(attributes.items())
         for value in (range(len(values)) if len(values) > 2 else [1])
-    ]
-    has = np.stack([codes[:, column] == value for column, value, _ in concepts], axis=1).astype(int)
-    names = [name for *_, name in concepts]
+    }
     return [
         {
             "source": sentences[i][text],
             "target": sentences[j][text],
-            "changes": dict(zip(names, (has[j] - has[i]).tolist(), strict=True)),
+            "changes": {concept: int(mask[j]) - int(mask[i]) for concept, mask in has.items()},
         }
-        for i, j in chosen
+        for i, j in _sample_pairs(codes, n, seed, differing)
     ]
 
 
-def sentence_column(records: Rows) -> str:
+def labelled_sentences(records: Rows, split: str | None, test_fraction: float) -> Rows:
+    """Return the labelled sentences of one split, or all."""
+    if split is None:
+        return records
+    text = _sentence_column(records)
+    sides = sides_of([(record[text],) for record in records], test_fraction)
+    kept = [record for record, side in zip(records, sides, strict=True) if side == SPLITS.index(split)]
+    if not kept:
+        raise ValueError(f"No sentence is left for split {split!r}; give more sentences, or another test_fraction.")
+    return kept
+
+
+def _sentence_column(records: Rows) -> str:
     """Return the name of the column of sentences, and check the sentences."""
-    names = list(records[0])
-    text = next((name for name in SENTENCE if name in names), None)
-    if text is None:
-        require_column("sentence", names)
-        raise AssertionError
+    text = "text" if "text" in records[0] and "sentence" not in records[0] else "sentence"
+    require_column(text, records[0])
     require_texts(text, [record.get(text) for record in records])
     return text
 
@@ -200,12 +201,14 @@ def _sample_pairs(
     return list(pairs)[:n_pairs]
 
 
-def _require_columns(records: Rows, names: Iterable[str]) -> None:
+def _require_columns(records: Rows, names: Iterable[str], texts: Iterable[str]) -> None:
     columns = dict.fromkeys(key for record in records for key in record)
     for name in names:
         require_column(name, columns)
         if missing := [row for row, record in enumerate(records) if name not in record]:
             raise ValueError(f"{name} is missing in row {missing[0]}; give it, or drop the row.")
+    for name in texts:
+        require_texts(name, [record[name] for record in records])
 
 
 def _plain(name: str) -> str:

@@ -32,15 +32,7 @@ MAX_NAMES, MAX_NAME_LENGTH = 20, 80
 
 
 class Columns(NamedTuple):
-    """The columns of a checked data set.
-
-    Attributes
-    ----------
-    source, target
-        The texts.
-    signs
-        The result of `signed_changes`, or None without that column.
-    """
+    """The texts of a checked data set, and its `signed_changes`, or None without that column."""
 
     source: list[str]
     target: list[str]

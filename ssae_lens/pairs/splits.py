@@ -70,13 +70,8 @@ def without_keys_of(train: "Dataset", test: "Dataset") -> "Dataset":
 
 def keys_of(dataset: "Dataset") -> list[tuple[str, ...]]:
     """Return each row's keys, which must not be in two splits: its content, if it has one, and its texts."""
-    texts = [dataset["source"][:], dataset["target"][:]]
-    if "content" not in dataset.column_names:
-        return list(zip(*texts, strict=True))
-    return [
-        (source, target) if content is None else (content, source, target)
-        for content, source, target in zip(dataset["content"][:], *texts, strict=True)
-    ]
+    columns = [dataset[name][:] for name in ("content", "source", "target") if name in dataset.column_names]
+    return [tuple(key for key in row if key is not None) for row in zip(*columns, strict=True)]
 
 
 def sides_of(

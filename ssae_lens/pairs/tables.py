@@ -62,16 +62,19 @@ def with_label_columns(rows: Sequence[Mapping[str, Any]], label_columns: Sequenc
         raise ValueError(
             f"label_columns names {min(twice)!r}, of which there are signed changes already; leave one out."
         )
-    return [
-        {
-            **{name: value for name, value in row.items() if name not in label_columns},
-            "changes": {
-                **(row.get("changes") or {}),
-                **{name: _required_change(name, row.get(name), number) for name in label_columns},
-            },
-        }
-        for number, row in enumerate(rows)
-    ]
+    labelled = []
+    for number, row in enumerate(rows):
+        changes = {**(row.get("changes") or {})}
+        for name in label_columns:
+            changes[name] = as_change(row.get(name))
+            if changes[name] is None:
+                raise ValueError(
+                    f"{name} is {row.get(name)!r} in row {number}; a label column holds each pair's change from source to "
+                    "target: -1, 0 or 1."
+                )
+        others = {name: value for name, value in row.items() if name not in label_columns}
+        labelled.append({**others, "changes": changes})
+    return labelled
 
 
 def as_change(value: Any) -> int | None:
@@ -82,15 +85,6 @@ def as_change(value: Any) -> int | None:
     except ValueError:
         return None
     return int(number) if number in (-1, 0, 1) else None
-
-
-def _required_change(name: str, value: Any, row: int) -> int:
-    change = as_change(value)
-    if change is None:
-        raise ValueError(
-            f"{name} is {value!r} in row {row}; a label column holds each pair's change from source to target: -1, 0 or 1."
-        )
-    return change
 
 
 def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
