@@ -137,8 +137,11 @@ class TensorRecord:
         values = {item.name: getattr(self, item.name) for item in fields(self)}  # pyright: ignore[reportArgumentType]
         tensors = {name: values.pop(name) for name in self.SHAPES}
         stored = {name: (value.half() if value.ndim == 2 else value).contiguous() for name, value in tensors.items()}
-        about = {name: asdict(value) if isinstance(value, Settings) else value for name, value in values.items()}
-        about |= {"origin": self.origin.to_dict(), "versions": versions()}
+        about = {name: value for name, value in values.items() if name not in ("origin", "settings")}
+        about["origin"] = self.origin.to_dict()
+        if "settings" in values:
+            about["settings"] = asdict(values["settings"])
+        about["versions"] = versions()
         tensor_files.save(path, FORMAT + self.KIND, stored, about, overwrite=overwrite)
 
     @classmethod
