@@ -19,7 +19,7 @@ from ssae_lens.evals import text_scores
 from ssae_lens.evals.tasks import CHOOSING, NEUTRAL, REPORTING
 from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.decoding import Sampler
-from ssae_lens.methods.sae_ts.generation import Rollouts, rollouts
+from ssae_lens.methods.sae_ts.steered import Rollouts, rollouts
 from studies.findings.inputs import BATCH_SIZE, FindingsInputs, Numbers, estimate, rank_correlation, unit
 
 TOKENS, TEMPERATURE, TOP_P = 20, 0.7, 0.9

@@ -16,7 +16,7 @@ from ssae_lens.evals.shipped_sae import APPROXIMATOR
 from ssae_lens.hooks.hook_points import layer_of, record_activations
 from ssae_lens.methods.sae_ts import Approximator, Effects
 from ssae_lens.methods.sae_ts.effects import ENORMOUS
-from ssae_lens.methods.sae_ts.generation import Rollouts, feature_means, rollouts
+from ssae_lens.methods.sae_ts.steered import Rollouts, feature_means, rollouts
 from ssae_lens.metrics import bootstrap_interval
 from ssae_lens.steering_vector import SteeringVector
 

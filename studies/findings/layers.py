@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.hooks._steer import steer
-from ssae_lens.methods.sae_ts.scales import Losses
+from ssae_lens.methods.sae_ts.steered import Losses
 from ssae_lens.metrics import cosines
 from studies.findings.inputs import FindingsInputs, Numbers, estimate, rank_correlation, ratio, unit
 

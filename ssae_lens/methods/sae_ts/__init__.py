@@ -12,8 +12,8 @@ measures whether they do better than the SAE's own decoder rows. With the SAE an
 
 from ssae_lens.methods.sae_ts.approximator import Approximator, fit_approximator
 from ssae_lens.methods.sae_ts.effects import Effects, measure_effects
-from ssae_lens.methods.sae_ts.scales import Scales, find_scales
 from ssae_lens.methods.sae_ts.settings import Settings
+from ssae_lens.methods.sae_ts.steered import Scales, find_scales
 from ssae_lens.methods.sae_ts.vectors import compare, pseudo_inverse, rotated, targeted
 
 __all__ = [

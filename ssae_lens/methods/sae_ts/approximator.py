@@ -2,34 +2,29 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from typing_extensions import Self
 
 from ssae_lens.base import checks
-from ssae_lens.base.provenance import Origin, versions
-from ssae_lens.methods.sae_ts import settings as storage
+from ssae_lens.base.provenance import Origin
 from ssae_lens.methods.sae_ts.effects import Effects
-from ssae_lens.methods.sae_ts.settings import unit_rows
+from ssae_lens.methods.sae_ts.settings import TensorRecord, half, unit_rows
 from ssae_lens.metrics import r2_uncentred
 
-KIND = "approximator"
-SHAPES = {"M": "d_model d_sae", "b": "d_sae"}
 Method = Literal["ridge", "adam"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # Penalties to choose from, in mean squared singular values of the vectors.
-PENALTIES = tuple(10.0 ** (each / 2) for each in range(-8, 9))
+PENALTIES = tuple(10.0 ** (half_power / 2) for half_power in range(-8, 9))
 # Singular values of M below this share of the largest are what half precision, in which it is kept, leaves of zero.
 ROUNDING = float(torch.finfo(torch.half).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class Approximator:
+class Approximator(TensorRecord):
     """ŷ = xM + b: the effects ŷ of a vector x of length 1.
 
     Attributes
@@ -51,6 +46,9 @@ class Approximator:
         How: the method and its settings, how many vectors were fitted, and the rows of those held out.
     """
 
+    KIND: ClassVar = "approximator"
+    SHAPES: ClassVar = {"M": "d_model d_sae", "b": "d_sae"}
+
     M: Float[Tensor, "d_model d_sae"]
     b: Float[Tensor, "d_sae"]
     origin: Origin
@@ -68,22 +66,6 @@ class Approximator:
     def inverse(self) -> Float[Tensor, "d_sae d_model"]:
         """The pseudo-inverse of M, without the directions that only its rounding fills."""
         return torch.linalg.pinv(self.M.double(), rtol=ROUNDING).float()
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write it as safetensors, M in half precision."""
-        about = {name: getattr(self, name) for name in ("sae", "mean_norm", "r2", "r2_shuffled", "fitted")}
-        about |= {"origin": self.origin.to_dict(), "versions": versions()}
-        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about, overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
-
-        def make(tensors: dict[str, Tensor], about: dict[str, Any]) -> Self:
-            stated = {name: about[name] for name in ("sae", "mean_norm", "r2", "r2_shuffled", "fitted")}
-            return cls(**tensors, origin=Origin.from_dict(about["origin"]), **stated)
-
-        return storage.load(path, KIND, SHAPES, make)
 
 
 def fit_approximator(
@@ -152,7 +134,7 @@ def fit_approximator(
     M, b, settings, r2 = fit(fitted)
     r2_shuffled = fit(np.random.default_rng([seed, 1]).permutation(fitted))[-1]
     how = {"method": method, **settings, "seed": seed, "n_fitted": len(fitted), "held_out": sorted(out.tolist())}
-    M = storage.half("M", M)
+    M = half("M", M)
     return Approximator(M, b.float(), effects.origin, effects.sae, effects.mean_norm, r2, r2_shuffled, how)
 
 
@@ -166,8 +148,8 @@ def _ridge(
     u, s, vt = u[:, kept], s[kept], vt[kept]
     seen = u.T @ (y - mean_y)
     if penalty is None:
-        choices = [each * s.square().mean().item() for each in PENALTIES]
-        chosen = min(choices, key=lambda each: _left_out(u, s, y - mean_y, seen, each))
+        choices = [share * s.square().mean().item() for share in PENALTIES]
+        chosen = min(choices, key=lambda choice: _left_out(u, s, y - mean_y, seen, choice))
     else:
         chosen = penalty
     M = vt.T @ ((s / (s**2 + chosen))[:, None] * seen)

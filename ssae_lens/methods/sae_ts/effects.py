@@ -2,25 +2,22 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from typing_extensions import Self
 
 from ssae_lens.base import checks
 from ssae_lens.base.checksums import fingerprint
 from ssae_lens.base.files import locked, tidy
 from ssae_lens.base.progress_bars import progress
-from ssae_lens.base.provenance import Origin, versions
+from ssae_lens.base.provenance import Origin
 from ssae_lens.hooks.shards import Shards, folder_of
 from ssae_lens.methods._sae_feature import hook_of_sae
-from ssae_lens.methods.sae_ts import settings as storage
-from ssae_lens.methods.sae_ts.generation import feature_means, rollouts
-from ssae_lens.methods.sae_ts.scales import TOLERANCE, Losses, search
-from ssae_lens.methods.sae_ts.settings import Settings, unit_rows
+from ssae_lens.methods.sae_ts.settings import Settings, TensorRecord, half, unit_rows
+from ssae_lens.methods.sae_ts.steered import TOLERANCE, Losses, feature_means, rollouts, search
 from ssae_lens.models.hooked import laid_out_for_generation
 from ssae_lens.models.identity import weights_fingerprint
 from ssae_lens.steering_vector import SteeringVector
@@ -28,8 +25,6 @@ from ssae_lens.steering_vector import SteeringVector
 if TYPE_CHECKING:
     from ssae_lens.models.identity import Model
 
-KIND = "effects"
-SHAPES = {"vectors": "n d_model", "effects": "n d_sae", "scales": "n", "rises": "n", "baseline": "d_sae"}
 # In mean norms of the activations: where tokens are of another kind, in which features mean nothing.
 ENORMOUS = 10.0
 # A part's columns before those of the features.
@@ -37,7 +32,7 @@ SCALE, RISE, FEATURES = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Effects:
+class Effects(TensorRecord):
     """The effects that `measure_effects` measured.
 
     Attributes
@@ -62,6 +57,9 @@ class Effects:
         What was measured, as a flat dictionary, by which another call's file is recognised.
     """
 
+    KIND: ClassVar = "effects"
+    SHAPES: ClassVar = {"vectors": "n d_model", "effects": "n d_sae", "scales": "n", "rises": "n", "baseline": "d_sae"}
+
     vectors: Float[Tensor, "n d_model"]
     effects: Float[Tensor, "n d_sae"]
     scales: Float[Tensor, "n"]
@@ -80,23 +78,6 @@ class Effects:
     def reached(self) -> Bool[Tensor, "n"]:
         """Which vectors raise the loss by the target; the others were added at the largest scale tried."""
         return self.rises >= (1 - TOLERANCE) * self.settings.target
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write them as safetensors, vectors and effects in half precision, to which they were rounded when measured."""
-        about = {name: getattr(self, name) for name in ("sae", "mean_norm", "call")}
-        about |= {"origin": self.origin.to_dict(), "settings": asdict(self.settings), "versions": versions()}
-        storage.save(path, KIND, {name: getattr(self, name) for name in SHAPES}, about, overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
-
-        def make(tensors: dict[str, Tensor], about: dict[str, Any]) -> Self:
-            origin, settings = Origin.from_dict(about["origin"]), Settings.from_dict(about["settings"])
-            stated = {name: about[name] for name in ("sae", "mean_norm", "call")}
-            return cls(**tensors, origin=origin, settings=settings, **stated)
-
-        return storage.load(path, KIND, SHAPES, make)
 
 
 def measure_effects(
@@ -141,7 +122,7 @@ def measure_effects(
     Raises
     ------
     ValueError
-        If something given cannot be used, or what is at `path` was made for something else.
+        If an argument cannot be used, or what is at `path` was made for something else.
 
     Examples
     --------
@@ -157,7 +138,7 @@ def measure_effects(
     checks.integer("max_rows", max_rows)
     origin = hook_of_sae(model, sae)
     # Rounded before they are used, so that the file holds what was steered by.
-    units = storage.half("vectors", unit_rows(vectors, origin.d_model))
+    units = half("vectors", unit_rows(vectors, origin.d_model))
     call = _call(origin, sae, units, settings, max_rows)
     path = Path(path) if path else None
     if path is None:
@@ -204,15 +185,15 @@ def _measured(
     rows = torch.from_numpy(np.concatenate([parts.get(number + 1) for number in range(len(batches))]))
     return Effects(
         units,
-        storage.half("effects", rows[:, FEATURES:] - baseline),
-        rows[:, SCALE].clone(),
-        rows[:, RISE].clone(),
-        baseline,
-        origin,
-        call["sae"],
-        measurement.losses.mean_norm,
-        settings,
-        call,
+        half("effects", rows[:, FEATURES:] - baseline),
+        scales=rows[:, SCALE].clone(),
+        rises=rows[:, RISE].clone(),
+        baseline=baseline,
+        origin=origin,
+        sae=call["sae"],
+        mean_norm=measurement.losses.mean_norm,
+        settings=settings,
+        call=call,
     )
 
 
@@ -233,7 +214,7 @@ class _Measurement:
         return torch.cat([searched.scales[:, None], searched.rises[:, None], means], dim=1)
 
     def _means(self, units: Tensor, scales: Tensor, n_samples: int) -> Float[Tensor, "n d_sae"]:
-        vectors = [SteeringVector(each, self.hook_name) for each in units]
+        vectors = [SteeringVector(unit, self.hook_name) for unit in units]
         texts = rollouts(
             self.model,
             vectors,

@@ -1,12 +1,9 @@
-"""What the steps of SAE-TS share: settings with their default prompts and texts, unit vectors, and files.
+"""What the steps of SAE-TS share: `Settings` with the default prompts and texts, unit vectors, and files of tensors."""
 
-Files are safetensors with a JSON header, matrices in half precision.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,11 +11,10 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ssae_lens.base import checks, tensor_files
+from ssae_lens.base.provenance import Origin, versions
 from ssae_lens.hooks.decoding import Sampler
 
 FORMAT = "ssae_lens.sae_ts."
-
-T = TypeVar("T")
 
 # Openings with little content, so that the continuations show what steering does.
 PROMPTS = (
@@ -83,12 +79,10 @@ class Settings:
     def __post_init__(self) -> None:
         checks.python_numbers(self)
         for name in ("texts", "prompts"):
-            given = getattr(self, name)
-            if isinstance(given, str) or not given:
-                raise ValueError(f"{name} is {given!r}; give at least one text, in a tuple.")
-            object.__setattr__(
-                self, name, tuple(given)
-            )  # frozen: a list, as JSON gives it, is made what equals a default
+            texts = getattr(self, name)
+            if isinstance(texts, str) or not texts:
+                raise ValueError(f"{name} is {texts!r}; give at least one text, in a tuple.")
+            object.__setattr__(self, name, tuple(texts))  # JSON has lists
         checks.above("target", self.target, 0)
         for name in ("n_samples", "n_baseline", "max_new_tokens"):
             checks.integer(name, getattr(self, name))
@@ -101,7 +95,7 @@ class Settings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `dataclasses.asdict` gave, perhaps through JSON."""
-        known = {each.name for each in fields(cls)}
+        known = {item.name for item in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})
 
 
@@ -129,47 +123,43 @@ def half(name: str, values: Tensor) -> Tensor:
     return rounded.float()
 
 
-def save(
-    path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, overwrite: bool
-) -> None:
-    """Write tensors, those of two dimensions in half precision, and what is known of them."""
-    stored = {name: (each.half() if each.ndim == 2 else each).contiguous() for name, each in tensors.items()}
-    tensor_files.save(path, FORMAT + kind, stored, about, overwrite=overwrite)
+class TensorRecord:
+    """A dataclass of tensors, their origin and plain values, in a safetensors file with a JSON header."""
 
+    KIND: ClassVar[str]
+    # The axes of each tensor, as in ``{"effects": "n d_sae"}``; axes of one name are equally long.
+    SHAPES: ClassVar[Mapping[str, str]]
 
-def load(
-    path: str | Path,
-    kind: str,
-    shapes: Mapping[str, str],
-    make: Callable[[dict[str, Tensor], dict[str, Any]], T],
-) -> T:
-    """Return what `make` makes of what `save` wrote: tensors in float32 on the CPU, and what is known of them.
+    origin: Origin
 
-    Parameters
-    ----------
-    path, kind
-        The file and what it must hold.
-    shapes
-        The tensors it must hold and their axes, as in ``{"effects": "n d_sae"}``; axes of one name are equally long.
-    make
-        See `tensor_files.load`.
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the file, matrices in half precision."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}  # pyright: ignore[reportArgumentType]
+        tensors = {name: values.pop(name) for name in self.SHAPES}
+        stored = {name: (value.half() if value.ndim == 2 else value).contiguous() for name, value in tensors.items()}
+        about = {name: value for name, value in values.items() if name not in ("origin", "settings")}
+        about["origin"] = self.origin.to_dict()
+        if "settings" in values:
+            about["settings"] = asdict(values["settings"])
+        about["versions"] = versions()
+        tensor_files.save(path, FORMAT + self.KIND, stored, about, overwrite=overwrite)
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not whole, or holds something else.
-    """
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote: tensors in float32 on the CPU."""
+        return tensor_files.load(path, FORMAT + cls.KIND, cls._from_contents, "make or copy it again")
 
-    def checked(tensors: dict[str, Tensor], about: dict[str, Any]) -> T:
+    @classmethod
+    def _from_contents(cls, tensors: dict[str, Tensor], about: dict[str, Any]) -> Self:
         sizes: dict[str, int] = {}
-        for name, axes in shapes.items():
+        for name, axes in cls.SHAPES.items():
             tensors[name] = tensors[name].float()
             for axis, size in zip(axes.split(), tensors[name].shape, strict=True):
                 if sizes.setdefault(axis, size) != size:
                     raise ValueError(f"{axis} is {size} in {name} and {sizes[axis]} before")
             checks.finite_rows(name, tensors[name])
-        return make({name: tensors[name] for name in shapes}, about)
-
-    return tensor_files.load(path, FORMAT + kind, checked, "make or copy it again")
+        values = {item.name: about[item.name] for item in fields(cls) if item.name not in cls.SHAPES}  # pyright: ignore[reportArgumentType]
+        if "settings" in values:
+            values["settings"] = Settings.from_dict(values["settings"])
+        values["origin"] = Origin.from_dict(values["origin"])
+        return cls(**{name: tensors[name] for name in cls.SHAPES}, **values)

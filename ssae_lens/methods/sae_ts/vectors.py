@@ -171,7 +171,7 @@ def compare(
     ]
     measured = measure_effects(model, sae, torch.stack(rows), settings, path=path, max_rows=max_rows, quiet=quiet)
     by_feature = rearrange(measured.effects, "(feature kind) d_sae -> feature kind d_sae", kind=len(KINDS))
-    own = torch.stack([each[:, feature] for each, feature in zip(by_feature, features, strict=True)])
+    own = torch.stack([rows[:, feature] for rows, feature in zip(by_feature, features, strict=True)])
     return pd.DataFrame(own.numpy(), index=pd.Index(list(features), name="feature"), columns=list(KINDS))
 
 
@@ -201,10 +201,11 @@ def _target(approximator: Approximator, features: Target) -> tuple[Float[Tensor,
         target[feature] = float(weight)
     if not target.isfinite().all() or not target.any():
         raise ValueError(f"features is {features!r}; give one feature at least, with a finite weight that is not 0.")
-    return target, "feature " + " + ".join(f"{each}" for each in weights)
+    return target, "feature " + " + ".join(map(str, weights))
 
 
 def _vector(approximator: Approximator, direction: Tensor, kind: str, concept: str) -> SteeringVector:
     norms = {"mean_residual_norm": approximator.mean_norm}
-    made = SteeringVector(direction, origin=approximator.origin, method=f"sae_ts {kind}", concept=concept, norms=norms)
-    return made.normalize()
+    method = f"sae_ts {kind}"
+    vector = SteeringVector(direction, origin=approximator.origin, method=method, concept=concept, norms=norms)
+    return vector.normalize()

@@ -111,7 +111,7 @@ class TestResuming:
 
 
 def assert_same(found, expected):
-    for name in (*module.SHAPES, "origin", "sae", "mean_norm", "settings", "call"):
+    for name in (*Effects.SHAPES, "origin", "sae", "mean_norm", "settings", "call"):
         one, other = getattr(found, name), getattr(expected, name)
         assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other, name
 

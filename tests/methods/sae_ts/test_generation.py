@@ -4,7 +4,7 @@ import torch
 
 from ssae_lens.hooks.decoding import Sampler
 from ssae_lens.hooks.generate import generate_sweep
-from ssae_lens.methods.sae_ts.generation import feature_means, rollouts
+from ssae_lens.methods.sae_ts.steered import feature_means, rollouts
 from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"

@@ -7,7 +7,7 @@ import torch
 
 from ssae_lens.hooks._steer import steer
 from ssae_lens.methods.sae_ts import find_scales
-from ssae_lens.methods.sae_ts.scales import LARGEST, TOLERANCE, search
+from ssae_lens.methods.sae_ts.steered import LARGEST, TOLERANCE, search
 from ssae_lens.steering_vector import SteeringVector
 
 HOOK = "blocks.1.hook_resid_post"

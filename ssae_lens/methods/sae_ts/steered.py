@@ -1,4 +1,4 @@
-"""Scales: for each of many directions, how much of it raises a model's loss on some texts by a target."""
+"""A model under many vectors at once: the texts that it writes, and how much of each vector raises its loss by a target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from einops import rearrange, repeat
-from jaxtyping import Bool, Float
+from einops import rearrange, reduce, repeat
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ssae_lens.base import checks
 from ssae_lens.base.progress_bars import progress
 from ssae_lens.hooks._steer import steer
+from ssae_lens.hooks.decoding import Sampler, generate_rows, new_rows
 from ssae_lens.hooks.hook_points import record_activations, resolve_hook
 from ssae_lens.hooks.tokens import pad_right
 from ssae_lens.methods.sae_ts.settings import TEXTS, unit_rows
@@ -27,6 +28,90 @@ FIRST, LARGEST = 0.37, 8.0
 # The loss rises about as this power of the scale, as was measured on a language model.
 POWER = 2.4
 TOLERANCE, ROUNDS = 0.05, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts:
+    """Texts by the vector that they were steered by.
+
+    Attributes
+    ----------
+    tokens
+        The texts, each with its prompt, padded on the right.
+    generated
+        Which of the tokens were generated; the same number in every text.
+    """
+
+    tokens: Int[Tensor, "vectors rollouts pos"]
+    generated: Bool[Tensor, "vectors rollouts pos"]
+
+
+def rollouts(
+    model: "Model",
+    vectors: Sequence[SteeringVector],
+    scales: Sequence[float],
+    prompts: Sequence[str],
+    sampler: Sampler,
+    *,
+    max_new_tokens: int,
+    n_samples: int = 1,
+    seed: int = 0,
+    max_rows: int = 128,
+    quiet: bool = True,
+) -> Rollouts:
+    """Let a model continue each prompt under each vector at its scale, added at every token; nothing ends a text early.
+
+    A prompt's sample has the same random numbers under every vector, so that texts differ by the vectors alone.
+    """
+    by_name = {str(number): vector for number, vector in enumerate(vectors)}
+    rows = new_rows(
+        model,
+        prompts,
+        list(zip(by_name, scales, strict=True)),
+        max_new_tokens=max_new_tokens,
+        n_samples=n_samples,
+        seed=seed,
+    )
+    generate_rows(model, rows, by_name, sampler, max_rows=max_rows, quiet=quiet, check=False)
+    tokens, _ = pad_right([row.tokens + row.generated for row in rows])
+    begin = torch.tensor([len(row.tokens) for row in rows])[:, None]
+    positions = torch.arange(tokens.shape[1])
+    generated = (positions >= begin) & (positions < begin + max_new_tokens)
+    by_vector = "(prompt vector sample) pos -> vector (prompt sample) pos"
+    sizes = {"prompt": len(prompts), "vector": len(vectors)}
+    return Rollouts(rearrange(tokens, by_vector, **sizes), rearrange(generated, by_vector, **sizes))
+
+
+@torch.no_grad()
+def feature_means(
+    model: "Model", sae: Any, hook_name: str, texts: Rollouts, longest: float, max_rows: int = 128
+) -> Float[Tensor, "vectors d_sae"]:
+    """Read rollouts without steering, and return each feature's mean over a vector's generated tokens.
+
+    Prompts are the same with steering and without, and have no part in the mean; so the first token, whose activation is
+    enormous in most models, has none either. In some a few others are like it: tokens whose activation is longer than
+    `longest` are left out.
+    """
+    n_vectors = len(texts.tokens)
+    tokens, generated = (
+        rearrange(part, "vector text pos -> (vector text) pos") for part in (texts.tokens, texts.generated)
+    )
+    sums, counts = [], []
+    with record_activations(model, [hook_name]) as read:
+        for rows, where in zip(tokens.split(max_rows), generated.split(max_rows), strict=True):
+            values = read(rows.to(model.cfg.device))[hook_name]
+            values = values[where.to(values.device)]
+            kept = values.norm(dim=-1, keepdim=True) <= longest
+            codes = sae.encode(values.to(sae.device, sae.dtype))
+            codes = (codes.to_dense() if codes.is_sparse else codes).float()
+            # As many tokens are generated in every text.
+            codes = codes.where(kept.to(codes.device), 0)
+            sums.append(reduce(codes, "(text pos) feature -> text feature", "sum", text=len(rows)).cpu())
+            counts.append(reduce(kept.long(), "(text pos) 1 -> text 1", "sum", text=len(rows)).cpu())
+    total, count = (
+        reduce(torch.cat(parts), "(vector text) n -> vector n", "sum", vector=n_vectors) for parts in (sums, counts)
+    )
+    return total / count.clamp_min(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +216,7 @@ def search(
             todo = todo[~done]
             if not len(todo):
                 break
-            bounds = (each[todo] for each in (low, low_rise, high, high_rise))
+            bounds = (bound[todo] for bound in (low, low_rise, high, high_rise))
             scales[todo] = _next(*bounds, target, middle=turn % 3 == 2).clamp_max(largest)
     return Scales(scales, rises, rises >= (1 - TOLERANCE) * target, losses.unsteered, losses.mean_norm)
 
@@ -164,10 +249,11 @@ class Losses:
         self.model: Any = model
         self.hook_name = resolve_hook(model, hook_name)
         ids = [self.model.to_tokens(text)[0].cpu() for text in texts]
-        for text, each in zip(texts, ids, strict=True):
-            if not 2 <= len(each) <= model.cfg.n_ctx:
+        for text, tokens in zip(texts, ids, strict=True):
+            if not 2 <= len(tokens) <= model.cfg.n_ctx:
                 raise ValueError(
-                    f"The text {text[:40]!r} has {len(each)} tokens; a loss needs from 2 to the model's {model.cfg.n_ctx}."
+                    f"The text {text[:40]!r} has {len(tokens)} tokens; a loss needs from 2 to the model's "
+                    f"{model.cfg.n_ctx}."
                 )
         self.tokens, self.real = pad_right(ids)
 
@@ -175,8 +261,8 @@ class Losses:
         """Return the mean loss under each of some directions, each at its own scale."""
         at_once, losses = max(1, max_rows // len(self.tokens)), []
         for start in range(0, len(units), at_once):
-            vectors = [SteeringVector(each, self.hook_name) for each in units[start : start + at_once]]
-            rows = [each for each in vectors for _ in self.tokens]
+            vectors = [SteeringVector(unit, self.hook_name) for unit in units[start : start + at_once]]
+            rows = [vector for vector in vectors for _ in self.tokens]
             amounts = repeat(scales[start : start + at_once], "n -> (n text)", text=len(self.tokens))
             with steer(self.model, rows, scale=amounts, per_row=True, check=False, trace=False):
                 losses.append(self._means(len(vectors)))
@@ -203,6 +289,6 @@ class Losses:
         logits = self.model(tokens, return_type="logits", padding_side="right")
         # Row by row: the logits of all rows are large enough once.
         pairs = zip(logits, tokens, strict=True)
-        each = [cross_entropy(row[:-1].float(), ids[1:], reduction="none") for row, ids in pairs]
-        losses = rearrange(torch.stack(each).cpu(), "(times text) pos -> times text pos", times=times)
+        rows = [cross_entropy(row[:-1].float(), ids[1:], reduction="none") for row, ids in pairs]
+        losses = rearrange(torch.stack(rows).cpu(), "(times text) pos -> times text pos", times=times)
         return losses[:, self.real[:, 1:]].double().mean(1).float()
