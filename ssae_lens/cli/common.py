@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -18,6 +18,9 @@ from ssae_lens.base import checks, checksums, files
 from ssae_lens.base.provenance import versions
 from ssae_lens.base.yaml_files import read_yaml
 from ssae_lens.cli.messages import in_options, options_of
+
+if TYPE_CHECKING:
+    from ssae_lens.steering_vector import SteeringVector
 
 # Options that change the report of a command and not its result.
 REPORTING = ("config", "json_out", "quiet", "overwrite")
@@ -162,6 +165,13 @@ Kind = Annotated[
 ]
 Model = Annotated[str, typer.Argument(help="smollm2-135m, a TransformerLens name, or a folder.")]
 Shifts = Annotated[Path, typer.Argument(help="File of captured shifts.")]
+
+
+def load_vector(path: Path) -> "SteeringVector":
+    """Load a steering vector from a safetensors or a GGUF file."""
+    from ssae_lens.steering_vector import SteeringVector
+
+    return SteeringVector.from_gguf(path) if path.suffix == ".gguf" else SteeringVector.load(path)
 
 
 def replaceable(overwrite: bool, *paths: Path | None) -> None:

@@ -18,6 +18,7 @@ from ssae_lens.cli.common import (
     further_settings,
     group,
     keep_run,
+    load_vector,
     replaceable,
     writable,
     write_numbers,
@@ -25,7 +26,6 @@ from ssae_lens.cli.common import (
 
 if TYPE_CHECKING:
     from ssae_lens.evals.results import EvalResult
-    from ssae_lens.steering_vector import SteeringVector
 
 Folder = Annotated[Path, typer.Argument(help="The folder of an SSAE, as train or sweep wrote it.")]
 Labelled = Annotated[Path, typer.Option(help="A store of shifts with labels, of the SSAE's hook.")]
@@ -56,7 +56,6 @@ def identifiability(
     _run(
         context,
         lambda: evaluate(SSAE.load_from_disk(ssae), open_shifts(shifts), shuffles=shuffles, seed=seed),
-        *(out, json_out, overwrite),
     )
 
 
@@ -85,10 +84,10 @@ def probes(
 
     def measure() -> "EvalResult":
         held_out = open_shifts(test) if test else None
-        given: Any = {"concepts": concepts or None, "seed": seed, "quiet": quiet}
-        return evaluate(SSAE.load_from_disk(ssae), open_shifts(shifts), held_out, **given)
+        options: Any = {"concepts": concepts or None, "seed": seed, "quiet": quiet}
+        return evaluate(SSAE.load_from_disk(ssae), open_shifts(shifts), held_out, **options)
 
-    _run(context, measure, out, json_out, overwrite)
+    _run(context, measure)
 
 
 def steering(
@@ -112,20 +111,20 @@ def steering(
 
     Example: ssae-lens eval steering smollm2-135m --vector mood.safetensors --task "positive sentiment"
     """
-    vectors = _vectors(vector)
+    vectors = {path.stem: load_vector(path) for path in vector}
 
     from ssae_lens.evals import SteeringSettings
     from ssae_lens.evals import steering as evaluate
     from ssae_lens.models import load_model
 
-    given: Any = {"scales": tuple(scales)} if scales else {}
-    settings = SteeringSettings(max_new_tokens=max_new_tokens, seed=seed, **given)
+    chosen: Any = {"scales": tuple(scales)} if scales else {}
+    settings = SteeringSettings(max_new_tokens=max_new_tokens, seed=seed, **chosen)
 
     def measure() -> "EvalResult":
         running = load_model(model, kind, device=device)  # pyright: ignore[reportArgumentType]
         return evaluate(running, vectors, task, settings=settings, check=check, quiet=quiet)
 
-    _run(context, measure, out, json_out, overwrite)
+    _run(context, measure)
 
 
 def decomposition(
@@ -148,7 +147,7 @@ def decomposition(
 
     Example: ssae-lens eval decomposition mood.safetensors --sae my-sae
     """
-    vectors = _vectors(vector)
+    vectors = {path.stem: load_vector(path) for path in vector}
 
     from sae_lens import SAE
 
@@ -163,28 +162,15 @@ def decomposition(
             loaded = load_sae(sae, sae_id or next(iter(vectors.values())).hook_name)
         return evaluate(vectors, loaded, lengths=lengths or (), max_atoms=max_atoms, seed=seed)
 
-    _run(context, measure, out, json_out, overwrite)
+    _run(context, measure)
 
 
-def _vectors(paths: list[Path]) -> "dict[str, SteeringVector]":
-    from ssae_lens.steering_vector import SteeringVector
-
-    readers = {".gguf": SteeringVector.from_gguf}
-    return {path.stem: readers.get(path.suffix, SteeringVector.load)(path) for path in paths}
-
-
-def _run(
-    context: typer.Context,
-    measure: "Callable[[], EvalResult]",
-    out: Path | None,
-    json_out: Path | None,
-    overwrite: bool,
-) -> None:
-    """Measure, print the table, and write what was asked for."""
+def _run(context: typer.Context, measure: "Callable[[], EvalResult]") -> None:
+    """Measure, print the table, and write what the options `out` and `json_out` ask for."""
     further_settings(context)
-    name = str(context.info_name)
+    name, out, json_out = str(context.info_name), context.params["out"], context.params["json_out"]
     results = (out / f"{name}.json", out / f"{name}.html") if out else ()
-    replaceable(overwrite, *results, json_out)
+    replaceable(context.params["overwrite"], *results, json_out)
     result = measure()
     print(result.text())
     if out is not None:

@@ -1,4 +1,4 @@
-"""Commands that train: `train` and `sweep`."""
+"""Commands from pairs to SSAEs: `capture`, `inspect`, `train` and `sweep`."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,97 @@ import typer
 from ssae_lens.cli import common
 
 Replace = Annotated[bool, typer.Option("--overwrite", help="Replace an SSAE of another run.")]
+
+
+def capture(
+    context: typer.Context,
+    model: common.Model,
+    pairs: Annotated[str, typer.Argument(help="Built-in corpus, CSV or JSON-lines file, or Hub data set.")],
+    hook: Annotated[list[str], typer.Option(help="Hook name; repeat for several.")],
+    out: Annotated[Path, typer.Option(callback=common.writable, help="File to write, or folder for several hooks.")],
+    position: Annotated[
+        str, typer.Option(help="last, mean, a number, a slice such as -4:, answer, or changed.")
+    ] = "last",
+    kind: common.Kind = "auto",
+    split: Annotated[str | None, typer.Option(help="train or test.")] = None,
+    n: Annotated[int | None, typer.Option(help="Number of pairs.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Rename a column of the pairs, as source=before; repeat for several.")
+    ] = None,
+    label_columns: Annotated[
+        list[str] | None, typer.Option(help="Column of labels -1, 0 and 1; repeat for several.")
+    ] = None,
+    prepend_bos: Annotated[
+        bool | None,
+        typer.Option(
+            help="Prepend the beginning-of-sequence token to every text; by default where the model does, or where the "
+            "position is the first token of a text."
+        ),
+    ] = None,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Truncate texts that exceed the context length.")
+    ] = False,
+    device: common.Device = None,
+    dtype: Annotated[str, typer.Option(help="Store as float32 or float16.")] = "float32",
+    config: common.Config = None,
+    quiet: common.Quiet = False,
+) -> None:
+    """Capture shifts of a model on pairs of texts.
+
+    Example: ssae-lens capture smollm2-135m gender --hook blocks.15.hook_resid_post --out gender.h5
+    """
+    from ssae_lens.pairs import load_pairs
+
+    common.further_settings(context)
+    rows = load_pairs(pairs, split, n=n, columns=_column_names(columns or []), label_columns=label_columns or [])
+
+    from ssae_lens.hooks import capture_shifts
+    from ssae_lens.models import load_model
+
+    loaded = load_model(model, kind, device=device)  # pyright: ignore[reportArgumentType]
+    hooks = hook[0] if len(hook) == 1 else hook
+    options = {"position": position, "prepend_bos": prepend_bos, "truncate": truncate, "dtype": dtype}
+    stores = capture_shifts(loaded, rows, hooks, path=out, quiet=quiet, **options)
+    common.keep_run(context, out)
+    for store in stores.values() if isinstance(stores, dict) else [stores]:
+        print(f"{store.path}: saved {len(store)} shifts (d_model = {store.d_model}) at {store.origin.hook_name}")
+
+
+def _column_names(columns: list[str]) -> dict[str, str]:
+    """Return a mapping of this package's column names to those of the file, from options such as source=before."""
+    names = {}
+    for option in columns:
+        name, _, own_name = option.partition("=")
+        if not (name and own_name):
+            raise ValueError(f"--columns is {name!r}; it must be a name and the file's column, such as source=before.")
+        names[name] = own_name
+    return names
+
+
+def inspect(
+    context: typer.Context,
+    file: common.Shifts,
+    figure: Annotated[
+        Path | None, typer.Option(callback=common.writable, help="Save a plot of the spectrum as HTML.")
+    ] = None,
+    json_out: common.Json = None,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+) -> None:
+    """Print the provenance, norms, labels and spectrum of captured shifts.
+
+    Example: ssae-lens inspect gender.h5 --figure spectrum.html
+    """
+    from ssae_lens.base.files import writing
+    from ssae_lens.shifts import open_shifts, spectrum_figure, summarise
+
+    common.replaceable(overwrite, figure, json_out)
+    summary = summarise(open_shifts(file), quiet=quiet)
+    common.print_nested(summary)
+    if figure is not None:
+        with writing(figure) as temporary:
+            spectrum_figure(summary).write_html(temporary, include_plotlyjs=True)
+    common.write_numbers(context, json_out, summary)
 
 
 def train(

@@ -10,6 +10,7 @@ from ssae_lens.dashboards.drawings import (
     Drawing,
     Row,
     axis,
+    bars,
     drawing,
     grouped,
     known,
@@ -93,18 +94,12 @@ def codes_of_vector_figure(dictionary: str, rows: Sequence[Row]) -> Drawing:
     """
     rows = [row for row in rows if known(row["value"])]
     rows = sorted(rows, key=lambda row: -abs(row["value"]))[:MAX_FEATURES]
-    bars = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": [plain(row["feature"]) for row in rows],
-            "y": [row.get(key) for row in rows],
-            "marker": {"color": colour},
-            "hovertemplate": f"feature %{{x}}: code %{{y:.3g}} of the {name}<extra></extra>",
-        }
+    labels, hover = [plain(row["feature"]) for row in rows], "feature %{x}: code %{y:.3g} of the "
+    traces = [
+        bars(name, labels, [row.get(key) for row in rows], colour, hover + name)
         for name, key, colour in (("vector", "value", BLUE), ("zero vector", "zero_value", ORANGE))
     ]
     n_shared = sum(known(row.get("zero_value")) and abs(row["zero_value"]) > ROUNDING for row in rows)
     alt = f"Codes of the {len(rows)} largest features of the vector; {n_shared} of them are active for the zero vector too."
     x_axis = axis("feature", type="category")
-    return drawing(f"Codes by {dictionary}", alt, bars, xaxis=x_axis, yaxis=axis("code"))
+    return drawing(f"Codes by {dictionary}", alt, traces, xaxis=x_axis, yaxis=axis("code"))

@@ -86,6 +86,26 @@ def line(name: str, x: Iterable[Any], y: Iterable[Any], index: int = 0, **trace:
     }
 
 
+def bars(
+    name: str, x: Sequence[Any], y: Sequence[Any], colour: str | Sequence[str], hover: str, **trace: Any
+) -> dict[str, Any]:
+    """Return bars; `hover` is plotly's template of a bar's text."""
+    style = {"marker": {"color": colour}, "hovertemplate": f"{hover}<extra></extra>"}
+    return {"type": "bar", "name": name, "x": x, "y": y, **style, **trace}
+
+
+def heat_map(x: Iterable[Any], y: Iterable[Any], z: Sequence[Any], hover: str, **trace: Any) -> dict[str, Any]:
+    """Return a heat map with the layout's colour axis; `hover` is plotly's template of a cell's text."""
+    labels = {"x": [plain(label) for label in x], "y": [plain(label) for label in y]}
+    style = {"coloraxis": "coloraxis", "hovertemplate": f"{hover}<extra></extra>"}
+    return {"type": "heatmap", **labels, "z": z, **style, **trace}
+
+
+def coloraxis(title: str, minimum: float = 0) -> dict[str, Any]:
+    """Return a colour axis from `minimum` to 1 with a title."""
+    return {"cmin": minimum, "cmax": 1, "colorbar": {"title": {"text": title}}}
+
+
 def axis(title: str, **settings: Any) -> dict[str, Any]:
     """Return an axis with a title."""
     return {"title": {"text": title}, **settings}

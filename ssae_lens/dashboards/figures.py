@@ -13,8 +13,11 @@ from ssae_lens.dashboards.drawings import (
     ORANGE,
     Drawing,
     axis,
+    bars,
+    coloraxis,
     count,
     drawing,
+    heat_map,
     known,
     line,
     panel,
@@ -73,7 +76,7 @@ def strengths_figure(
     hover = "%{text}<br>strength %{y:.3g}<br>density %{x:.1%}"
     if stability is not None:
         marker |= {"color": stability.tolist(), "coloraxis": "coloraxis"}
-        layout["coloraxis"] = {"cmin": 0, "cmax": 1, "colorbar": {"title": {"text": "stability"}}}
+        layout["coloraxis"] = coloraxis("stability")
         hover += "<br>stability %{marker.color:.3f}"
     points = {
         "type": "scatter",
@@ -122,16 +125,9 @@ def codes_figure(edges: Float[np.ndarray, " b1"], counts: Int[np.ndarray, " b"],
     """Draw the histogram of a latent's codes on a logarithmic scale; `n_zeros` codes of zero are not in the counts."""
     middles = (edges[:-1] + edges[1:]) / 2
     sides = [("negative codes", middles < 0, ORANGE), ("positive codes", middles > 0, BLUE)]
-    bars = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": middles[side].tolist(),
-            "y": counts[side].tolist(),
-            "width": float(edges[1] - edges[0]),
-            "marker": {"color": colour},
-            "hovertemplate": "%{y} pairs with codes near %{x:.3g}<extra></extra>",
-        }
+    hover, width = "%{y} pairs with codes near %{x:.3g}", float(edges[1] - edges[0])
+    traces = [
+        bars(name, middles[side].tolist(), counts[side].tolist(), colour, hover, width=width)
         for name, side, colour in sides
         if side.any()
     ]
@@ -145,7 +141,7 @@ def codes_figure(edges: Float[np.ndarray, " b1"], counts: Int[np.ndarray, " b"],
     return drawing(
         "Histogram of codes" + (f" ({count(n_zeros, 'code')} of exactly 0 not shown)" if n_zeros else ""),
         alt,
-        bars,
+        traces,
         height=260,
         xaxis=axis("code (residual-stream units)"),
         yaxis=axis("pairs (log scale)", type="log", dtick=1, range=log_range),
@@ -162,19 +158,12 @@ def correlations_figure(concepts: Sequence[str], values: Float[np.ndarray, " c"]
         f"Correlations with {count(len(concepts), 'labelled concept')}; the largest is {shown[0]:.2f}, with {names[0]}."
     )
     subset = f", the {MAX_CONCEPTS} largest of {len(concepts)}" if len(concepts) > len(order) else ""
-    bars = {
-        "type": "bar",
-        "orientation": "h",
-        "name": "correlation",
-        "x": shown,
-        "y": [plain(name) for name in names],
-        "marker": {"color": [BLUE if value >= 0 else ORANGE for value in shown]},
-        "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
-    }
+    colours = [BLUE if value >= 0 else ORANGE for value in shown]
+    labels = [plain(name) for name in names]
     return drawing(
         f"Correlation with labelled concepts{subset}",
         alt,
-        [bars],
+        [bars("correlation", shown, labels, colours, "%{y}: %{x:.3f}", orientation="h")],
         height=90 + 22 * len(names),
         xaxis=axis("Pearson correlation", range=[-1, 1]),
         yaxis={"autorange": "reversed", "type": "category"},
@@ -193,25 +182,24 @@ def udr_figure(table: Sequence[Mapping[str, Any]]) -> Drawing:
     if measured:
         best = max(measured, key=lambda row: row["udr_decoders"])
         alt += f"; the largest is {best['udr_decoders']:.3f}, at d_sae {best['d_sae']} and {bound} {best[bound]:g}"
-    heat_map = {
-        "type": "heatmap",
-        "x": [str(width) for width in widths],
-        "y": [f"{value:g}" for value in bounds],
-        "z": [[cells.get((value, width), {}).get("udr_decoders") for width in widths] for value in bounds],
-        "text": [[plain(cells.get((value, width), {}).get("status", "")) for width in widths] for value in bounds],
-        "texttemplate": "%{z:.3f}",
-        "hovertemplate": f"d_sae %{{x}}, {bound} %{{y}}<br>UDR %{{z:.3f}}<br>status: %{{text}}<extra></extra>",
-        "coloraxis": "coloraxis",
-        "xgap": 2,
-        "ygap": 2,
-    }
+    grid = [[cells.get((value, width), {}) for width in widths] for value in bounds]
+    udr = heat_map(
+        widths,
+        [f"{value:g}" for value in bounds],
+        [[row.get("udr_decoders") for row in line] for line in grid],
+        f"d_sae %{{x}}, {bound} %{{y}}<br>UDR %{{z:.3f}}<br>status: %{{text}}",
+        text=[[plain(row.get("status", "")) for row in line] for line in grid],
+        texttemplate="%{z:.3f}",
+        xgap=2,
+        ygap=2,
+    )
     return drawing(
         "Stability across seeds (UDR of decoders)",
         f"{alt}.",
-        [heat_map],
+        [udr],
         xaxis=axis("width (d_sae)", type="category"),
         yaxis=axis(bound, type="category"),
-        coloraxis={"cmin": 0, "cmax": 1, "colorbar": {"title": {"text": "UDR"}}},
+        coloraxis=coloraxis("UDR"),
     )
 
 
@@ -260,21 +248,14 @@ def spectrum_drawing(summary: dict[str, Any]) -> Drawing:
 def _heat_map(
     title: str, alt: str, x: Sequence[str], y: Sequence[str], values: Float[np.ndarray, "r c"], quantity: str
 ) -> Drawing:
-    cells = {
-        "type": "heatmap",
-        "x": [plain(label) for label in x],
-        "y": [plain(label) for label in y],
-        "z": np.round(values.astype(np.float64), 2).tolist(),
-        "coloraxis": "coloraxis",
-        "hovertemplate": f"%{{y}}, %{{x}}<br>{quantity} %{{z:.2f}}<extra></extra>",
-    }
+    cells = np.round(values.astype(np.float64), 2).tolist()
     settings = {"type": "category", "nticks": 40, "tickfont": {"size": 10}, "showgrid": False}
     return drawing(
         title,
         alt,
-        [cells],
+        [heat_map(x, y, cells, f"%{{y}}, %{{x}}<br>{quantity} %{{z:.2f}}")],
         height=min(540, 170 + 16 * max(12, len(y))),
         xaxis={**settings, "tickangle": -90},
         yaxis={**settings, "autorange": "reversed"},
-        coloraxis={"cmin": -1, "cmax": 1, "colorbar": {"title": {"text": quantity}}},
+        coloraxis=coloraxis(quantity, minimum=-1),
     )

@@ -57,12 +57,6 @@ class Latents:
     def __len__(self) -> int:
         return len(self.decoder)
 
-    def require(self, latent: object) -> int:
-        """Return a latent as an int, or raise if the SSAE has no such latent."""
-        if not isinstance(latent, int | np.integer) or isinstance(latent, bool) or not 0 <= latent < len(self):
-            raise ValueError(f"latent is {latent!r}; this SSAE has latents 0 to {len(self) - 1}.")
-        return int(latent)
-
     @cached_property
     def strength(self) -> Float[np.ndarray, " k"]:
         """The mean |code| of each latent; NaN where it is broken, or without shifts."""

@@ -19,7 +19,8 @@ from ssae_lens.dashboards.latents import Latents
 from ssae_lens.hooks.generate import named_vectors
 from ssae_lens.hooks.hook_points import layer_of
 from ssae_lens.latents.describe import LatentDescription
-from ssae_lens.metrics import correlations
+from ssae_lens.metrics import correlations, cosines
+from ssae_lens.sae.codes import latent_number
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
@@ -70,12 +71,14 @@ def write_neuronpedia(
     latents = Latents(ssae, shifts)
     if latents.broken.any():
         raise ValueError(f"Latent {int(latents.broken.argmax())} holds NaN or infinity; train the SSAE again.")
-    described = {latents.require(description.latent): description for description in descriptions}
+    described = {latent_number(ssae, description.latent): description for description in descriptions}
     codes = latents.codes
     assert codes is not None
     related = correlations(codes, codes) if len(codes) > 1 else np.zeros((len(latents), len(latents)))
+    columns = codes.T.astype(np.float64)
+    alike = cosines(columns, columns)
     shared = {"n_prompts_total": len(shifts), "dataset": str(shifts.pairs.get("name", ""))}
-    features = [_feature(latents, i, related[i], described.get(i)) | shared for i in range(len(latents))]
+    features = [_feature(latents, i, related[i], alike[i], described.get(i)) | shared for i in range(len(latents))]
     origin = shifts.origin
     contents = {
         "model_id": model_id or origin.model_name,
@@ -146,7 +149,11 @@ def _write(path: str | Path, contents: Any, *, overwrite: bool) -> Path:
 
 
 def _feature(
-    latents: Latents, latent: int, related: Float[np.ndarray, " k"], description: LatentDescription | None
+    latents: Latents,
+    latent: int,
+    related: Float[np.ndarray, " k"],
+    alike: Float[np.ndarray, " k"],
+    description: LatentDescription | None,
 ) -> dict[str, Any]:
     description = description or LatentDescription(latent, positive=[], negative=[])
     row = latents.decoder[latent]
@@ -164,7 +171,7 @@ def _feature(
         "correlated_neurons_pearson": [],
         "correlated_features_indices": others,
         # SAEDashboard stores the cosine under this name.
-        "correlated_features_l1": [_cosine(latents, latent, other) for other in others],
+        "correlated_features_l1": alike[others],
         "correlated_features_pearson": related[others],
         "neg_str": [token for token, _ in description.suppressed],
         "neg_values": [logit for _, logit in description.suppressed],
@@ -180,13 +187,6 @@ def _feature(
         "activations": activations,
         "vector": row,
     }
-
-
-def _cosine(latents: Latents, latent: int, other: int) -> float:
-    """Return the cosine similarity of the codes of two latents over all pairs."""
-    assert latents.codes is not None
-    a, b = latents.codes[:, latent].astype(np.float64), latents.codes[:, other].astype(np.float64)
-    return float(a @ b / ((np.linalg.norm(a) * np.linalg.norm(b)) or 1))
 
 
 def _activations(description: LatentDescription) -> list[dict[str, Any]]:

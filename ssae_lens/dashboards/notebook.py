@@ -9,6 +9,7 @@ from ssae_lens.dashboards.figures import figures_of_latent, figures_of_latents
 from ssae_lens.dashboards.latents import Latents, latent_names
 from ssae_lens.latents.codes import Shifts
 from ssae_lens.latents.describe import LatentDescription, Span, describe_latents
+from ssae_lens.sae.codes import latent_number
 from ssae_lens.shifts import ShiftStore
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def dashboard(
     names = latent_names(len(latents), concepts)
     if latent is None:
         return _combined(count(len(latents), "latent"), list(figures_of_latents(latents, names).values()))
-    latent = latents.require(latent)
+    latent = latent_number(ssae, latent)
     drawings = list(figures_of_latent(latents, latent).values())
     tables = []
     if isinstance(shifts, ShiftStore):

@@ -17,6 +17,7 @@ from ssae_lens.dashboards.drawings import Drawing, Row, Table, grouped, jsonable
 from ssae_lens.dashboards.latents import LatentName, Latents, latent_names
 from ssae_lens.latents.codes import Shifts
 from ssae_lens.metrics import cosines
+from ssae_lens.sae.codes import latent_number
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ class Report:
             raise ValueError(
                 f"stability has {len(stability)} numbers; it must have one for each of {len(latents)} latents."
             )
-        described = {latents.require(row["latent"]): row for row in map(_as_dictionary, descriptions)}
+        described = {latent_number(ssae, row["latent"]): row for row in map(_as_dictionary, descriptions)}
         curves = dict(grouped("latent", _measured(rows_of("steering", steering, ("latent", "scale")))))
         for latent in curves:
-            latents.require(latent)
+            latent_number(ssae, latent)
         names = latent_names(len(latents), concepts)
         numbers = range(len(latents))
         self.latents = [

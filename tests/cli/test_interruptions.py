@@ -48,7 +48,7 @@ def test_during_imports(tmp_path, module, words):
 
 CONVERTED = """
 import sys
-from ssae_lens.cli import app, data
+from ssae_lens.cli import app, training
 
 def interrupted(*_, **__):
     try:

@@ -65,7 +65,7 @@ def np_eye(width):
     return torch.eye(width)
 
 
-@pytest.mark.parametrize("latent", [6, -1, "tense"])
+@pytest.mark.parametrize("latent", [6, -1, 1.0, True, "3", "tense"])
 def test_a_latent_must_be_there(shifts, latent):
     with pytest.raises(ValueError, match="latents 0 to 5"):
         sl.dashboard(samples.ssae(), shifts, latent=latent)

@@ -1,20 +1,88 @@
-"""Commands that convert, upload and show SSAEs: `convert`, `upload` and `dashboard`."""
+"""Commands on vectors and SSAEs: `steer`, `demo`, `convert`, `dashboard` and `upload`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssae_lens.cli.common import Overwrite, Quiet, replaceable, writable
+from ssae_lens.cli import common
+
+
+def steer(
+    context: typer.Context,
+    model: common.Model,
+    vector: Annotated[list[Path], typer.Option(help="Steering vector, .safetensors or .gguf; repeat for several.")],
+    prompt: Annotated[list[str], typer.Option(help="Text to continue; repeat for several.")],
+    scale: Annotated[list[float] | None, typer.Option(help="Steering strength; repeat for several.")] = None,
+    unit: Annotated[str, typer.Option(help="Unit of the scale: vector, residual or shift.")] = "vector",
+    positions: Annotated[str, typer.Option(help="Tokens to steer: all, prompt or generated.")] = "all",
+    operator: Annotated[str, typer.Option(help="add, ablate, ablate_add, clamp or add_keep_norm.")] = "add",
+    max_new_tokens: Annotated[int, typer.Option(help="Maximum number of generated tokens.")] = 32,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy decoding.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    kind: common.Kind = "auto",
+    device: common.Device = None,
+    check: Annotated[bool, typer.Option(help="Check that the vector belongs to this model.")] = True,
+    config: common.Config = None,
+    json_out: common.Json = None,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+) -> None:
+    """Generate steered continuations of prompts, beside the unsteered text.
+
+    Example: ssae-lens steer smollm2-135m --vector calm.safetensors --scale 1 --scale 2 --prompt "The old gardener"
+    """
+    common.further_settings(context)
+    common.replaceable(overwrite, json_out)
+    vectors = {path.stem: common.load_vector(path) for path in vector}
+
+    from ssae_lens.hooks import generate_sweep
+    from ssae_lens.models import load_model
+
+    table = generate_sweep(
+        load_model(model, kind, device=device),  # pyright: ignore[reportArgumentType]
+        prompt,
+        vectors,
+        sorted({0.0, *(scale or [1.0])}) if operator == "add" else scale or [1.0],
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        positions=positions,  # pyright: ignore[reportArgumentType]
+        operator=operator,  # pyright: ignore[reportArgumentType]
+        unit=unit,  # pyright: ignore[reportArgumentType]
+        check=check,
+        quiet=quiet,
+    )
+    texts = table.to_dict("records")
+    for row in texts:
+        text = json.dumps(row["prompt"] + row["text"], ensure_ascii=False)
+        print(f"{row['vector']} × {row['scale']:g}: {text}")
+    common.write_numbers(context, json_out, {"texts": texts})
+
+
+def demo(
+    out: Annotated[Path, typer.Option(callback=common.writable, help="Folder for the results and the report.")] = Path(
+        "ssae-demo"
+    ),
+    quiet: common.Quiet = False,
+) -> None:
+    """Run the demonstration on a small language model and write a report.
+
+    Example: ssae-lens demo
+    """
+    from ssae_lens.demo import run
+
+    run(out, quiet=quiet)
 
 
 def convert(
     source: Annotated[Path, typer.Argument(help="File or folder to convert.")],
-    target: Annotated[Path, typer.Argument(callback=writable, help="File or folder to write.")],
+    target: Annotated[Path, typer.Argument(callback=common.writable, help="File or folder to write.")],
     hook: Annotated[str, typer.Option(help="Hook name, which the reference code's files do not hold.")] = "",
     model: Annotated[str, typer.Option(help="Model name, which the reference code's files do not hold.")] = "",
     split: Annotated[str, typer.Option(help="train or test, of the reference code's pairs.")] = "train",
-    overwrite: Overwrite = False,
+    overwrite: common.Overwrite = False,
 ) -> None:
     """Convert a steering vector, captured shifts or an SSAE to another file format.
 
@@ -26,7 +94,7 @@ def convert(
     from ssae_lens.base import checks
     from ssae_lens.base.provenance import Origin
 
-    replaceable(overwrite, target)
+    common.replaceable(overwrite, target)
     if source.is_dir():
         from ssae_lens.sae import SSAE
         from ssae_lens.sae.paper_checkpoints import reference_loader
@@ -40,10 +108,8 @@ def convert(
         return
     checks.existing_file(source, "Give a steering vector, captured shifts, or a file or folder of the reference code.")
     if source.suffix in (".safetensors", ".gguf"):
-        from ssae_lens.steering_vector import SteeringVector
-
         checks.one_of("The suffix of the target", target.suffix, [".safetensors", ".gguf"])
-        vector = SteeringVector.from_gguf(source) if source.suffix == ".gguf" else SteeringVector.load(source)
+        vector = common.load_vector(source)
         (vector.to_gguf if target.suffix == ".gguf" else vector.save)(target, overwrite=overwrite)
         print(f"{target}: {vector!r}")
         return
@@ -62,15 +128,15 @@ def convert(
 
 def dashboard(
     result: Annotated[Path, typer.Argument(help="Folder of train or sweep.")],
-    out: Annotated[Path, typer.Option(callback=writable, help="HTML file to write.")],
+    out: Annotated[Path, typer.Option(callback=common.writable, help="HTML file to write.")],
     shifts: Annotated[
         Path | None, typer.Option(help="Shifts that the SSAE was trained on, for codes, pairs and labels.")
     ] = None,
     comparison: Annotated[Path | None, typer.Option(help="JSON file of eval steering --json.")] = None,
     model: Annotated[str, typer.Option(help="Model, for the promoted tokens of each latent.")] = "",
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
 ) -> None:
     """Write an HTML report of an SSAE: its latents, their pairs, tokens and correlations with labels.
 
@@ -82,7 +148,7 @@ def dashboard(
     from ssae_lens.sae import SSAE
     from ssae_lens.shifts import open_shifts
 
-    replaceable(overwrite, out)
+    common.replaceable(overwrite, out)
     ssae = SSAE.load_from_disk(result)
     store = open_shifts(shifts) if shifts else None
     concepts = {"concepts": match_concepts(ssae, store)} if store is not None and store.labels is not None else {}
@@ -105,7 +171,7 @@ def upload(
     sae_id: Annotated[str, typer.Option(help="Folder in the repository; by default the hook name.")] = "",
     revision: Annotated[str, typer.Option(help="Branch of the repository.")] = "main",
     licence: Annotated[str, typer.Option(help="Licence of the weights, as the Hub writes it.")] = "",
-    quiet: Quiet = False,
+    quiet: common.Quiet = False,
 ) -> None:
     """Upload an SSAE to a repository of the Hugging Face Hub, with a model card.
 
