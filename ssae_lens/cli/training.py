@@ -145,6 +145,7 @@ def sweep(
     d_sae: Annotated[list[int], typer.Option(help="Number of latents; repeat for several.")],
     level: Annotated[list[float] | None, typer.Option(help="Bound on sparsity; repeat for several.")] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds for each setting.")] = 5,
+    refine: Annotated[bool, typer.Option("--refine", help="Refine the best SSAE by sparse inference.")] = False,
     device: common.Device = None,
     config: common.Config = None,
     json_out: common.Json = None,
@@ -163,13 +164,13 @@ def sweep(
     settings = common.further_settings(context, takes=True)
     if level:
         settings["level"] = level
-    settings |= {"device": device, "overwrite": overwrite, "quiet": quiet}
+    settings |= {"refine": refine, "device": device, "overwrite": overwrite, "quiet": quiet}
     result = sweep_ssaes(open_shifts(shifts), d_sae=d_sae, seeds=seeds, out=out, **settings)
     common.keep_run(context, out)
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
     best, width = result.best, result.chosen.d_sae
-    merged = "" if best.cfg.d_sae == width else f", merged from {width}"
+    merged = "" if best.cfg.d_sae == width else f", {'refined' if refine else 'merged'} from {width}"
     print(f"{out}: {best.cfg.d_sae} latents{merged}. {best.outcome.message}")
     rows = json.loads(str(table.to_json(orient="records")))
     common.write_numbers(context, json_out, {"settings": rows, "best": best.cfg.metadata.training})

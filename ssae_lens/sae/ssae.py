@@ -2,7 +2,7 @@
 
 Its input is a shift δ = z̃ − z between the activations of the two texts of a pair::
 
-    h = δ · W_enc + b_enc          signed codes, no activation function
+    h = δ · W_enc + b_enc          signed codes; zero where |h| ≤ threshold, if there is one
     δ̂ = h · W_dec + b_dec          rows of W_dec have unit length
 
 so ``decode(e_k) − b_dec`` is row k of ``W_dec``: a steering vector in residual-stream units.
@@ -49,6 +49,8 @@ class SSAEConfig(SAEConfig):
         and applies the weights ``code_scale`` and ``code_offset``.
     code_groups
         The number of groups for ``code_norm="group"``.
+    has_threshold
+        Whether codes with ``|code|`` ≤ the weight ``threshold`` of their latent are zero.
     """
 
     apply_b_dec_to_input: bool = False
@@ -56,6 +58,7 @@ class SSAEConfig(SAEConfig):
     input_norm: Literal["none", "layer", "whitened_layer"] = "none"
     code_norm: Literal["none", "layer", "group"] = "none"
     code_groups: int = 1
+    has_threshold: bool = False
 
     @override
     @classmethod
@@ -71,6 +74,8 @@ class SSAEConfig(SAEConfig):
             raise ValueError(  # noqa: TRY004 - every unusable setting is a ValueError
                 f"apply_b_dec_to_input is {str(self.apply_b_dec_to_input)[:80]}; it must be True or False."
             )
+        if not isinstance(self.has_threshold, bool):
+            raise ValueError(f"has_threshold is {str(self.has_threshold)[:80]}; it must be True or False.")  # noqa: TRY004
         checks.one_of("input_norm", self.input_norm, ["none", "layer", "whitened_layer"])
         checks.one_of("code_norm", self.code_norm, ["none", "layer", "group"])
         checks.integer("code_groups", self.code_groups)
@@ -107,6 +112,8 @@ class SSAE(SAE[SSAEConfig]):
             ones = torch.ones(self.cfg.d_sae, dtype=self.dtype, device=self.device)
             self.code_scale = nn.Parameter(ones)
             self.code_offset = nn.Parameter(torch.zeros_like(ones))
+        if self.cfg.has_threshold:
+            self.threshold = nn.Parameter(torch.zeros(self.cfg.d_sae, dtype=self.dtype, device=self.device))
 
     @override
     def get_activation_fn(self) -> Any:
@@ -126,6 +133,8 @@ class SSAE(SAE[SSAEConfig]):
             groups = self.cfg.code_groups if self.cfg.code_norm == "group" else 1
             flat = codes.reshape(-1, self.cfg.d_sae)
             codes = F.group_norm(flat, groups, self.code_scale, self.code_offset).reshape(codes.shape)
+        if self.cfg.has_threshold:
+            codes = codes * (codes.abs() > self.threshold)
         return self.hook_sae_acts_post(self.activation_fn(codes))
 
     @override
@@ -152,12 +161,13 @@ class SSAE(SAE[SSAEConfig]):
         W_dec: Float[Tensor, "d_sae d_in"],
         b_enc: Float[Tensor, "d_sae"] | None = None,
         b_dec: Float[Tensor, "d_in"] | None = None,
+        threshold: Float[Tensor, "d_sae"] | None = None,
         **config: Any,
     ) -> Self:
         """Return an SSAE with these weights; biases are zero by default, and `config` goes to `SSAEConfig`."""
         d_in, d_sae = W_enc.shape
-        ssae = cls(SSAEConfig(d_in=d_in, d_sae=d_sae, **config))
-        weights = {"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec}
+        ssae = cls(SSAEConfig(d_in=d_in, d_sae=d_sae, has_threshold=threshold is not None, **config))
+        weights = {"W_enc": W_enc, "W_dec": W_dec, "b_enc": b_enc, "b_dec": b_dec, "threshold": threshold}
         state = {name: value.detach().contiguous() for name, value in weights.items() if value is not None}
         ssae.process_state_dict_for_loading(ssae.state_dict() | state)
         ssae.load_state_dict(state, strict=False)
@@ -167,6 +177,8 @@ class SSAE(SAE[SSAEConfig]):
     @torch.no_grad()
     def fold_and_get_W_dec_norm(self) -> Tensor:
         norms = self.get_W_dec_norm()
+        if self.cfg.has_threshold:
+            self.threshold.mul_(norms)
         if self.cfg.k is not None and not torch.allclose(norms, torch.ones_like(norms), atol=1e-3):
             raise ValueError(
                 f"W_dec has rows of norm {norms.min():.3g} to {norms.max():.3g} and k={self.cfg.k}: folding the norms would "

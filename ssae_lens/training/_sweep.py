@@ -17,6 +17,7 @@ from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.training._train import best_of, check_level, check_wandb, training_device, warn_if_few_pairs
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data
+from ssae_lens.training.infer import check_refinable
 from ssae_lens.training.input_map import row_space
 from ssae_lens.training.runs import Run
 from ssae_lens.training.sweep_result import Setting, Sweep, chance_score
@@ -34,6 +35,7 @@ def sweep(
     budget: Sequence[float] | float | None = None,
     seeds: Sequence[int] | int = 5,
     halves: bool = True,
+    refine: bool = False,
     preset: str | None = None,
     out: str | Path | None = None,
     device: str | torch.device | None = None,
@@ -57,6 +59,9 @@ def sweep(
         Fit every setting to either half of the shifts as well, from up to four of the seeds, and choose by split-half
         stability. The halves of a store share neither a pair nor, if possible, a text; rows of an array alternate. With
         False, or an iterator, the choice is by the agreement of seeds.
+    refine
+        Refine the best SSAE by sparse inference (`ssae_lens.training.refine`) instead of merging its split features. Needs a
+        budget and at least 20 shifts per latent.
     out
         A folder for the log, the table and the best SSAE. Re-run the same call to resume an interrupted sweep.
     wandb
@@ -70,8 +75,8 @@ def sweep(
     Returns
     -------
     Sweep
-        ``.best`` is the chosen SSAE with split features merged; ``.table()`` the numbers; ``.ssae(row, seed)`` any member
-        as it was trained.
+        ``.best`` is the chosen SSAE with split features merged, or refined; ``.table()`` the numbers;
+        ``.ssae(row, seed)`` any member as it was trained.
 
     Examples
     --------
@@ -98,6 +103,8 @@ def sweep(
         configs, solver = _configs(preset, {"d_sae": width, **options}, several)
         parts = parts or _with_halves(open_data(shifts, solver.batch_size), halves=halves)
         warn_if_few_pairs(parts[0], configs[0])
+        if refine:
+            _check_refinable(parts[0], configs[0])
         trios += _training_groups(parts, configs, solver, seeds, torch_device)
     options = as_dict(trios[0][0].config, solver)
     about = {
@@ -106,18 +113,25 @@ def sweep(
         "bounds": levels or budgets,
         "seeds": seeds,
         "halves": len(parts) > 1,
+        **({"refine": True} if refine else {}),
     }
     run = Run(parts[0], [group for trio in trios for group in trio], seed=min(seeds), about=about)
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
         run.go(quiet=quiet, checkpoint_every=checkpoint_every)
         space = row_space(parts[0].sample()).numpy() if len(parts) > 1 else None
-        result = Sweep([setting for trio in trios for setting in _settings_of(trio, len(seeds), space)])
+        result = Sweep([setting for trio in trios for setting in _settings_of(trio, len(seeds), space)], refine)
         if out is not None:
             run.save(result.best, sweep=result.table().to_dict(orient="records"))
     if result.chosen.reproducible is False:
         checks.warn(f"{result.chosen.stability} Capture more pairs, or another hook or position.")
     return result
+
+
+def _check_refinable(data: Rows | Stream, config: ProblemConfig) -> None:
+    if not config.has_active_mask:
+        raise ValueError("refine is True; it must be False with a level, a bias or normalised codes. Give a budget.")
+    check_refinable(len(data.sample()) if data.n is None else data.n, config.d_sae)
 
 
 def _as_list(value: Any) -> list[Any]:

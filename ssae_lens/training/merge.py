@@ -81,10 +81,7 @@ def merge_split_latents(ssae: SSAE, shifts: Any) -> SSAE:
         `ssae` itself where there is nothing to merge. The FVU, the active latents and the mean ``|code|`` in its outcome and
         metadata are its own, and ``training`` has its width as ``d_sae`` and that of `ssae` as ``d_sae_trained``.
     """
-    norms = {name: getattr(ssae.cfg, name) for name in ("code_norm", "input_norm", "normalize_activations")}
-    if ssae.cfg.k is not None or set(norms.values()) != {"none"}:
-        options = ", ".join(f"{name}={value!r}" for name, value in {"k": ssae.cfg.k, **norms}.items())
-        raise ValueError(f"The SSAE has {options}, but only the codes of a linear SSAE can be added.")
+    require_linear(ssae)
     data = open_data(shifts, 1)
     sample = data.sample().to(ssae.W_enc)
     codes = ssae.encode(sample)
@@ -108,8 +105,17 @@ def merge_split_latents(ssae: SSAE, shifts: Any) -> SSAE:
         apply_b_dec_to_input=ssae.cfg.apply_b_dec_to_input,
     )
     merged.cfg.metadata.merged_from = groups
-    _update_training(merged, ssae, data)
+    update_training(merged, ssae, data)
     return merged
+
+
+def require_linear(ssae: SSAE) -> None:
+    """Raise unless the codes of an SSAE can be added."""
+    norms = {name: getattr(ssae.cfg, name) for name in ("code_norm", "input_norm", "normalize_activations")}
+    others = {"k": ssae.cfg.k, "has_threshold": ssae.cfg.has_threshold}
+    if ssae.cfg.k is not None or ssae.cfg.has_threshold or set(norms.values()) != {"none"}:
+        options = ", ".join(f"{name}={value!r}" for name, value in {**others, **norms}.items())
+        raise ValueError(f"The SSAE has {options}, but only the codes of a linear SSAE can be added.")
 
 
 def find_split_features(codes: Float[Tensor, "n h"], rows: Float[Tensor, "h d"]) -> list[list[int]]:
@@ -146,7 +152,7 @@ def mutually_exclusive(active: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
     return (observed < MAX_CO_OCCURRENCE * expected) & (p_values < ALPHA)
 
 
-def _update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream) -> None:
+def update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream) -> None:
     """Set the outcome and the training metadata of a merged SSAE to what holds for itself."""
     fit = measure_fit(merged, data.measured())
     # The loss and the sparsity of the constrained problem are those of the latents as trained.

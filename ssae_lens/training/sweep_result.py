@@ -11,6 +11,7 @@ from ssae_lens.metrics import UDR, control_rotated, mcc_decoders
 from ssae_lens.sae import SSAE
 from ssae_lens.training._train import best_of, trained_ssae
 from ssae_lens.training.config import as_dict
+from ssae_lens.training.infer import refine
 from ssae_lens.training.merge import merge_split_latents
 from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.training_group import TrainingGroup
@@ -115,9 +116,12 @@ class Sweep:
     ----------
     settings
         Every width and bound, in the order asked for.
+    refines
+        Whether `best` is refined by sparse inference.
     """
 
     settings: list[Setting]
+    refines: bool = False
 
     @property
     def chosen(self) -> Setting:
@@ -140,8 +144,14 @@ class Sweep:
 
     @cached_property
     def best(self) -> SSAE:
-        """The SSAE of the chosen setting from the seed that solved the problem best, with split features merged."""
-        return self.merged(self.chosen, best_of(self.chosen.outcomes))
+        """The SSAE of the chosen setting from the seed that solved the problem best: refined, or split features merged."""
+        seed = best_of(self.chosen.outcomes)
+        return self.refined(self.chosen, seed) if self.refines else self.merged(self.chosen, seed)
+
+    def refined(self, setting: Setting | int, seed: int = 0) -> SSAE:
+        """Return a member as `ssae` does, refined by sparse inference (`refine`)."""
+        setting = self.settings[setting] if isinstance(setting, int) else setting
+        return refine(self.ssae(setting, seed), setting._group.data)
 
     def merged(self, setting: Setting | int, seed: int = 0) -> SSAE:
         """Return a member as `ssae` does, with split features merged (`merge_split_latents`).

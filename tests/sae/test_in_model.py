@@ -11,7 +11,12 @@ from ssae_lens.models.tiny import tiny_model
 
 D_MODEL, D_SAE, LATENT, ALPHA = 32, 6, 3, 2.5
 HOOK = "blocks.1.hook_resid_post"
-SETTINGS = {"plain": {}, "k": {"k": 4}, "normed": {"input_norm": "layer", "code_norm": "layer"}}
+SETTINGS = {
+    "plain": {},
+    "k": {"k": 4},
+    "normed": {"input_norm": "layer", "code_norm": "layer"},
+    "threshold": {"has_threshold": True},
+}
 
 
 def hooked():

@@ -32,6 +32,7 @@ SETTINGS = {
     "code group": {"code_norm": "group", "code_groups": 3, "k": 4},
     "layer_norm": {"normalize_activations": "layer_norm"},
     "pre-bias": {"apply_b_dec_to_input": True},
+    "threshold": {"has_threshold": True},
 }
 everywhere = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
 
@@ -78,6 +79,8 @@ def by_hand(ssae, x):
     if cfg.k is not None:
         smallest = np.argsort(np.abs(codes), axis=-1)[:, : cfg.d_sae - cfg.k]
         np.put_along_axis(codes, smallest, 0.0, axis=-1)
+    if cfg.has_threshold:
+        codes = np.where(np.abs(codes) > w["threshold"], codes, 0.0)
     return codes, (codes @ w["W_dec"] + w["b_dec"]) * deviation + mean
 
 
@@ -250,7 +253,7 @@ class TestHooks:
         assert torch.equal(cache["hook_sae_input"], x)
         assert torch.equal(cache["hook_sae_acts_post"], ssae.encode(x))
         assert torch.equal(cache["hook_sae_output"], output)
-        if ssae.cfg.code_norm == "none" and ssae.cfg.k is None:
+        if ssae.cfg.code_norm == "none" and ssae.cfg.k is None and not ssae.cfg.has_threshold:
             assert torch.equal(cache["hook_sae_acts_pre"], cache["hook_sae_acts_post"])
         if ssae.cfg.normalize_activations == "none":
             assert torch.equal(cache["hook_sae_recons"], output)
@@ -325,6 +328,7 @@ class TestBadInput:
             ({"code_norm": "layers"}, "code_norm is 'layers'.*Did you mean 'layer'"),
             ({"apply_b_dec_to_input": 0.5}, "apply_b_dec_to_input is 0.5; it must be True or False"),
             ({"apply_b_dec_to_input": {}}, "apply_b_dec_to_input is {}; it must be True or False"),
+            ({"has_threshold": 1}, "has_threshold is 1; it must be True or False"),
             ({"code_norm": "group", "code_groups": 4}, "code_groups is 4, which does not divide d_sae=6"),
         ],
     )
@@ -363,6 +367,7 @@ class TestBadInput:
             ({"d_sae": 5}, r"W_dec has shape \(6, 8\).*\(5, 8\)"),
             ({"d_sae": 0}, "d_sae is 0"),
             ({"code_norm": "layer"}, "code_offset has shape none"),
+            ({"has_threshold": True}, "threshold has shape none"),
             ({"cod_norm": "layer"}, "has 'cod_norm'.* Did you mean 'code_norm'"),
             ({"metadata": [1]}, "metadata of type list"),
             ({"d_in": None}, "d_in is None"),
