@@ -74,24 +74,21 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     sample, d_sae = data.sample(), ssae.cfg.d_sae
     check_refinable(len(sample), d_sae)
     device = ssae.W_enc.device if ssae.W_enc.device.type == "cuda" else torch.device("cpu")
-    sample = sample[:: -(-len(sample) // MAX_SHIFTS)].to(device, torch.float64)
-    unit = sample.square().mean().sqrt()
-    sample, values, directions = _principal(sample / unit)
-    n_directions = max(MIN_DIRECTIONS, DIRECTIONS_PER_LATENT * d_sae)
-    leading = directions[:, :n_directions]
-    inputs = sample @ leading
-    codes = (ssae.encode((sample * unit).to(ssae.W_enc)).to(sample)) / unit
+    sample = sample[:: -(-len(sample) // MAX_SHIFTS)].to(device)
+    codes = ssae.encode(sample.to(ssae.W_enc)).to(device, torch.float64)
     codes = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes))
-    model = _chosen(inputs, ssae.W_dec.to(sample) @ leading, codes)
+    scaled = _scaled(sample.double())
+    leading = scaled.directions[:, : max(MIN_DIRECTIONS, DIRECTIONS_PER_LATENT * d_sae)]
+    inputs = scaled.shifts @ leading
+    model = _chosen(inputs, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading, codes)
     model, kept = _without_companions(fit(model, inputs, REFINING), inputs)
     posterior = posterior_of(model, inputs)
-    # Rows are compared after directions are balanced, so that a direction of enormous shifts does not decide alone.
-    balanced = model.rows * values[:n_directions].clamp(min=1e-12) ** -0.25
-    groups = find_groups(posterior.active, balanced)
+    # Rows are compared after directions are balanced, so that a few of large shifts do not decide alone.
+    groups = find_groups(posterior.active, model.rows * scaled.values[: leading.shape[1]].clamp(min=1e-12) ** -0.25)
     membership = torch.zeros(len(kept), len(groups)).to(inputs)
     for number, group in enumerate(groups):
         membership[group.latents, number] = torch.tensor(group.signs).to(inputs)
-    refined = _as_ssae(ssae, (sample, values, directions), posterior, membership, float(unit))
+    refined = _as_ssae(ssae, scaled, posterior, membership)
     metadata = refined.cfg.metadata
     metadata.merged_from = [[kept[latent] for latent in group.latents] for group in groups]
     metadata.companions = sorted(set(range(d_sae)) - set(kept))
@@ -175,11 +172,26 @@ def best_threshold(sizes: Float[Tensor, "n h"], active: Float[Tensor, "n h"]) ->
     return ((below + above) / 2)[0]
 
 
-def _principal(shifts: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return shifts, and the eigenvalues and eigenvectors of their second moment, the largest first."""
+class _Scaled(NamedTuple):
+    """Shifts of unit mean square in every dimension, and the eigenvalues and eigenvectors of their second moment.
+
+    A dimension of enormous activations, as models have some, would otherwise decide what is similar.
+    """
+
+    shifts: Float[Tensor, "n d"]
+    scale: Float[Tensor, " d"]
+    values: Float[Tensor, " r"]
+    directions: Float[Tensor, "d r"]
+
+
+def _scaled(shifts: Float[Tensor, "n d"]) -> _Scaled:
+    """Return shifts with each dimension scaled to unit mean square, and their principal directions, the largest first."""
+    scale = shifts.square().mean(0).sqrt()
+    scale = scale.clamp(min=1e-6 * float(scale.max()))
+    shifts = shifts / scale
     values, vectors = torch.linalg.eigh(shifts.T @ shifts / len(shifts))
     kept = values.flip(0) > 1e-9 * values[-1]
-    return shifts, values.flip(0)[kept], vectors.flip(1)[:, kept]
+    return _Scaled(shifts, scale, values.flip(0)[kept], vectors.flip(1)[:, kept])
 
 
 def _chosen(inputs: Float[Tensor, "n p"], rows: Float[Tensor, "h p"], codes: Float[Tensor, "n h"]) -> SparseFactors:
@@ -215,30 +227,21 @@ def _joined(matrix: Float[Tensor, "g g"], one: int, other: int, combine: Any) ->
     return matrix[keep][:, keep]
 
 
-def _as_ssae(
-    ssae: SSAE,
-    principal: tuple[Tensor, Tensor, Tensor],
-    posterior: Posterior,
-    membership: Float[Tensor, "h g"],
-    unit: float,
-) -> SSAE:
+def _as_ssae(ssae: SSAE, scaled: _Scaled, posterior: Posterior, membership: Float[Tensor, "h g"]) -> SSAE:
     """Return an SSAE with the rows, the affine encoder and the thresholds that posterior codes determine."""
-    sample, values, directions = principal
     codes = posterior.codes @ membership
     active = (posterior.active @ membership.abs()).clamp(max=1)
-    gram = codes.T @ codes
-    rows = torch.linalg.pinv(gram, rtol=1e-9, hermitian=True) @ codes.T @ sample
+    rows = torch.linalg.pinv(codes.T @ codes, rtol=1e-9, hermitian=True) @ (codes.T @ scaled.shifts) * scaled.scale
     lengths = rows.norm(dim=1).clamp(min=1e-12)
-    codes = codes * lengths
-    encoder = directions @ _ridge(sample @ directions, values, codes)
-    threshold = best_threshold((sample @ encoder).abs(), active)
+    encoder = scaled.directions @ _ridge(scaled.shifts @ scaled.directions, scaled.values, codes * lengths)
+    threshold = best_threshold((scaled.shifts @ encoder).abs(), active)
     return SSAE.from_weights(
-        encoder.to(ssae.W_enc),
+        (encoder / scaled.scale[:, None]).to(ssae.W_enc),
         (rows / lengths[:, None]).to(ssae.W_enc),
         metadata=SAEMetadata(**ssae.cfg.metadata.__dict__),
         dtype=ssae.cfg.dtype,
         device=ssae.cfg.device,
-        threshold=threshold * unit,
+        threshold=threshold,
     )
 
 
