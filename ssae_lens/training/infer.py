@@ -6,6 +6,7 @@ SSAE again: decoder rows by least squares on the posterior codes, an affine enco
 latent a threshold below which its codes are zero.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,11 +17,11 @@ from torch import Tensor
 
 from ssae_lens.sae import SSAE
 from ssae_lens.training.data import open_data
-from ssae_lens.training.merge import active_mask, require_linear, update_training
+from ssae_lens.training.merge import active_mask, merge_split_latents, require_linear, update_training
 from ssae_lens.training.sparse_factors import Posterior, Slab, SparseFactors, fit, posterior_of, start
 
 # Inference is in the leading principal directions of the shifts: so many, or so many times as many as there are latents.
-MIN_DIRECTIONS, DIRECTIONS_PER_LATENT = 64, 3
+MIN_DIRECTIONS, DIRECTIONS_PER_LATENT = 64, 2
 # The fewest shifts per latent, the most latents, and the most shifts that the model is fitted to.
 MIN_SHIFTS_PER_LATENT, MAX_LATENTS, MAX_SHIFTS = 20, 256, 20_000
 # Iterations of EM for the choice of the slab, after it, and after the removal of companions.
@@ -29,8 +30,11 @@ CHOOSING, REFINING, SETTLING = 3, 5, 2
 HELD_OUT = 5
 # A companion is active alone less than this fraction as often as is usual, with a probability below ALPHA by chance.
 COMPANION, ALPHA = 0.1, 0.01
-# The co-occurrence of split features of a concept relative to independence, and bounds on the evidence of either kind.
-SPLIT, MAX_EXCLUSION, MAX_SIMILARITY = 0.05, 5.0, 4.0
+# Codes are sparse if the noise of inactive ones is below this fraction of their root mean square.
+SPARSE = 0.01
+# The co-occurrence of split features of a concept relative to independence, and the largest evidence from exclusion alone:
+# values of one attribute exclude each other, too.
+SPLIT, MAX_EXCLUSION = 0.05, 5.0
 
 
 class LatentGroup(NamedTuple):
@@ -41,13 +45,14 @@ class LatentGroup(NamedTuple):
 
 
 @torch.no_grad()
-def refine(ssae: SSAE, shifts: Any) -> SSAE:
+def refine(ssae: SSAE | Sequence[SSAE], shifts: Any) -> SSAE:
     """Refine an SSAE by sparse inference with a learned noise covariance.
 
     Parameters
     ----------
     ssae
-        A linear SSAE trained with a budget, not merged: ``sweep(…).ssae(…)`` or the result of `train`.
+        A linear SSAE trained with a budget, not merged: ``sweep(…).ssae(…)`` or the result of `train`. Of several (from
+        different seeds), the one that makes held-out shifts most likely after three iterations is refined.
     shifts
         What it was trained on, as `train` takes it; of an iterator, the first batches.
 
@@ -55,8 +60,10 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     -------
     SSAE
         One whose codes are zero below a threshold per latent, with one latent per concept. Its metadata have
-        ``merged_from``, the latents of `ssae` that each is made of, ``companions``, those that were removed, and ``slab``:
-        ``"signed"`` where changes have one size, ``"gaussian"`` otherwise (chosen by held-out likelihood).
+        ``merged_from``, the latents of the start that each is made of, ``companions``, those that were removed, and
+        ``slab``: ``"signed"`` where changes have one size, ``"gaussian"`` otherwise (chosen by held-out likelihood). If the
+        codes of the start are sparse already (there is no noise and no context dependence), it is the start with split
+        features merged (`merge_split_latents`).
 
     Raises
     ------
@@ -69,18 +76,22 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     context-dependent part of another concept. Two latents are split features of one concept if the evidence that they
     exclude each other and that their rows are similar outweighs the prior, log ``d_sae``.
     """
-    require_linear(ssae)
+    starts = list(ssae) if isinstance(ssae, Sequence) else [ssae]
+    for one in starts:
+        require_linear(one)
     data = open_data(shifts, 1)
-    sample, d_sae = data.sample(), ssae.cfg.d_sae
+    sample, d_sae = data.sample(), starts[0].cfg.d_sae
     check_refinable(len(sample), d_sae)
-    device = ssae.W_enc.device if ssae.W_enc.device.type == "cuda" else torch.device("cpu")
-    sample = sample[:: -(-len(sample) // MAX_SHIFTS)].to(device)
-    codes = ssae.encode(sample.to(ssae.W_enc)).to(device, torch.float64)
-    codes = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes))
-    scaled = _scaled(sample.double())
+    sample = sample[:: -(-len(sample) // MAX_SHIFTS)]
+    for one in starts:
+        if is_sparse(one.encode(sample.to(one.W_enc))):
+            return merge_split_latents(one, data)
+    device = starts[0].W_enc.device if starts[0].W_enc.device.type == "cuda" else torch.device("cpu")
+    scaled = _scaled(sample.to(device, torch.float64))
     leading = scaled.directions[:, : max(MIN_DIRECTIONS, DIRECTIONS_PER_LATENT * d_sae)]
     inputs = scaled.shifts @ leading
-    model = _chosen(inputs, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading, codes)
+    number, model = _best_start([_codes_and_rows(one, sample, scaled, leading) for one in starts], inputs)
+    start_ssae = starts[number]
     model, kept = _without_companions(fit(model, inputs, REFINING), inputs)
     posterior = posterior_of(model, inputs)
     # Rows are compared after directions are balanced, so that a few of large shifts do not decide alone.
@@ -88,12 +99,12 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     membership = torch.zeros(len(kept), len(groups)).to(inputs)
     for number, group in enumerate(groups):
         membership[group.latents, number] = torch.tensor(group.signs).to(inputs)
-    refined = _as_ssae(ssae, scaled, posterior, membership)
+    refined = _as_ssae(start_ssae, scaled, posterior, membership)
     metadata = refined.cfg.metadata
     metadata.merged_from = [[kept[latent] for latent in group.latents] for group in groups]
     metadata.companions = sorted(set(range(d_sae)) - set(kept))
     metadata.slab = model.slab
-    update_training(refined, ssae, data)
+    update_training(refined, start_ssae, data)
     return refined
 
 
@@ -106,6 +117,12 @@ def check_refinable(n_shifts: int, d_sae: int) -> None:
         )
     if d_sae > MAX_LATENTS:
         raise ValueError(f"d_sae is {d_sae}; refinement takes at most {MAX_LATENTS} latents. Lower d_sae.")
+
+
+def is_sparse(codes: Float[Tensor, "n h"]) -> bool:
+    """Return whether most latents' codes are nearly zero for most shifts, so that there is nothing to refine."""
+    noise = codes.abs().median(dim=0).values / 0.6745
+    return bool((noise < SPARSE * codes.square().mean(0).sqrt()).double().mean() > 0.5)
 
 
 def find_companions(active: Float[Tensor, "n h"]) -> list[int]:
@@ -143,8 +160,7 @@ def find_groups(active: Float[Tensor, "n h"], rows: Float[Tensor, "h p"]) -> lis
     nearest, signed = cosines.abs(), cosines.clone()
     while len(groups) > 1:
         similarity = (spread * (torch.pi / 2) ** 0.5).log() + nearest.square() / (2 * spread**2)
-        evidence = exclusion.clamp(max=MAX_EXCLUSION) + similarity.clamp(max=MAX_SIMILARITY)
-        evidence = evidence - torch.tensor(float(h)).log()
+        evidence = exclusion.clamp(max=MAX_EXCLUSION) + similarity - torch.tensor(float(h)).log()
         best = evidence.masked_fill(~torch.ones_like(evidence, dtype=torch.bool).triu(1), -float("inf")).argmax()
         one, other = divmod(int(best), len(groups))
         if evidence[one, other] <= 0:
@@ -194,19 +210,31 @@ def _scaled(shifts: Float[Tensor, "n d"]) -> _Scaled:
     return _Scaled(shifts, scale, values.flip(0)[kept], vectors.flip(1)[:, kept])
 
 
-def _chosen(inputs: Float[Tensor, "n p"], rows: Float[Tensor, "h p"], codes: Float[Tensor, "n h"]) -> SparseFactors:
-    """Return the model of the slab under which held-out shifts are most likely."""
+def _codes_and_rows(
+    ssae: SSAE, sample: Float[Tensor, "n d"], scaled: _Scaled, leading: Float[Tensor, "d p"]
+) -> tuple[Float[Tensor, "n h"], Float[Tensor, "h p"]]:
+    """Return the codes of active latents, and the decoder rows in the leading directions."""
+    codes = ssae.encode(sample.to(ssae.W_enc)).to(scaled.shifts)
+    codes = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes))
+    return codes, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading
+
+
+def _best_start(starts: list[tuple[Tensor, Tensor]], inputs: Float[Tensor, "n p"]) -> tuple[int, SparseFactors]:
+    """Return the start under which held-out shifts are most likely, and its model; the slab is chosen with the first."""
     held_out = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
     held_out[::HELD_OUT] = True
-    best: tuple[float, SparseFactors] | None = None
-    slabs: tuple[Slab, Slab] = ("signed", "gaussian")
-    for slab in slabs:
-        model = fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING)
-        score = posterior_of(model, inputs[held_out]).log_likelihood.mean().item()
-        if best is None or score > best[0]:
-            best = score, model
+    best: tuple[float, int, SparseFactors] | None = None
+    slabs: tuple[Slab, ...] = ("signed", "gaussian")
+    for number, (codes, rows) in enumerate(starts):
+        for slab in slabs:
+            model = fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING)
+            score = posterior_of(model, inputs[held_out]).log_likelihood.mean().item()
+            if best is None or score > best[0]:
+                best = score, number, model
+        assert best is not None
+        slabs = (best[2].slab,)
     assert best is not None
-    return best[1]
+    return best[1:]
 
 
 def _without_companions(model: SparseFactors, inputs: Float[Tensor, "n p"]) -> tuple[SparseFactors, list[int]]:

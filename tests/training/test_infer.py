@@ -212,9 +212,30 @@ class TestRefine:
 def test_the_slab_is_that_of_the_sizes():
     synthetic = make_synthetic(concepts=6)
     start = SSAE.from_weights(torch.linalg.pinv(synthetic.directions), synthetic.directions)
-    refined = refine(start, synthetic.shifts)
+    refined = refine(
+        start, synthetic.shifts + 0.05 * torch.randn(synthetic.shifts.shape, generator=torch.manual_seed(0))
+    )
     assert refined.cfg.metadata.slab == "gaussian"
     assert mcc(refined, synthetic.shifts, synthetic.factors) > 0.99
+
+
+def test_codes_that_are_sparse_already_are_kept():
+    synthetic = make_synthetic(concepts=6)
+    start = SSAE.from_weights(torch.linalg.pinv(synthetic.directions), synthetic.directions)
+    assert infer.is_sparse(start.encode(synthetic.shifts))
+    assert refine(start, synthetic.shifts) is start
+    assert not infer.is_sparse(start.encode(synthetic.shifts) + 0.1)
+
+
+def test_of_several_starts_the_one_of_most_likely_held_out_shifts_is_refined():
+    shifts, factors, directions = planted(context=0.3)
+    good = SSAE.from_weights(torch.linalg.pinv(directions), directions)
+    rows = torch.nn.functional.normalize(directions.roll(1, 0) + directions, dim=1)
+    poor = SSAE.from_weights(torch.linalg.pinv(rows), rows)
+    for starts in ([poor, good], [good, poor]):
+        refined = refine(starts, shifts)
+        assert torch.equal(refined.W_dec, refine(good, shifts).W_dec)
+        assert mcc(refined, shifts, factors) > 0.99
 
 
 def test_split_features_are_merged():
