@@ -6,7 +6,6 @@ SSAE again: decoder rows by least squares on the posterior codes, an affine enco
 latent a threshold below which its codes are zero.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -45,14 +44,13 @@ class LatentGroup(NamedTuple):
 
 
 @torch.no_grad()
-def refine(ssae: SSAE | Sequence[SSAE], shifts: Any) -> SSAE:
+def refine(ssae: SSAE, shifts: Any) -> SSAE:
     """Refine an SSAE by sparse inference with a learned noise covariance.
 
     Parameters
     ----------
     ssae
-        A linear SSAE trained with a budget, not merged: ``sweep(…).ssae(…)`` or the result of `train`. Of several (from
-        different seeds), the one that makes held-out shifts most likely after three iterations is refined.
+        A linear SSAE trained with a budget, not merged: ``sweep(…).ssae(…)`` or the result of `train`.
     shifts
         What it was trained on, as `train` takes it; of an iterator, the first batches.
 
@@ -60,10 +58,10 @@ def refine(ssae: SSAE | Sequence[SSAE], shifts: Any) -> SSAE:
     -------
     SSAE
         One whose codes are zero below a threshold per latent, with one latent per concept. Its metadata have
-        ``merged_from``, the latents of the start that each is made of, ``companions``, those that were removed, and
+        ``merged_from``, the latents of `ssae` that each is made of, ``companions``, those that were removed, and
         ``slab``: ``"signed"`` where changes have one size, ``"gaussian"`` otherwise (chosen by held-out likelihood). If the
-        codes of the start are sparse already (there is no noise and no context dependence), it is the start with split
-        features merged (`merge_split_latents`).
+        codes of `ssae` are sparse already (there is no noise and no context dependence), it is `ssae` with split features
+        merged (`merge_split_latents`).
 
     Raises
     ------
@@ -76,22 +74,19 @@ def refine(ssae: SSAE | Sequence[SSAE], shifts: Any) -> SSAE:
     context-dependent part of another concept. Two latents are split features of one concept if the evidence that they
     exclude each other and that their rows are similar outweighs the prior, log ``d_sae``.
     """
-    starts = list(ssae) if isinstance(ssae, Sequence) else [ssae]
-    for one in starts:
-        require_linear(one)
+    require_linear(ssae)
     data = open_data(shifts, 1)
-    sample, d_sae = data.sample(), starts[0].cfg.d_sae
+    sample, d_sae = data.sample(), ssae.cfg.d_sae
     check_refinable(len(sample), d_sae)
     sample = sample[:: -(-len(sample) // MAX_SHIFTS)]
-    for one in starts:
-        if is_sparse(one.encode(sample.to(one.W_enc))):
-            return merge_split_latents(one, data)
-    device = starts[0].W_enc.device if starts[0].W_enc.device.type == "cuda" else torch.device("cpu")
-    scaled = _scaled(sample.to(device, torch.float64))
+    codes = ssae.encode(sample.to(ssae.W_enc))
+    if is_sparse(codes):
+        return merge_split_latents(ssae, data)
+    scaled = _scaled(sample.to(codes.device if codes.device.type == "cuda" else "cpu", torch.float64))
+    codes = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes)).to(scaled.shifts)
     leading = scaled.directions[:, : max(MIN_DIRECTIONS, DIRECTIONS_PER_LATENT * d_sae)]
     inputs = scaled.shifts @ leading
-    number, model = _best_start([_codes_and_rows(one, sample, scaled, leading) for one in starts], inputs)
-    start_ssae = starts[number]
+    model = _chosen(inputs, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading, codes)
     model, kept = _without_companions(fit(model, inputs, REFINING), inputs)
     posterior = posterior_of(model, inputs)
     # Rows are compared after directions are balanced, so that a few of large shifts do not decide alone.
@@ -99,12 +94,12 @@ def refine(ssae: SSAE | Sequence[SSAE], shifts: Any) -> SSAE:
     membership = torch.zeros(len(kept), len(groups)).to(inputs)
     for number, group in enumerate(groups):
         membership[group.latents, number] = torch.tensor(group.signs).to(inputs)
-    refined = _as_ssae(start_ssae, scaled, posterior, membership)
+    refined = _as_ssae(ssae, scaled, posterior, membership)
     metadata = refined.cfg.metadata
     metadata.merged_from = [[kept[latent] for latent in group.latents] for group in groups]
     metadata.companions = sorted(set(range(d_sae)) - set(kept))
     metadata.slab = model.slab
-    update_training(refined, start_ssae, data)
+    update_training(refined, ssae, data)
     return refined
 
 
@@ -210,31 +205,19 @@ def _scaled(shifts: Float[Tensor, "n d"]) -> _Scaled:
     return _Scaled(shifts, scale, values.flip(0)[kept], vectors.flip(1)[:, kept])
 
 
-def _codes_and_rows(
-    ssae: SSAE, sample: Float[Tensor, "n d"], scaled: _Scaled, leading: Float[Tensor, "d p"]
-) -> tuple[Float[Tensor, "n h"], Float[Tensor, "h p"]]:
-    """Return the codes of active latents, and the decoder rows in the leading directions."""
-    codes = ssae.encode(sample.to(ssae.W_enc)).to(scaled.shifts)
-    codes = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes))
-    return codes, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading
-
-
-def _best_start(starts: list[tuple[Tensor, Tensor]], inputs: Float[Tensor, "n p"]) -> tuple[int, SparseFactors]:
-    """Return the start under which held-out shifts are most likely, and its model; the slab is chosen with the first."""
+def _chosen(inputs: Float[Tensor, "n p"], rows: Float[Tensor, "h p"], codes: Float[Tensor, "n h"]) -> SparseFactors:
+    """Return the model of the slab under which held-out shifts are most likely."""
     held_out = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
     held_out[::HELD_OUT] = True
-    best: tuple[float, int, SparseFactors] | None = None
-    slabs: tuple[Slab, ...] = ("signed", "gaussian")
-    for number, (codes, rows) in enumerate(starts):
-        for slab in slabs:
-            model = fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING)
-            score = posterior_of(model, inputs[held_out]).log_likelihood.mean().item()
-            if best is None or score > best[0]:
-                best = score, number, model
-        assert best is not None
-        slabs = (best[2].slab,)
+    best: tuple[float, SparseFactors] | None = None
+    slabs: tuple[Slab, Slab] = ("signed", "gaussian")
+    for slab in slabs:
+        model = fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING)
+        score = posterior_of(model, inputs[held_out]).log_likelihood.mean().item()
+        if best is None or score > best[0]:
+            best = score, model
     assert best is not None
-    return best[1:]
+    return best[1]
 
 
 def _without_companions(model: SparseFactors, inputs: Float[Tensor, "n p"]) -> tuple[SparseFactors, list[int]]:

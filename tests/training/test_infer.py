@@ -227,17 +227,6 @@ def test_codes_that_are_sparse_already_are_kept():
     assert not infer.is_sparse(start.encode(synthetic.shifts) + 0.1)
 
 
-def test_of_several_starts_the_one_of_most_likely_held_out_shifts_is_refined():
-    shifts, factors, directions = planted(context=0.3)
-    good = SSAE.from_weights(torch.linalg.pinv(directions), directions)
-    rows = torch.nn.functional.normalize(directions.roll(1, 0) + directions, dim=1)
-    poor = SSAE.from_weights(torch.linalg.pinv(rows), rows)
-    for starts in ([poor, good], [good, poor]):
-        refined = refine(starts, shifts)
-        assert torch.equal(refined.W_dec, refine(good, shifts).W_dec)
-        assert mcc(refined, shifts, factors) > 0.99
-
-
 def test_split_features_are_merged():
     shifts = split_shifts()
     trained = train(shifts, d_sae=10, budget=0.01, steps=900, restarts=1, quiet=True)
