@@ -134,7 +134,7 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
 def _stability(swept: Sweep) -> Any:
     """Return how near the other seeds, merged as the best is, come to each of its latents."""
     chosen = swept.chosen
-    decoders = [swept.merged(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
+    decoders = [swept.finished(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
     return latent_stability(decoders, run=best_of(chosen.outcomes))
 
 

@@ -22,7 +22,7 @@ from ssae_lens.training.training_group import TrainingGroup
 
 # A level of the constraint that is never reached, so that the multiplier stays zero.
 UNCONSTRAINED = 1e6
-Architecture = Literal["standard", "topk", "abstopk"]
+Architecture = Literal["standard", "topk", "abstopk", "jumprelu"]
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,8 @@ def _training_sae(architecture: Architecture, d_in: int, d_sae: int, active: int
 
     if architecture == "standard":
         return sl.StandardTrainingSAE(sl.StandardTrainingSAEConfig(d_in=d_in, d_sae=d_sae, l1_coefficient=1.0))
+    if architecture == "jumprelu":
+        return sl.JumpReLUTrainingSAE(sl.JumpReLUTrainingSAEConfig(d_in=d_in, d_sae=d_sae, l0_coefficient=1.0))
     kind, config = {
         "topk": (sl.TopKTrainingSAE, sl.TopKTrainingSAEConfig),
         "abstopk": (sl.AbsTopKTrainingSAE, sl.AbsTopKTrainingSAEConfig),
@@ -196,5 +198,9 @@ BASELINES: dict[str, tuple[Callable[..., FittedDictionary], str]] = {
     "SAE": (partial(sae, architecture="standard"), "SAELens's standard SAE; codes have one sign"),
     "TopK": (partial(sae, architecture="topk"), f"SAELens's TopK SAE{USES_CHANGES}; codes have one sign"),
     "AbsTopK": (partial(sae, architecture="abstopk"), f"SAELens's AbsTopK SAE{USES_CHANGES}"),
+    "JumpReLU": (
+        partial(sae, architecture="jumprelu"),
+        "SAELens's JumpReLU SAE, L0 coefficient 1; codes have one sign",
+    ),
     "random": (random_directions, "random directions: a control"),
 }

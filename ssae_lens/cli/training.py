@@ -112,6 +112,7 @@ def train(
     level: Annotated[float | None, typer.Option(help="Bound on sparsity; by default chosen from the budget.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the order of shifts.")] = 0,
     preset: Annotated[str | None, typer.Option(help="Settings of the reference code: v1 or v2.")] = None,
+    refine: Annotated[bool | None, typer.Option("--refine", help="Refine the SSAE by sparse inference.")] = None,
     device: common.Device = None,
     config: common.Config = None,
     json_out: common.Json = None,
@@ -127,7 +128,12 @@ def train(
     from ssae_lens.shifts import open_shifts
     from ssae_lens.training import train as train_ssae
 
-    settings = {"level": level, "preset": preset, **common.further_settings(context, takes=True)}
+    settings = {
+        "level": level,
+        "preset": preset,
+        "refine": bool(refine),
+        **common.further_settings(context, takes=True),
+    }
     settings = {name: value for name, value in settings.items() if value is not None}
     settings |= {"device": device, "overwrite": overwrite, "quiet": quiet}
     ssae = train_ssae(open_shifts(shifts), d_sae=d_sae, seed=seed, out=out, **settings)
@@ -145,7 +151,9 @@ def sweep(
     d_sae: Annotated[list[int], typer.Option(help="Number of latents; repeat for several.")],
     level: Annotated[list[float] | None, typer.Option(help="Bound on sparsity; repeat for several.")] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds for each setting.")] = 5,
-    refine: Annotated[bool, typer.Option("--refine", help="Refine the best SSAE by sparse inference.")] = False,
+    refine: Annotated[
+        bool | None, typer.Option("--refine/--no-refine", help="Refine by sparse inference; default: where possible.")
+    ] = None,
     device: common.Device = None,
     config: common.Config = None,
     json_out: common.Json = None,
@@ -170,7 +178,7 @@ def sweep(
     table = result.table()
     print(table.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
     best, width = result.best, result.chosen.d_sae
-    merged = "" if best.cfg.d_sae == width else f", {'refined' if refine else 'merged'} from {width}"
+    merged = "" if best.cfg.d_sae == width else f", {'refined' if best.cfg.has_threshold else 'merged'} from {width}"
     print(f"{out}: {best.cfg.d_sae} latents{merged}. {best.outcome.message}")
     rows = json.loads(str(table.to_json(orient="records")))
     common.write_numbers(context, json_out, {"settings": rows, "best": best.cfg.metadata.training})

@@ -1,8 +1,7 @@
 """Cosines of directions and of steered activations, and scores of the agreement of runs.
 
 `udr` and `latent_stability` compare runs from different seeds, which needs no labels and so may choose settings. UDR is the
-pairwise score that the SSAE's authors call so: Hungarian matching, unweighted. (The original of Duan et al. 2020 also
-weights latents by how informative they are.)
+pairwise score that the SSAE's authors call so: unweighted. (Duan et al. 2020 also weight latents by their information.)
 """
 
 from collections.abc import Sequence

@@ -14,10 +14,16 @@ import torch
 
 from ssae_lens.base import checks
 from ssae_lens.metrics import mcc_decoders, udr
-from ssae_lens.training._train import best_of, check_level, check_wandb, training_device, warn_if_few_pairs
+from ssae_lens.training._train import (
+    best_of,
+    check_can_refine,
+    check_level,
+    check_wandb,
+    training_device,
+    warn_if_few_pairs,
+)
 from ssae_lens.training.config import ProblemConfig, SolverConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data
-from ssae_lens.training.infer import check_refinable
 from ssae_lens.training.input_map import row_space
 from ssae_lens.training.runs import Run
 from ssae_lens.training.sweep_result import Setting, Sweep, chance_score
@@ -35,7 +41,7 @@ def sweep(
     budget: Sequence[float] | float | None = None,
     seeds: Sequence[int] | int = 5,
     halves: bool = True,
-    refine: bool = False,
+    refine: bool | None = None,
     preset: str | None = None,
     out: str | Path | None = None,
     device: str | torch.device | None = None,
@@ -60,8 +66,8 @@ def sweep(
         stability. The halves of a store share neither a pair nor, if possible, a text; rows of an array alternate. With
         False, or an iterator, the choice is by the agreement of seeds.
     refine
-        Refine the best SSAE by sparse inference (`ssae_lens.training.refine`) instead of merging its split features. Needs a
-        budget and at least 20 shifts per latent.
+        Refine the best SSAE by sparse inference (`ssae_lens.training.refine`), which needs a budget and at least 20 shifts
+        per latent of every width. None does so where it is possible; otherwise, split features are merged.
     out
         A folder for the log, the table and the best SSAE. Re-run the same call to resume an interrupted sweep.
     wandb
@@ -99,12 +105,12 @@ def sweep(
     # For each width (and each k of top-k): the group on all shifts, and those on the halves.
     trios: list[list[TrainingGroup]] = []
     parts: list[Rows | Stream] = []
+    refines = refine is not False
     for width in widths:
         configs, solver = _configs(preset, {"d_sae": width, **options}, several)
         parts = parts or _with_halves(open_data(shifts, solver.batch_size), halves=halves)
         warn_if_few_pairs(parts[0], configs[0])
-        if refine:
-            _check_refinable(parts[0], configs[0])
+        refines = refines and _can_refine(parts[0], configs[0], required=bool(refine))
         trios += _training_groups(parts, configs, solver, seeds, torch_device)
     options = as_dict(trios[0][0].config, solver)
     about = {
@@ -113,14 +119,14 @@ def sweep(
         "bounds": levels or budgets,
         "seeds": seeds,
         "halves": len(parts) > 1,
-        **({"refine": True} if refine else {}),
+        "refine": refines,
     }
     run = Run(parts[0], [group for trio in trios for group in trio], seed=min(seeds), about=about)
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
         run.go(quiet=quiet, checkpoint_every=checkpoint_every)
         space = row_space(parts[0].sample()).numpy() if len(parts) > 1 else None
-        result = Sweep([setting for trio in trios for setting in _settings_of(trio, len(seeds), space)], refine)
+        result = Sweep([setting for trio in trios for setting in _settings_of(trio, len(seeds), space)], refines)
         if out is not None:
             run.save(result.best, sweep=result.table().to_dict(orient="records"))
     if result.chosen.reproducible is False:
@@ -128,10 +134,15 @@ def sweep(
     return result
 
 
-def _check_refinable(data: Rows | Stream, config: ProblemConfig) -> None:
-    if not config.has_active_mask:
-        raise ValueError("refine is True; it must be False with a level, a bias or normalised codes. Give a budget.")
-    check_refinable(len(data.sample()) if data.n is None else data.n, config.d_sae)
+def _can_refine(data: Rows | Stream, config: ProblemConfig, *, required: bool) -> bool:
+    """Return whether SSAEs of this problem can be refined; raise if they cannot and it is required."""
+    try:
+        check_can_refine(data, config)
+    except ValueError:
+        if required:
+            raise
+        return False
+    return True
 
 
 def _as_list(value: Any) -> list[Any]:

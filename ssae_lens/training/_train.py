@@ -8,6 +8,7 @@ import torch
 from ssae_lens.base import checks
 from ssae_lens.base.provenance import versions
 from ssae_lens.sae import SSAE
+from ssae_lens.training import infer
 from ssae_lens.training.config import ProblemConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.outcome import Outcome
@@ -24,6 +25,7 @@ def train(
     d_sae: int,
     seed: int = 0,
     preset: str | None = None,
+    refine: bool = False,
     out: str | Path | None = None,
     device: str | torch.device | None = None,
     wandb: Any = None,
@@ -45,6 +47,8 @@ def train(
         Of the weights and of the order of shifts.
     preset
         ``"v1"`` or ``"v2"``: the reference code's settings. ``"v1"`` needs a level, which depends on the data set.
+    refine
+        Refine the SSAE by sparse inference (`ssae_lens.training.refine`), as `sweep` does where it is possible.
     out
         A folder for the log, the checkpoint and the SSAE. Re-run the same call to resume an interrupted run.
     device
@@ -80,11 +84,13 @@ def train(
     config, solver = settings(preset, d_sae=d_sae, **options)
     data = open_data(shifts, solver.batch_size)
     warn_if_few_pairs(data, config)
+    if refine:
+        check_can_refine(data, config)
     restarts = solver.restarts_for(d_sae)
     seeds, bounds = [seed + 1000 * i for i in range(restarts)], [config.bound] * restarts
     group = TrainingGroup(data, config, solver, seeds, bounds, training_device(device))
     check_level(config, group)
-    about = {"settings": as_dict(config, solver), "seed": seed}
+    about = {"settings": as_dict(config, solver), "seed": seed, **({"refine": True} if refine else {})}
     run = Run(data, [group], seed=seed, about=about)
     run.wandb = wandb
     with run.holding(None if out is None else Path(out), overwrite=overwrite):
@@ -97,6 +103,8 @@ def train(
             raise ValueError(outcome.message)
         if outcome.status != "binding":
             checks.warn(f"The constraint is {outcome.status}. {outcome.message}")
+        if refine:
+            ssae = infer.refine(ssae, data)
         run.save(ssae)
     return ssae
 
@@ -131,6 +139,13 @@ def warn_if_few_pairs(data: Rows | Stream, config: ProblemConfig) -> None:
         f"There are {data.n_pairs} {unit} and d_sae={config.d_sae} latents, fewer than {MIN_PAIRS_PER_LATENT} for each: "
         "latents will follow single pairs instead of concepts. Capture more pairs or lower d_sae."
     )
+
+
+def check_can_refine(data: Rows | Stream, config: ProblemConfig) -> None:
+    """Raise unless an SSAE of this problem can be refined on these data."""
+    if not config.has_active_mask:
+        raise ValueError("refine is True; it must be False with a level, a bias or normalised codes. Give a budget.")
+    infer.check_refinable(len(data.sample()) if data.n is None else data.n, config.d_sae)
 
 
 def check_level(config: ProblemConfig, group: TrainingGroup) -> None:

@@ -6,6 +6,7 @@ SSAE again: decoder rows by least squares on the posterior codes, an affine enco
 latent a threshold below which its codes are zero.
 """
 
+import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -15,9 +16,17 @@ from scipy.stats import poisson
 from torch import Tensor
 
 from ssae_lens.sae import SSAE
-from ssae_lens.training.data import open_data
+from ssae_lens.training.data import Rows, Stream, open_data
 from ssae_lens.training.merge import active_mask, merge_split_latents, require_linear, update_training
-from ssae_lens.training.sparse_factors import Posterior, Slab, SparseFactors, fit, posterior_of, start
+from ssae_lens.training.sparse_factors import (
+    Posterior,
+    Slab,
+    SparseFactors,
+    fit,
+    posterior_of,
+    start,
+    unstructured_log_likelihood,
+)
 
 # Inference is in the leading principal directions of the shifts: so many, or so many times as many as there are latents.
 MIN_DIRECTIONS, DIRECTIONS_PER_LATENT = 64, 2
@@ -31,6 +40,8 @@ HELD_OUT = 5
 COMPANION, ALPHA = 0.1, 0.01
 # Codes are sparse if the noise of inactive ones is below this fraction of their root mean square.
 SPARSE = 0.01
+# By how much the log-likelihood of a held-out shift must exceed that without sparse factors.
+MIN_GAIN = 1.0
 # The co-occurrence of split features of a concept relative to independence, and the largest evidence from exclusion alone:
 # values of one attribute exclude each other, too.
 SPLIT, MAX_EXCLUSION = 0.05, 5.0
@@ -59,9 +70,12 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     SSAE
         One whose codes are zero below a threshold per latent, with one latent per concept. Its metadata have
         ``merged_from``, the latents of `ssae` that each is made of, ``companions``, those that were removed, and
-        ``slab``: ``"signed"`` where changes have one size, ``"gaussian"`` otherwise (chosen by held-out likelihood). If the
-        codes of `ssae` are sparse already (there is no noise and no context dependence), it is `ssae` with split features
-        merged (`merge_split_latents`).
+        ``slab``: ``"signed"`` where changes have one size, ``"gaussian"`` otherwise (chosen by held-out likelihood).
+
+        Nothing is refined if codes are sparse already (there is no noise and no context dependence), or if sparse factors
+        predict held-out shifts no better than a heavy-tailed distribution without factors (as on single words, where
+        content differs in every pair). Then it is `ssae` with split features merged (`merge_split_latents`), and its
+        message says why.
 
     Raises
     ------
@@ -81,12 +95,14 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     sample = sample[:: -(-len(sample) // MAX_SHIFTS)]
     codes = ssae.encode(sample.to(ssae.W_enc))
     if is_sparse(codes):
-        return merge_split_latents(ssae, data)
+        return _not_refined(ssae, data, "codes are sparse already")
     scaled = _scaled(sample.to(codes.device if codes.device.type == "cuda" else "cpu", torch.float64))
     codes = torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes)).to(scaled.shifts)
     leading = scaled.directions[:, : max(MIN_DIRECTIONS, DIRECTIONS_PER_LATENT * d_sae)]
     inputs = scaled.shifts @ leading
-    model = _chosen(inputs, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading, codes)
+    model, gain = _chosen(inputs, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading, codes)
+    if gain < MIN_GAIN:
+        return _not_refined(ssae, data, "sparse factors predict held-out shifts no better than heavy tails do")
     model, kept = _without_companions(fit(model, inputs, REFINING), inputs)
     posterior = posterior_of(model, inputs)
     # Rows are compared after directions are balanced, so that a few of large shifts do not decide alone.
@@ -99,7 +115,7 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     metadata.merged_from = [[kept[latent] for latent in group.latents] for group in groups]
     metadata.companions = sorted(set(range(d_sae)) - set(kept))
     metadata.slab = model.slab
-    update_training(refined, ssae, data)
+    update_training(refined, ssae, data, "Refined")
     return refined
 
 
@@ -205,19 +221,30 @@ def _scaled(shifts: Float[Tensor, "n d"]) -> _Scaled:
     return _Scaled(shifts, scale, values.flip(0)[kept], vectors.flip(1)[:, kept])
 
 
-def _chosen(inputs: Float[Tensor, "n p"], rows: Float[Tensor, "h p"], codes: Float[Tensor, "n h"]) -> SparseFactors:
-    """Return the model of the slab under which held-out shifts are most likely."""
+def _not_refined(ssae: SSAE, data: Rows | Stream, reason: str) -> SSAE:
+    """Return the SSAE with split features merged, and a message that says why it was not refined."""
+    merged = copy.deepcopy(merge_split_latents(ssae, data))
+    metadata, detail = merged.cfg.metadata, f"Not refined: {reason}."
+    if merged.outcome is not None:
+        merged.outcome = merged.outcome.with_details(detail)
+    training = metadata.training or {}
+    metadata.training = training | {"message": f"{training.get('message', '')} {detail}".strip()}
+    return merged
+
+
+def _chosen(
+    inputs: Float[Tensor, "n p"], rows: Float[Tensor, "h p"], codes: Float[Tensor, "n h"]
+) -> tuple[SparseFactors, float]:
+    """Return the model of the slab under which held-out shifts are most likely, and its gain over no sparse factors."""
     held_out = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
     held_out[::HELD_OUT] = True
-    best: tuple[float, SparseFactors] | None = None
     slabs: tuple[Slab, Slab] = ("signed", "gaussian")
-    for slab in slabs:
-        model = fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING)
-        score = posterior_of(model, inputs[held_out]).log_likelihood.mean().item()
-        if best is None or score > best[0]:
-            best = score, model
-    assert best is not None
-    return best[1]
+    models = [
+        fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING) for slab in slabs
+    ]
+    scores = [posterior_of(model, inputs[held_out]).log_likelihood.mean().item() for model in models]
+    best = scores.index(max(scores))
+    return models[best], scores[best] - unstructured_log_likelihood(inputs[~held_out], inputs[held_out])
 
 
 def _without_companions(model: SparseFactors, inputs: Float[Tensor, "n p"]) -> tuple[SparseFactors, list[int]]:

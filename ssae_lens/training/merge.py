@@ -152,14 +152,14 @@ def mutually_exclusive(active: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
     return (observed < MAX_CO_OCCURRENCE * expected) & (p_values < ALPHA)
 
 
-def update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream) -> None:
-    """Set the outcome and the training metadata of a merged SSAE to what holds for itself."""
+def update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream, verb: str = "Merged") -> None:
+    """Set the outcome and the training metadata of a merged or refined SSAE to what holds for itself."""
     fit = measure_fit(merged, data.measured())
     # The loss and the sparsity of the constrained problem are those of the latents as trained.
     training = {k: v for k, v in (ssae.cfg.metadata.training or {}).items() if k not in ("loss", "sparsity")}
     training |= {"d_sae": merged.cfg.d_sae, "d_sae_trained": ssae.cfg.d_sae}
     training |= {"fvu": fit.fvu, "active": fit.active, "mean_abs": fit.mean_abs}
-    training["message"] = f"Merged: {fit.summary(data.n)}."
+    training["message"] = f"{verb}: {fit.summary(data.n)}."
     if ssae.outcome is not None:
         merged.outcome = ssae.outcome.with_fit(fit, data.n)
         training["message"] = merged.outcome.message

@@ -41,15 +41,17 @@ def measure_fit(ssae: SSAE, blocks: Iterable[Float[Tensor, "b d"]]) -> FitQualit
         # Norms are computed in float64, where squares of tiny and huge shifts fit.
         error += torch.linalg.vector_norm(block - reconstructed, dtype=torch.float64).item() ** 2
         energy += torch.linalg.vector_norm(block, dtype=torch.float64).item() ** 2
-        active += active_codes(codes) * len(block)
+        active += active_codes(codes, exact=ssae.cfg.has_threshold) * len(block)
         total += codes.abs().mean().item() * len(block)
         n_rows += len(block)
     return FitQuality(error / energy if energy else float(error > 0), active / n_rows, total / n_rows, n_rows)
 
 
-def active_codes(codes: Float[Tensor, "b h"]) -> float:
-    """Return the mean number of codes of a shift above a tenth of its largest."""
+def active_codes(codes: Float[Tensor, "b h"], *, exact: bool = False) -> float:
+    """Return the mean number of codes of a shift above a tenth of its largest, or of `exact` ones that are not zero."""
     sizes = codes.abs()
+    if exact:
+        return (sizes > 0).float().sum(-1).mean().item()
     return (sizes > ACTIVE * sizes.amax(-1, keepdim=True)).float().sum(-1).mean().item()
 
 
@@ -75,7 +77,8 @@ class Outcome:
     fvu
         The fraction of variance unexplained, about zero: Σ‖δ − δ̂‖² / Σ‖δ‖², in residual-stream units.
     active, mean_abs
-        The mean number of codes above a tenth of a shift's largest, and the mean ``|code|``.
+        The mean number of codes above a tenth of a shift's largest (with thresholds: that are not zero), and the mean
+        ``|code|``.
     history
         The log: a row every hundredth of the steps.
     summary, details

@@ -145,21 +145,17 @@ class Sweep:
     @cached_property
     def best(self) -> SSAE:
         """The SSAE of the chosen setting from the seed that solved the problem best: refined, or split features merged."""
-        seed = best_of(self.chosen.outcomes)
-        return self.refined(self.chosen, seed) if self.refines else self.merged(self.chosen, seed)
+        return self.finished(self.chosen, best_of(self.chosen.outcomes))
 
-    def refined(self, setting: Setting | int, seed: int = 0) -> SSAE:
-        """Return a member as `ssae` does, refined by sparse inference (`refine`)."""
-        setting = self.settings[setting] if isinstance(setting, int) else setting
-        return refine(self.ssae(setting, seed), setting._group.data)
-
-    def merged(self, setting: Setting | int, seed: int = 0) -> SSAE:
-        """Return a member as `ssae` does, with split features merged (`merge_split_latents`).
+    def finished(self, setting: Setting | int, seed: int = 0) -> SSAE:
+        """Return a member as `ssae` does, refined by sparse inference (`refine`), or with split features merged.
 
         Under an L1 level, where codes do not separate into active and inactive ones, it is the same as `ssae`.
         """
         setting = self.settings[setting] if isinstance(setting, int) else setting
         ssae, group = self.ssae(setting, seed), setting._group
+        if self.refines:
+            return refine(ssae, group.data)
         return merge_split_latents(ssae, group.data) if group.config.has_active_mask else ssae
 
     def ssae(self, setting: Setting | int, seed: int = 0) -> SSAE:

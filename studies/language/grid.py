@@ -26,7 +26,8 @@ STUDIES = (
     "categories",
 )  # fmt: skip
 FRESH_METHODS = (
-    "SSAE", "SSAE, not merged", "affine", "PCA", "FastICA", "dictionary", "AbsTopK", "mean difference", "random",
+    "SSAE", "SSAE, not refined", "SSAE, as trained", "affine", "PCA", "FastICA", "dictionary", "AbsTopK", "JumpReLU",
+    "mean difference", "random",
 )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def _sweep(data: LanguageData, cell: Cell) -> dict[str, Any]:
         result = sweep(data.train, seeds=seeds, device="cpu", quiet=True, **steps, **cell["settings"])
     settings = []
     for setting in result.settings:
-        fitted = FittedDictionary.from_sae(result.merged(setting, best_of(setting.outcomes)))
+        fitted = FittedDictionary.from_sae(result.finished(setting, best_of(setting.outcomes)))
         about = {"width": setting.d_sae, "split_half_score": setting.split_half_score}
         about |= {"stability": setting.udr.decoders}
         settings.append({**about, **scores(fitted, data), **expected_scores(data, setting.d_sae)})

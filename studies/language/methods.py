@@ -20,7 +20,7 @@ V1_LEVELS = {"lang": 5.0, "binary": 11.0, "corr": 5.0, "truth": 11.0, "cat": 21.
 V1_LEVEL = 5.0
 # Steps of SAELens's SAEs, in batches of 256: about a hundred passes over the pairs.
 SAE_STEPS = 1500
-SAES: dict[str, Architecture] = {"SAE": "standard", "TopK": "topk", "AbsTopK": "abstopk"}
+SAES: dict[str, Architecture] = {"SAE": "standard", "TopK": "topk", "AbsTopK": "abstopk", "JumpReLU": "jumprelu"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LanguageMethod:
 
 
 def train_ssaes(
-    shifts: Any, width: int, seeds: Sequence[int], steps: int | None, *, merged: bool = True, **settings: Any
+    shifts: Any, width: int, seeds: Sequence[int], steps: int | None, *, finished: bool = True, **settings: Any
 ) -> list[SSAE]:
     """Train as `sweep` does at one width; return for each seed the best of its restarts."""
     settings |= {} if steps is None else {"steps": steps}
@@ -57,7 +57,7 @@ def train_ssaes(
     (setting,) = result.settings
     starts = range(0, len(all_seeds), restarts)
     best = [start + best_of(setting.outcomes[start : start + restarts]) for start in starts]
-    return [(result.merged if merged else result.ssae)(setting, member) for member in best]
+    return [(result.finished if finished else result.ssae)(setting, member) for member in best]
 
 
 def _ssae(
@@ -133,9 +133,11 @@ def _mean_difference(data: LanguageData, *_: Any) -> list[FittedDictionary]:
 
 METHODS: dict[str, LanguageMethod] = {
     "SSAE": LanguageMethod(
-        _ssae, "our defaults: minimal sparsity within a budget of the loss; best of 4 fits a seed; split latents merged"
+        _ssae,
+        "our defaults: minimal sparsity within a budget of the loss; best of 4 fits a seed; refined where possible",
     ),
-    "SSAE, not merged": LanguageMethod(partial(_ssae, merged=False), "the same, split latents not merged"),
+    "SSAE, not refined": LanguageMethod(partial(_ssae, refine=False), "the same, split latents merged but not refined"),
+    "SSAE, as trained": LanguageMethod(partial(_ssae, finished=False), "the same, neither refined nor merged"),
     "SSAE, v1": LanguageMethod(
         partial(_preset, "v1"), "the reference code's first version, at its level for the corpus; fewer steps"
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssae_lens.evals.synthetic_data import SyntheticData
 from ssae_lens.training._sweep import sweep
 from ssae_lens.training._train import train
+from ssae_lens.training.infer import MIN_SHIFTS_PER_LATENT
 from studies.baselines import BASELINES, FittedDictionary
 
 L1_LEVELS = (0.5, 0.65, 0.8)
@@ -26,7 +27,8 @@ class SyntheticMethod:
 def _ssae(data: SyntheticData, width: int, seed: int, steps: int) -> FittedDictionary:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the scores show a budget that cannot be met
-        ssae = train(data.train, d_sae=width, seed=seed, steps=steps, device="cpu", quiet=True)
+        refined = len(data.train) >= MIN_SHIFTS_PER_LATENT * width
+        ssae = train(data.train, d_sae=width, seed=seed, steps=steps, refine=refined, device="cpu", quiet=True)
     return FittedDictionary.from_sae(ssae)
 
 
@@ -48,7 +50,7 @@ def _l1(data: SyntheticData, width: int, seed: int, steps: int) -> FittedDiction
 
 def _baseline(name: str) -> SyntheticMethod:
     method, about = BASELINES[name]
-    rate = {"lr": SAE_RATE} if name in ("SAE", "TopK", "AbsTopK") else {}
+    rate = {"lr": SAE_RATE} if name in ("SAE", "TopK", "AbsTopK", "JumpReLU") else {}
 
     def fit(data: SyntheticData, width: int, seed: int, steps: int) -> FittedDictionary:
         steps = round(SHARE_OF_STEPS * steps)
@@ -58,7 +60,7 @@ def _baseline(name: str) -> SyntheticMethod:
 
 
 METHODS: dict[str, SyntheticMethod] = {
-    "SSAE": SyntheticMethod(_ssae, "our defaults: minimal sparsity within a budget of the loss"),
+    "SSAE": SyntheticMethod(_ssae, "our defaults: minimal sparsity within a budget of the loss, refined"),
     "SSAE, L1": SyntheticMethod(_l1, f"the L1 constraint of the paper; level of {L1_LEVELS} by UDR over 3 seeds"),
     **{name: _baseline(name) for name in BASELINES},
 }

@@ -223,8 +223,36 @@ def test_codes_that_are_sparse_already_are_kept():
     synthetic = make_synthetic(concepts=6)
     start = SSAE.from_weights(torch.linalg.pinv(synthetic.directions), synthetic.directions)
     assert infer.is_sparse(start.encode(synthetic.shifts))
-    assert refine(start, synthetic.shifts) is start
+    kept = refine(start, synthetic.shifts)
+    assert all(torch.equal(weight, start.state_dict()[name]) for name, weight in kept.state_dict().items())
+    assert kept.cfg.metadata.training["message"] == "Not refined: codes are sparse already."
+    assert start.cfg.metadata.training is None
     assert not infer.is_sparse(start.encode(synthetic.shifts) + 0.1)
+
+
+def test_where_content_differs_in_every_pair_nothing_is_refined():
+    """One concept along one direction beside heavy-tailed content, as in pairs of single words."""
+    generator = torch.Generator().manual_seed(0)
+    content = torch.randn(400, 12, generator=generator) / torch.rand(400, 1, generator=generator).clamp(min=0.05)
+    shifts = content + 2 * torch.randn(400, 1, generator=generator).sign() * torch.eye(12)[0]
+    trained = train(shifts, d_sae=3, steps=200, restarts=1, quiet=True)
+    kept = refine(trained, shifts)
+    assert not kept.cfg.has_threshold
+    assert "no better than heavy tails" in kept.outcome.message
+    assert kept.cfg.metadata.training["message"] == kept.outcome.message
+    assert "Not refined" not in trained.outcome.message
+
+
+def test_train_refines_on_request(tmp_path):
+    shifts, factors, _ = planted(context=0.5)
+    trained = train(shifts, d_sae=10, budget=0.02, steps=600, refine=True, out=tmp_path, restarts=1, quiet=True)
+    assert trained.cfg.has_threshold
+    assert mcc(trained, shifts, factors) > 0.985
+    assert torch.equal(SSAE.load_from_disk(tmp_path).threshold, trained.threshold)
+    assert f"{trained.cfg.metadata.training['active']:.1f} active" in trained.outcome.message
+    assert trained.outcome.active == pytest.approx((trained.encode(shifts) != 0).float().sum(1).mean().item(), rel=1e-4)
+    with pytest.raises(ValueError, match="refinement needs at least 20 shifts"):
+        train(shifts[:100], d_sae=10, refine=True, quiet=True)
 
 
 def test_split_features_are_merged():
@@ -238,13 +266,20 @@ QUICK = {"steps": 200, "quiet": True, "seeds": 2, "budget": 0.05}
 
 class TestInASweep:
     def test_the_best_is_refined(self, tmp_path):
-        shifts, *_ = planted(n=600)
-        swept = sweep(shifts, d_sae=[8, 10], refine=True, out=tmp_path, **QUICK)
+        shifts, *_ = planted(n=600, context=0.5)
+        swept = sweep(shifts, d_sae=[8, 10], out=tmp_path, **QUICK)
         assert swept.best.cfg.has_threshold
         seed = min(range(2), key=lambda member: swept.chosen.outcomes[member].fvu)
         saved = SSAE.load_from_disk(tmp_path)
         assert torch.equal(saved.threshold, swept.best.threshold)
         assert not swept.ssae(swept.chosen, seed).cfg.has_threshold
+
+    def test_where_it_does_not_apply_split_features_are_merged(self):
+        shifts, *_ = planted(n=200, context=0.5)
+        swept = sweep(shifts, d_sae=[10, 11], **QUICK)
+        assert not swept.best.cfg.has_threshold
+        assert not sweep(shifts, d_sae=10, refine=False, **QUICK).best.cfg.has_threshold
+        assert not sweep(shifts, d_sae=8, level=0.3, seeds=2, steps=10, halves=False, quiet=True).best.cfg.has_threshold
 
     def test_it_is_checked_before_training(self, tmp_path):
         shifts, *_ = planted(n=600)

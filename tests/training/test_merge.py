@@ -120,7 +120,7 @@ def test_sweeps_merge_the_best_and_nothing_under_a_level():
     swept = sweep(shifts, **given)
     assert swept.ssae(0).cfg.d_sae == 10
     assert swept.best.cfg.d_sae == CONCEPTS
-    assert torch.equal(swept.best.W_dec, swept.merged(swept.chosen, 0 if swept.best.outcome.seed == 0 else 1).W_dec)
+    assert torch.equal(swept.best.W_dec, swept.finished(swept.chosen, 0 if swept.best.outcome.seed == 0 else 1).W_dec)
     assert sweep(shifts, level=0.5, **given).best.cfg.d_sae == 10
 
 
