@@ -97,7 +97,7 @@ def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {page.name for page in PAGES if page.parent == ROOT / "docs"}
     pages |= {f"tutorials/{path.stem}.md" for path in (ROOT / "tutorials").glob("*.py")}
-    assert set(re.findall(r"[\w/]+\.md", navigation)) == pages
+    assert set(re.findall(r"[\w/-]+\.md", navigation)) == pages
 
 
 def test_the_picture_is_small():
