@@ -29,7 +29,7 @@ from ssae_lens.training._train import best_of
 from ssae_lens.training.sweep_result import Sweep
 
 MODEL, HOOK = "smollm2-135m", "blocks.15.hook_resid_post"
-PAIRS, WIDTHS, SEEDS = 1000, (16, 24), 3
+PAIRS, WIDTHS, SEEDS = 1000, (24, 32), 3
 TASKS = ("positive sentiment", "past tense", "politeness")
 SETTINGS = SteeringSettings(
     scales=(0.1, 0.2, 0.35), multipliers=(-1.0, 0.0, 1.0), n_texts=12, max_new_tokens=20, temperature=0.0
@@ -70,7 +70,9 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     print(f"2. {n_pairs} pairs of sentences; in each, one to three things change, and nothing says which:")
     print(f"     {row['source']}\n   → {row['target']}")
     shifts = capture_shifts(model, unlabelled.pairs, HOOK, position="mean", path=out / "shifts.h5", quiet=quiet)
-    print(f"3. SSAEs learn from their shifts at {HOOK}; the width of which most recurs in both halves is kept.")
+    print(
+        f"3. SSAEs learn from their shifts at {HOOK}; the width with most latents reproduced in both halves is kept and refined."
+    )
     swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
     ssae = swept.best
     table = swept.table()[["d_sae", "udr_decoders", "split_half_score", "fvu", "active"]]

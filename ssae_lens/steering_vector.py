@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -134,8 +134,8 @@ class SteeringVector:
         ssae
             An `SSAE`; the vector takes its origin.
         latent
-            The number of the row, or a concept's result of `match_concepts`: an object with `latent`, and optionally
-            `sign`, `scale` and `concept`.
+            The number of the row; the name of a latent in the SSAE's metadata (`Concepts.attach`), such as ``"tense"``; or a
+            concept's result of `match_concepts`: an object with `latent`, and optionally `sign`, `scale` and `concept`.
         sign, scale
             Factors of the row; by default those of `latent`, or 1.
         hook_name
@@ -143,6 +143,8 @@ class SteeringVector:
         concept, norms
             As in `SteeringVector`.
         """
+        if isinstance(latent, str):
+            latent = _named(ssae, latent)
         if hasattr(latent, "latent"):
             match, latent = latent, latent.latent
             if latent is None:
@@ -279,6 +281,20 @@ def _checked(hook: str, values: Any) -> Tensor:
     if not direction.any():
         raise ValueError(f"direction is zero at {hook!r} and points nowhere; steer with scale=0 to change nothing.")
     return direction
+
+
+def _named(ssae: Any, name: str) -> Any:
+    """Return the latent of a name in an SSAE's metadata, with its sign and scale."""
+    entries = ssae.cfg.metadata.latents
+    entries = entries if isinstance(entries, list) else []
+    named = {str(entry["name"]): i for i, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("name")}
+    if name not in named:
+        names = f"named {', '.join(named)}" if named else "and none has a name; Concepts.attach names them"
+        suggestion = checks.did_you_mean(name, named)
+        raise ValueError(f"latent is {name!r}; this SSAE has latents 0 to {ssae.cfg.d_sae - 1}, {names}.{suggestion}")
+    entry = entries[named[name]]
+    sign, scale = (float(entry.get(key, 1)) for key in ("sign", "scale"))
+    return SimpleNamespace(latent=named[name], sign=sign, scale=scale, concept=name)
 
 
 def _unmatched(concept: Any) -> str:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from sae_lens import SAE
 
+from ssae_lens import SSAE, SteeringVector, capture_shifts, load_pairs
 from ssae_lens.base.assets import ASSETS, shipped
+from ssae_lens.metrics import mcc_codes
 from ssae_lens.models import load_model
 from ssae_lens.pretrained import load_sae
 
@@ -19,7 +21,7 @@ def test_all_of_it_is_small():
 
 
 def test_it_is_whole():
-    assert shipped() == {RELEASE: [HOOK]}
+    assert shipped() == {RELEASE: [HOOK], "smollm2-135m-ssae": [HOOK]}
     names = {each.name for each in FOLDER.iterdir()}
     assert names == {
         "approximator.safetensors",
@@ -44,6 +46,41 @@ def test_the_card_says_what_was_measured():
         assert value in card
     assert f"{measured['loss_recovered']:.3f}" in card
     assert f"{measured['sae_ts']['approximator']['r2']:.3f}" in card
+
+
+@pytest.fixture(scope="module")
+def ssae():
+    return SSAE.from_pretrained("smollm2-135m-ssae", HOOK)
+
+
+def test_the_ssae_is_refined_and_named(ssae):
+    latents = ssae.cfg.metadata.latents
+    names = {entry["name"] for entry in latents if entry["name"]}
+    assert names == set(ssae.cfg.metadata.concepts)
+    assert len(latents) == len(ssae.cfg.metadata.merged_from) == ssae.cfg.d_sae
+    assert (ssae.threshold > 0).all()
+    vector = SteeringVector.from_ssae(ssae, "tense")
+    entry = next(entry for entry in latents if entry["name"] == "tense")
+    assert vector.direction.norm().item() == pytest.approx(entry["scale"], rel=1e-5)
+
+
+def test_the_card_of_the_ssae_has_its_numbers(ssae):
+    card = (ASSETS / "smollm2-135m-ssae" / "README.md").read_text()
+    for number, entry in enumerate(ssae.cfg.metadata.latents):
+        name, scale = (entry["name"], f"{entry['scale']:.2f}") if entry["name"] else ("–", "–")
+        line = f"| {name} | {number} | {scale} | {ssae.threshold[number].item():.2f} | {entry['split_half']:.3f} |"
+        assert line in card
+
+
+@pytest.mark.slow
+def test_the_ssae_reads_held_out_pairs_as_its_card_says(ssae):
+    model = load_model("smollm2-135m")
+    pairs = load_pairs("sentences", "test", n=150)
+    shifts = capture_shifts(model, pairs, HOOK, position="mean", quiet=True)
+    codes = ssae.encode(torch.from_numpy(shifts.shifts)).detach()
+    assert mcc_codes(codes, shifts.labels).score > 0.94
+    active, changed = (codes != 0).float().sum(1).mean(), abs(shifts.labels).sum(1).mean()
+    assert active.item() == pytest.approx(changed, rel=0.3)
 
 
 @pytest.mark.slow

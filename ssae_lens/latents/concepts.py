@@ -10,6 +10,8 @@ from ssae_lens.latents.describe import LatentDescription
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ssae_lens.sae import SSAE
+
 
 @dataclass(frozen=True)
 class Concept:
@@ -86,6 +88,19 @@ class Concepts(Mapping[str, Concept]):
     def of_latent(self, latent: int) -> Concept | None:
         """Return the concept that a latent is matched with, or None."""
         return next((concept for concept in self.values() if concept.latent == latent), None)
+
+    def attach(self, ssae: "SSAE") -> None:
+        """Write each latent's name, sign, scale and fit into the SSAE's metadata, where they are saved with it.
+
+        Then ``SteeringVector.from_ssae(ssae, "tense")`` finds the latent of that name.
+        """
+        latents: list[dict[str, Any]] = [{"name": None} for _ in range(ssae.cfg.d_sae)]
+        for concept in self.values():
+            if concept.latent is not None:
+                latents[concept.latent] = {
+                    "name": concept.concept, "sign": concept.sign, "scale": concept.scale, "fit": concept.fit
+                }  # fmt: skip
+        ssae.cfg.metadata.latents = latents
 
     def table(self) -> "pd.DataFrame":
         """Return a table with one row per concept."""

@@ -127,14 +127,17 @@ class Sweep:
     def chosen(self) -> Setting:
         """The setting with the largest `split_half_score`, among those that met their bound; no label is used.
 
-        Too few latents merge concepts, differently in each half; of too many, some follow what only one half has. Where
-        halves were not fitted it is the setting with the best agreement of seeds (UDR of decoders). Agreements within half a
+        Too few latents merge concepts, differently in each half; of too many, some follow what only one half has. Spare
+        latents are no loss if the best is refined, but a concept without a latent is: then it is the setting with the most
+        latents reproduced in both halves. Where halves were not fitted it is the setting with the best agreement of seeds (UDR of decoders). Agreements within half a
         percent count as equal, and then the wider setting is taken.
         """
         feasible = [
             setting for setting in self.settings if any(outcome.status == "binding" for outcome in setting.outcomes)
         ] or self.settings
         if all(setting.split_half_cosines is not None for setting in feasible):
+            if self.refines:
+                return max(feasible, key=lambda setting: (setting.reproduced, setting.split_half_score))
             return max(feasible, key=lambda setting: setting.split_half_score)
         lowest = max(setting.udr.decoders for setting in feasible) - UDR_TOLERANCE
         return max(

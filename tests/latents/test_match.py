@@ -13,6 +13,7 @@ from ssae_lens.latents.judges import Answer, LexicalJudge
 from ssae_lens.latents.match import match_concepts
 from ssae_lens.latents.name import common_concepts
 from ssae_lens.methods import ssae as ssae_vector
+from ssae_lens.sae import SSAE
 from ssae_lens.steering_vector import SteeringVector
 
 
@@ -55,6 +56,19 @@ def test_it_is_what_steering_takes(found, ssae, store):
         torch.testing.assert_close(vector.direction, same.direction)
     with pytest.raises(ValueError, match=r"No latent was matched to the concept 'noise' \(the nearest, latent \d"):
         SteeringVector.from_ssae(ssae, found["noise"])
+
+
+def test_names_are_saved_with_the_ssae(found, ssae, tmp_path):
+    found.attach(ssae)
+    ssae.save_model(tmp_path)
+    loaded = SSAE.load_from_disk(tmp_path)
+    for concept in CONCEPTS[:3]:
+        vector = SteeringVector.from_ssae(loaded, concept)
+        assert vector.concept == concept
+        assert torch.equal(vector.direction, SteeringVector.from_ssae(ssae, found[concept]).direction)
+        assert loaded.cfg.metadata.latents[found[concept].latent]["fit"] == found[concept].fit
+    with pytest.raises(ValueError, match=f"latent is 'noise'; this SSAE has latents 0 to .*, named .*{CONCEPTS[0]}"):
+        SteeringVector.from_ssae(loaded, "noise")
 
 
 def test_a_plain_string_names_one_concept(ssae, store):

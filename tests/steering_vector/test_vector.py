@@ -117,6 +117,12 @@ class TestFromSSAE:
         with pytest.raises(ValueError, match="latents 0 to 1"):
             SteeringVector.from_ssae(ssae, latent)
 
+    @pytest.mark.parametrize("latents", [{"name": "gender"}, "gender", [None, {"name": ""}], 3, [["gender"]]])
+    def test_names_that_are_none(self, ssae, latents):
+        ssae.cfg.metadata.latents = latents
+        with pytest.raises(ValueError, match="latents 0 to 1, and none has a name"):
+            SteeringVector.from_ssae(ssae, "gender")
+
     def test_a_concept_that_no_latent_was_matched_to(self, ssae):
         nearest = SimpleNamespace(latent=None, concept="tense", runner_up=1, runner_up_fit=0.1234)
         words = r"No latent was matched to the concept 'tense' \(the nearest, latent 1, has a fit of 0.12\); give a latent's"
