@@ -71,7 +71,7 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     print(f"     {row['source']}\n   → {row['target']}")
     shifts = capture_shifts(model, unlabelled.pairs, HOOK, position="mean", path=out / "shifts.h5", quiet=quiet)
     print(
-        f"3. SSAEs learn from their shifts at {HOOK}; the width with most latents reproduced in both halves is kept and refined."
+        f"3. SSAEs learn from their shifts at {HOOK}; the width with most latents in both halves is kept and refined."
     )
     swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
     ssae = swept.best
