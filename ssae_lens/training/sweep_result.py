@@ -127,10 +127,10 @@ class Sweep:
     def chosen(self) -> Setting:
         """The setting with the largest `split_half_score`, among those that met their bound; no label is used.
 
-        Too few latents merge concepts, differently in each half; of too many, some follow what only one half has. If the best
-        is refined, it is the setting with the most latents reproduced in both halves: spare latents are no loss then, but a
-        concept without a latent is. Where halves were not fitted it is the setting with the best agreement of seeds (UDR of
-        decoders). Agreements within half a percent count as equal, and then the wider setting is taken.
+        Too few latents merge concepts, differently in each half; of too many, some follow what only one half has. If the
+        best is refined, it is the setting with the most latents reproduced in both halves: spare latents are no loss then,
+        but a concept without a latent is. Where halves were not fitted it is the setting with the best agreement of seeds
+        (UDR of decoders). Agreements within half a percent count as equal, and then the wider setting is taken.
         """
         feasible = [
             setting for setting in self.settings if any(outcome.status == "binding" for outcome in setting.outcomes)
