@@ -153,8 +153,9 @@ def describe_latents(
         )
     require_fit(ssae, shifts)
     d_sae = ssae.W_dec.shape[0]
-    chosen = list(range(d_sae)) if latents is None else [int(latent) for latent in latents]
-    if not chosen or not set(chosen) <= set(range(d_sae)):
+    numbers = range(d_sae) if latents is None else [checks.as_int(latent) for latent in latents]
+    chosen = [number for number in numbers if number is not None and 0 <= number < d_sae]
+    if not chosen or len(chosen) < len(numbers):
         raise ValueError(f"latents is {latents!r}; this SSAE has latents 0 to {d_sae - 1}.")
     checks.integer("n_pairs", n_pairs)
     checks.integer("n_tokens", n_tokens)

@@ -113,6 +113,8 @@ def test_spans_are_the_words_that_differ(source, target, lost, gained):
 def test_bad_input(ssae, store, model):
     with pytest.raises(ValueError, match=r"latents is \[9\]; this SSAE has latents 0 to 4"):
         describe_latents(ssae, store, latents=[9])
+    with pytest.raises(ValueError, match=r"latents is \[1.7\]; this SSAE has latents 0 to 4"):
+        describe_latents(ssae, store, latents=[1.7])
     with pytest.raises(ValueError, match="need texts: give a ShiftStore"):
         describe_latents(ssae, store.shifts)
     with pytest.raises(ValueError, match="no model to steer"):

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
+import certifi
+
 from ssae_lens.base.reading import parse_json
 
 MAX_BYTES = 2 << 20
@@ -263,9 +265,5 @@ def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
         # Some builds of Python come without certificates.
-        try:
-            import certifi
-        except ImportError:
-            return context
         context.load_verify_locations(certifi.where())
     return context
