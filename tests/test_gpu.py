@@ -15,7 +15,7 @@ from ssae_lens.models import tiny_model
 from ssae_lens.pairs import load_pairs
 from ssae_lens.sae import SSAE
 from ssae_lens.steering_vector import SteeringVector
-from ssae_lens.training import sweep, train
+from ssae_lens.training import refine, sweep, train
 from ssae_lens.training.config import SOLVERS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is shown to the tests")
@@ -74,6 +74,17 @@ def test_training_finds_the_concepts(small, solver, tmp_path):
     codes = ssae.encode(torch.as_tensor(small.test).to(ssae.W_enc.device)).detach().cpu().numpy()
     assert mcc_codes(codes, small.test_codes).score > 0.98
     assert torch.equal(SSAE.load_from_disk(tmp_path, device="cuda").W_dec.cpu(), ssae.W_dec.cpu())
+
+
+def test_refinement_is_that_of_the_cpu():
+    data = synthetic_shifts(d=16, n_concepts=5, n=3000, context_dependence=0.2, seed=0)
+    trained = train(data.train, d_sae=5, device="cpu", quiet=True)
+    ours, theirs = (
+        refine(SSAE.from_weights(trained.W_enc, trained.W_dec, device=each), data.train) for each in DEVICES
+    )
+    assert theirs.W_dec.device.type == "cuda"
+    torch.testing.assert_close(ours.W_dec, theirs.W_dec.cpu(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours.threshold, theirs.threshold.cpu(), atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:The constraint is infeasible")

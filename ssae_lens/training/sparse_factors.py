@@ -213,11 +213,13 @@ def _infer_block(model: SparseFactors, shifts: Float[Tensor, "n p"]) -> Posterio
         codes.index_put_(at, weight @ signs if model.slab == "signed" else sizes, accumulate=True)
         active.index_put_(at, total[:, None].expand_as(support).contiguous(), accumulate=True)
         mean_sizes.index_put_(at, sizes, accumulate=True)
-        second.index_add_(0, (support[:, :, None] * h + support[:, None, :]).flatten(), moments.flatten())
+        # index_add_ would not be deterministic on a GPU.
+        pairs = (support[:, :, None] * h + support[:, None, :]).flatten()
+        second.index_put_((pairs,), moments.flatten(), accumulate=True)
         # E[(s − g)²] = E[s²] − 2 E[s g] + E[g²]
         deviation = (weight[:, :, None] * (signs.square() - 2 * signs * mean)).sum(1)
         deviation = deviation + moments.diagonal(dim1=1, dim2=2)
-        spread.index_add_(0, support.flatten(), deviation.flatten())
+        spread.index_put_((support.flatten(),), deviation.flatten(), accumulate=True)
     log_noise = factor.diagonal().log().sum() + p * math.log(2 * math.pi) / 2
     likelihood = evidence + (1 - model.rate).log().sum() - products.squares / 2 - log_noise
     return Posterior(codes, active, likelihood, second.reshape(h, h), mean_sizes.T @ shifts, spread)
