@@ -181,7 +181,9 @@ def _printed(rows: pd.DataFrame) -> str:
 
 def _means(fits: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Return the mean of each score over fits, and the standard deviation of the MCC."""
-    names = [name for name, value in fits[0].items() if isinstance(value, int | float) and name != "width"]
+    # Fits of one row can have different widths after merging, and DCI is left out of wide ones.
+    common = set(fits[0]).intersection(*fits[1:])
+    names = [name for name, value in fits[0].items() if isinstance(value, int | float) and name in common - {"width"}]
     spread = {"mcc_sd": stdev(fit["mcc"] for fit in fits)} if len(fits) > 1 else {}
     return {name: fmean(fit[name] for fit in fits) for name in names} | spread
 
