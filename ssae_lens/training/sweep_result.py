@@ -137,7 +137,7 @@ class Sweep:
         ] or self.settings
         if all(setting.split_half_cosines is not None for setting in feasible):
             if self.refines:
-                return max(feasible, key=lambda setting: (setting.reproduced, setting.split_half_score))
+                return max(feasible, key=lambda s: (s.reproducible is not False, s.reproduced, s.split_half_score))
             return max(feasible, key=lambda setting: setting.split_half_score)
         lowest = max(setting.udr.decoders for setting in feasible) - UDR_TOLERANCE
         return max(
