@@ -134,10 +134,10 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
 
 
 def _stability(swept: Sweep) -> Any:
-    """Return how near the other seeds, merged as the best is, come to each of its latents."""
-    chosen = swept.chosen
-    decoders = [swept.finished(chosen, seed).W_dec.detach() for seed in range(len(chosen.outcomes))]
-    return latent_stability(decoders, run=best_of(chosen.outcomes))
+    """Return how near the other seeds, refined as the best is, come to each of its latents."""
+    chosen, best = swept.chosen, best_of(swept.chosen.outcomes)
+    ssaes = [swept.best if i == best else swept.finished(chosen, i) for i in range(len(chosen.outcomes))]
+    return latent_stability([ssae.W_dec.detach() for ssae in ssaes], run=best)
 
 
 def _merged(results: list[SteeringResult]) -> SteeringResult:

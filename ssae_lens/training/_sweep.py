@@ -16,7 +16,7 @@ from ssae_lens.base import checks
 from ssae_lens.metrics import mcc_decoders, udr
 from ssae_lens.training._train import (
     best_of,
-    check_can_refine,
+    can_refine,
     check_level,
     check_wandb,
     training_device,
@@ -105,12 +105,12 @@ def sweep(
     # For each width (and each k of top-k): the group on all shifts, and those on the halves.
     trios: list[list[TrainingGroup]] = []
     parts: list[Rows | Stream] = []
-    refines = refine is not False
+    refines = True
     for width in widths:
         configs, solver = _configs(preset, {"d_sae": width, **options}, several)
         parts = parts or _with_halves(open_data(shifts, solver.batch_size), halves=halves)
         warn_if_few_pairs(parts[0], configs[0])
-        refines = refines and _can_refine(parts[0], configs[0], required=bool(refine))
+        refines = refines and can_refine(parts[0], configs[0], refine)
         trios += _training_groups(parts, configs, solver, seeds, torch_device)
     options = as_dict(trios[0][0].config, solver)
     about = {
@@ -132,17 +132,6 @@ def sweep(
     if result.chosen.reproducible is False:
         checks.warn(f"{result.chosen.stability} Capture more pairs, or another hook or position.")
     return result
-
-
-def _can_refine(data: Rows | Stream, config: ProblemConfig, *, required: bool) -> bool:
-    """Return whether SSAEs of this problem can be refined; raise if they cannot and it is required."""
-    try:
-        check_can_refine(data, config)
-    except ValueError:
-        if required:
-            raise
-        return False
-    return True
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -25,7 +25,7 @@ def train(
     d_sae: int,
     seed: int = 0,
     preset: str | None = None,
-    refine: bool = False,
+    refine: bool | None = False,
     out: str | Path | None = None,
     device: str | torch.device | None = None,
     wandb: Any = None,
@@ -48,7 +48,7 @@ def train(
     preset
         ``"v1"`` or ``"v2"``: the reference code's settings. ``"v1"`` needs a level, which depends on the data set.
     refine
-        Refine the SSAE by sparse inference (`ssae_lens.training.refine`), as `sweep` does where it is possible.
+        Refine the SSAE by sparse inference (`ssae_lens.training.refine`); None does so where it is possible, as in `sweep`.
     out
         A folder for the log, the checkpoint and the SSAE. Re-run the same call to resume an interrupted run.
     device
@@ -84,8 +84,7 @@ def train(
     config, solver = settings(preset, d_sae=d_sae, **options)
     data = open_data(shifts, solver.batch_size)
     warn_if_few_pairs(data, config)
-    if refine:
-        check_can_refine(data, config)
+    refine = can_refine(data, config, refine)
     restarts = solver.restarts_for(d_sae)
     seeds, bounds = [seed + 1000 * i for i in range(restarts)], [config.bound] * restarts
     group = TrainingGroup(data, config, solver, seeds, bounds, training_device(device))
@@ -141,7 +140,19 @@ def warn_if_few_pairs(data: Rows | Stream, config: ProblemConfig) -> None:
     )
 
 
-def check_can_refine(data: Rows | Stream, config: ProblemConfig) -> None:
+def can_refine(data: Rows | Stream, config: ProblemConfig, refine: bool | None) -> bool:
+    """Return whether to refine; None asks for it where it is possible, and True raises where it is not."""
+    if refine is not False:
+        try:
+            _check_can_refine(data, config)
+        except ValueError:
+            if refine:
+                raise
+            return False
+    return refine is not False
+
+
+def _check_can_refine(data: Rows | Stream, config: ProblemConfig) -> None:
     """Raise unless an SSAE of this problem can be refined on these data."""
     if not config.has_active_mask:
         raise ValueError("refine is True; it must be False with a level, a bias or normalised codes. Give a budget.")

@@ -17,7 +17,13 @@ from torch import Tensor
 
 from ssae_lens.sae import SSAE
 from ssae_lens.training.data import Rows, Stream, open_data
-from ssae_lens.training.merge import active_mask, merge_split_latents, require_linear, update_training
+from ssae_lens.training.merge import (
+    active_mask,
+    co_occurrence,
+    merge_split_latents,
+    require_linear,
+    update_training,
+)
 from ssae_lens.training.sparse_factors import (
     Posterior,
     Slab,
@@ -154,19 +160,16 @@ def find_groups(active: Float[Tensor, "n h"], rows: Float[Tensor, "h p"]) -> lis
     the largest |cosine| of their rows (uniform for split features; for two concepts a half-normal with the spread of
     latents that do co-occur), less log h.
     """
-    active, rows = active.cpu(), rows.cpu()
-    n, h = active.shape
-    together, share = active.T @ active, active.mean(0)
-    independent = n * share[:, None] * share
-    cosines = torch.nn.functional.normalize(rows, dim=1)
-    cosines = cosines @ cosines.T
-    frequent = torch.ones(h, h, dtype=torch.bool).triu(1) & (independent > 1)
-    usual = (together[frequent] / independent[frequent]).median().clamp(max=1) if frequent.any() else torch.tensor(0.0)
+    together, independent, usual = co_occurrence(active)
+    h = len(together)
+    unit_rows = torch.nn.functional.normalize(rows.cpu(), dim=1)
+    cosines = unit_rows @ unit_rows.T
+    upper = torch.ones(h, h, dtype=torch.bool).triu(1)
     groups = [LatentGroup([latent], [1.0]) for latent in range(h)]
     if usual <= SPLIT:  # hardly any two latents are ever active together, so exclusion says nothing
         return groups
     exclusion = together * (SPLIT / usual).log() + (usual - SPLIT) * independent
-    unrelated = cosines[frequent & (together > usual * independent / 2)]
+    unrelated = cosines[upper & (independent > 1) & (together > usual * independent / 2)]
     spread = (unrelated.abs().median() / 0.6745).clamp(min=1e-3) if len(unrelated) else torch.tensor(0.1)
     nearest, signed = cosines.abs(), cosines.clone()
     while len(groups) > 1:

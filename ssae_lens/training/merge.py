@@ -14,7 +14,7 @@ nothing is merged.
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
@@ -141,15 +141,25 @@ def mutually_exclusive(active: Bool[Tensor, "n h"]) -> Bool[Tensor, "h h"]:
     The count of so few shifts is Poisson distributed: P(X ≤ x) at a mean of m is the upper regularised gamma function
     Q(x + 1, m).
     """
+    observed, independent, usual = co_occurrence(active)
+    expected = independent * usual
+    p_values = torch.special.gammaincc(observed + 1, expected.clamp(min=1e-12))
+    return (observed < MAX_CO_OCCURRENCE * expected) & (p_values < ALPHA)
+
+
+def co_occurrence(
+    active: Shaped[Tensor, "n h"],
+) -> tuple[Float[Tensor, "h h"], Float[Tensor, "h h"], Float[Tensor, ""]]:
+    """Return how many shifts two latents are active in together, how many if independent, and the usual ratio of the two.
+
+    Sparse changes exclude each other a little: the usual ratio is the median over pairs of latents.
+    """
     active = active.cpu().double()
     observed, density = active.T @ active, active.mean(0)
     independent = len(active) * density[:, None] * density
     enough = torch.ones_like(observed, dtype=torch.bool).triu(1) & (independent > 1)
-    # Sparse changes exclude each other a little: the usual ratio to independence is the median over pairs of latents.
     usual = (observed[enough] / independent[enough]).median().clamp(max=1) if enough.any() else torch.tensor(0.0)
-    expected = independent * usual
-    p_values = torch.special.gammaincc(observed + 1, expected.clamp(min=1e-12))
-    return (observed < MAX_CO_OCCURRENCE * expected) & (p_values < ALPHA)
+    return observed, independent, usual
 
 
 def update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream, verb: str = "Merged") -> None:
