@@ -29,9 +29,9 @@ from ssae_lens.training.sparse_factors import (
     Slab,
     SparseFactors,
     fit,
+    gaussian_log_likelihood,
     posterior_of,
     start,
-    unstructured_log_likelihood,
 )
 
 # Inference is in the leading principal directions of the shifts: so many, or so many times as many as there are latents.
@@ -46,8 +46,8 @@ HELD_OUT = 5
 COMPANION, ALPHA = 0.1, 0.01
 # Codes are sparse if the noise of inactive ones is below this fraction of their root mean square.
 SPARSE = 0.01
-# By how much the log-likelihood of a held-out shift must exceed that without sparse factors.
-MIN_GAIN = 1.0
+# By how much the log-likelihood of a held-out shift must exceed that of a Gaussian and of factors along random directions.
+MIN_GAIN = 4.0
 # The co-occurrence of split features of a concept relative to independence, and the largest evidence from exclusion alone:
 # values of one attribute exclude each other, too.
 SPLIT, MAX_EXCLUSION = 0.05, 5.0
@@ -79,8 +79,8 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
         ``slab``: ``"signed"`` where changes have one size, ``"gaussian"`` otherwise (chosen by held-out likelihood).
 
         Nothing is refined if codes are sparse already (there is no noise and no context dependence), or if sparse factors
-        predict held-out shifts no better than a heavy-tailed distribution without factors (as on single words, where
-        content differs in every pair). Then it is `ssae` with split features merged (`merge_split_latents`), and its
+        predict held-out shifts hardly better than random ones do (as on single words, where content differs in every
+        pair). Then it is `ssae` with split features merged (`merge_split_latents`), and its
         message says why.
 
     Raises
@@ -108,7 +108,7 @@ def refine(ssae: SSAE, shifts: Any) -> SSAE:
     inputs = scaled.shifts @ leading
     model, gain = _chosen(inputs, (ssae.W_dec.to(scaled.shifts) / scaled.scale) @ leading, codes)
     if gain < MIN_GAIN:
-        return _not_refined(ssae, data, "sparse factors predict held-out shifts no better than heavy tails do")
+        return _not_refined(ssae, data, "its factors predict held-out shifts hardly better than random ones do")
     model, kept = _without_companions(fit(model, inputs, REFINING), inputs)
     posterior = posterior_of(model, inputs)
     # Rows are compared after directions are balanced, so that a few of large shifts do not decide alone.
@@ -238,16 +238,30 @@ def _not_refined(ssae: SSAE, data: Rows | Stream, reason: str) -> SSAE:
 def _chosen(
     inputs: Float[Tensor, "n p"], rows: Float[Tensor, "h p"], codes: Float[Tensor, "n h"]
 ) -> tuple[SparseFactors, float]:
-    """Return the model of the slab under which held-out shifts are most likely, and its gain over no sparse factors."""
+    """Return the model of the slab under which held-out shifts are most likely, and its gain over Gaussian and random."""
     held_out = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
     held_out[::HELD_OUT] = True
-    slabs: tuple[Slab, Slab] = ("signed", "gaussian")
-    models = [
-        fit(start(inputs[~held_out], rows, codes[~held_out], slab), inputs[~held_out], CHOOSING) for slab in slabs
-    ]
-    scores = [posterior_of(model, inputs[held_out]).log_likelihood.mean().item() for model in models]
-    best = scores.index(max(scores))
-    return models[best], scores[best] - unstructured_log_likelihood(inputs[~held_out], inputs[held_out])
+    fitted, held = inputs[~held_out], inputs[held_out]
+
+    def fits(rows: Tensor, codes: Tensor) -> list[tuple[float, SparseFactors]]:
+        slabs: tuple[Slab, Slab] = ("signed", "gaussian")
+        models = [fit(start(fitted, rows, codes, slab), fitted, CHOOSING) for slab in slabs]
+        return [(posterior_of(model, held).log_likelihood.mean().item(), model) for model in models]
+
+    score, best = max(fits(rows, codes[~held_out]), key=lambda scored: scored[0])
+    control = max(score for score, _ in fits(*_random_factors(fitted, len(rows))))
+    return best, score - max(control, gaussian_log_likelihood(fitted, held))
+
+
+def _random_factors(inputs: Float[Tensor, "n p"], h: int) -> tuple[Float[Tensor, "h p"], Float[Tensor, "n h"]]:
+    """Return rows and codes as good as the leading principal directions, randomly rotated after whitening: the control."""
+    values, directions = torch.linalg.eigh(inputs.T @ inputs / len(inputs))
+    n_directions = min(h, int((values > 1e-9 * values[-1]).sum()))
+    lengths, leading = values.flip(0)[:n_directions].sqrt(), directions.flip(1)[:, :n_directions]
+    random = torch.randn(n_directions, h, generator=torch.Generator().manual_seed(0), dtype=inputs.dtype)
+    rotation = torch.cat([torch.linalg.qr(part).Q for part in random.split(n_directions, dim=1)], dim=1).to(inputs)
+    codes = inputs @ (leading / lengths) @ rotation
+    return ((leading * lengths) @ rotation).T, torch.where(active_mask(codes.abs()), codes, torch.zeros_like(codes))
 
 
 def _without_companions(model: SparseFactors, inputs: Float[Tensor, "n p"]) -> tuple[SparseFactors, list[int]]:

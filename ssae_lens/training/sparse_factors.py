@@ -29,8 +29,6 @@ MIN_NOISE = 1e-4
 SIZE_VARIANCE, RATE = (0.01, 0.25), (1e-3, 0.6)
 # Supports of a lower posterior probability do not enter the moments.
 NEGLIGIBLE = 1e-3
-# The degrees of freedom that the t distribution is fitted with.
-FREEDOM = (2.2, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 25.0, 50.0, 100.0)
 # The shifts that an E step works on at once.
 BLOCK = 2000
 
@@ -84,22 +82,12 @@ def posterior_of(model: SparseFactors, shifts: Float[Tensor, "n p"]) -> Posterio
     return Posterior(*joined, *(sum(part[i] for part in parts) for i in range(3, 6)))  # pyright: ignore[reportArgumentType]
 
 
-def unstructured_log_likelihood(shifts: Float[Tensor, "n p"], held_out: Float[Tensor, "m p"]) -> float:
-    """Return the mean log-likelihood of held-out shifts without sparse factors: of a multivariate t distribution.
-
-    Its covariance is that of `shifts`, shrunk as the noise is, and its degrees of freedom make `shifts` most likely.
-    """
-    p = shifts.shape[1]
+def gaussian_log_likelihood(shifts: Float[Tensor, "n p"], held_out: Float[Tensor, "m p"]) -> float:
+    """Return the mean log-likelihood of held-out shifts under a Gaussian with the shrunk covariance of `shifts`."""
     factor = torch.linalg.cholesky(_regularised(shifts.T @ shifts / len(shifts), shifts))
-
-    def mean_log_likelihood(rows: Tensor, freedom: float) -> float:
-        squares = torch.linalg.solve_triangular(factor, rows.T, upper=False).square().sum(0)
-        constant = math.lgamma((freedom + p) / 2) - math.lgamma(freedom / 2) - p / 2 * math.log((freedom - 2) * math.pi)
-        tails = (freedom + p) / 2 * torch.log1p(squares / (freedom - 2)).mean()
-        return float(constant - factor.diagonal().log().sum() - tails)
-
-    freedom = max(FREEDOM, key=lambda value: mean_log_likelihood(shifts, value))
-    return mean_log_likelihood(held_out, freedom)
+    squares = torch.linalg.solve_triangular(factor, held_out.T, upper=False).square().sum(0)
+    constant = shifts.shape[1] / 2 * math.log(2 * math.pi) + factor.diagonal().log().sum()
+    return float(-constant - squares.mean() / 2)
 
 
 def fit(model: SparseFactors, shifts: Float[Tensor, "n p"], iterations: int) -> SparseFactors:

@@ -213,7 +213,7 @@ def test_the_slab_is_that_of_the_sizes():
     synthetic = make_synthetic(concepts=6)
     start = SSAE.from_weights(torch.linalg.pinv(synthetic.directions), synthetic.directions)
     refined = refine(
-        start, synthetic.shifts + 0.05 * torch.randn(synthetic.shifts.shape, generator=torch.manual_seed(0))
+        start, synthetic.shifts + 0.03 * torch.randn(synthetic.shifts.shape, generator=torch.manual_seed(0))
     )
     assert refined.cfg.metadata.slab == "gaussian"
     assert mcc(refined, synthetic.shifts, synthetic.factors) > 0.99
@@ -238,9 +238,23 @@ def test_where_content_differs_in_every_pair_nothing_is_refined():
     trained = train(shifts, d_sae=3, steps=200, restarts=1, quiet=True)
     kept = refine(trained, shifts)
     assert not kept.cfg.has_threshold
-    assert "no better than heavy tails" in kept.outcome.message
+    assert "hardly better than random ones" in kept.outcome.message
     assert kept.cfg.metadata.training["message"] == kept.outcome.message
     assert "Not refined" not in trained.outcome.message
+
+
+@pytest.mark.parametrize("freedom", [3.0, 1e6])
+def test_factors_along_random_directions_gain_nothing_over_random_ones(freedom):
+    """Elliptical data have no factors, heavy tails or not."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(2000, 16, generator=generator).double() @ torch.randn(16, 16, generator=generator).double()
+    inputs /= torch.from_numpy(np.random.default_rng(0).chisquare(freedom, (2000, 1)) / freedom) ** 0.5
+    rows, codes = infer._random_factors(inputs, 24)
+    # Before small codes are made zero they have unit second moments, so that rows add up to the covariance.
+    torch.testing.assert_close(rows[:16].T @ rows[:16], inputs.T @ inputs / 2000)
+    rotation = torch.linalg.qr(torch.randn(16, 16, generator=generator).double()).Q
+    _, gain = infer._chosen(inputs, rotation @ torch.linalg.cholesky(inputs.T @ inputs / 2000).T, codes[:, :16])
+    assert gain < 1
 
 
 def test_train_refines_on_request(tmp_path):

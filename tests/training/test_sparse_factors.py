@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from ssae_lens.training import sparse_factors
-from ssae_lens.training.sparse_factors import SparseFactors, fit, posterior_of, start
+from ssae_lens.training.sparse_factors import SparseFactors, fit, gaussian_log_likelihood, posterior_of, start
 
 H, P = 3, 4
 
@@ -139,3 +139,10 @@ def test_removal_keeps_the_others():
     assert torch.equal(model.rows, small_model("signed").rows[[0, 2]])
     assert model.rate.tolist() == [0.1, 0.2]
     assert len(model.size_variance) == 2
+
+
+def test_the_gaussian_is_that_of_the_shrunk_covariance():
+    shifts = torch.randn(300, P, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    covariance = sparse_factors._regularised(shifts.T @ shifts / 300, shifts).numpy()
+    expected = multivariate_normal.logpdf(shifts[:50].numpy(), np.zeros(P), covariance).mean()
+    assert gaussian_log_likelihood(shifts, shifts[:50]) == pytest.approx(expected)
