@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -121,44 +121,40 @@ class SteeringVector:
         ssae: Any,
         latent: Any,
         *,
-        sign: float | None = None,
-        scale: float | None = None,
         hook_name: str = "",
         concept: str = "",
         norms: Mapping[str, float] | None = None,
     ) -> "SteeringVector":
-        """Return a row of an SSAE's decoder, as long as one unit of the latent's code.
+        """Return one typical change of a latent or a concept: rows of an SSAE's decoder, in residual-stream units.
 
         Parameters
         ----------
         ssae
             An `SSAE`; the vector takes its origin.
         latent
-            The number of the row; the name of a latent in the SSAE's metadata (`Concepts.attach`), such as ``"tense"``; or a
-            concept's result of `match_concepts`: an object with `latent`, and optionally `sign`, `scale` and `concept`.
-        sign, scale
-            Factors of the row; by default those of `latent`, or 1.
+            The number of a latent, whose row is as long as the typical size of its codes in the SSAE's metadata (1 without
+            them); the name of latents in the metadata (`Concepts.attach`), such as ``"tense"``; a concept's result of
+            `match_concepts`; or a list of these, whose vectors are added.
         hook_name
             Required if the SSAE's origin has no hook.
-        concept, norms
+        concept
             As in `SteeringVector`.
+        norms
+            As in `SteeringVector`; by default those in the SSAE's metadata.
         """
-        if isinstance(latent, str):
-            latent = _named(ssae, latent)
-        if hasattr(latent, "latent"):
-            match, latent = latent, latent.latent
-            if latent is None:
-                raise ValueError(_unmatched(match))
-            sign = getattr(match, "sign", 1) if sign is None else sign
-            scale = getattr(match, "scale", 1) if scale is None else scale
-            concept = concept or str(getattr(match, "concept", ""))
-        d_sae, row = ssae.W_dec.shape[0], checks.as_int(latent)
-        if row is None or not -d_sae <= row < d_sae:
-            raise ValueError(f"latent is {latent!r}; this SSAE has latents 0 to {d_sae - 1}.")
-        direction = ssae.W_dec[row].detach() * (
-            float(1 if sign is None else sign) * float(1 if scale is None else scale)
+        parts = latent if isinstance(latent, list | tuple) else [latent]
+        weights = [(row, weight) for part in parts for row, weight in ssae.row_weights(part)]
+        if not weights:
+            raise ValueError("latent is an empty list; give a number, a name or a concept.")
+        names = [part if isinstance(part, str) else str(getattr(part, "concept", "")) for part in parts]
+        return cls(
+            torch.stack([weight * ssae.W_dec[row].detach().float() for row, weight in weights]).sum(0),
+            hook_name,
+            origin=ssae.origin,
+            method="ssae",
+            concept=concept or " + ".join(filter(None, dict.fromkeys(names))),
+            norms=norms or ssae.cfg.metadata.norms,
         )
-        return cls(direction, hook_name, origin=ssae.origin, method="ssae", concept=concept, norms=norms)
 
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
         if not isinstance(other, SteeringVector):
@@ -281,30 +277,6 @@ def _checked(hook: str, values: Any) -> Tensor:
     if not direction.any():
         raise ValueError(f"direction is zero at {hook!r} and points nowhere; steer with scale=0 to change nothing.")
     return direction
-
-
-def _named(ssae: Any, name: str) -> Any:
-    """Return the latent of a name in an SSAE's metadata, with its sign and scale."""
-    entries = ssae.cfg.metadata.latents
-    entries = entries if isinstance(entries, list) else []
-    named = {str(entry["name"]): i for i, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("name")}
-    if name not in named:
-        names = f"named {', '.join(named)}" if named else "and none has a name; Concepts.attach names them"
-        suggestion = checks.did_you_mean(name, named)
-        raise ValueError(f"latent is {name!r}; this SSAE has latents 0 to {ssae.cfg.d_sae - 1}, {names}.{suggestion}")
-    entry = entries[named[name]]
-    sign, scale = (float(entry.get(key, 1)) for key in ("sign", "scale"))
-    return SimpleNamespace(latent=named[name], sign=sign, scale=scale, concept=name)
-
-
-def _unmatched(concept: Any) -> str:
-    """Return the error message for a concept that `match_concepts` matched to no latent."""
-    nearest, fit = (getattr(concept, name, None) for name in ("runner_up", "runner_up_fit"))
-    runner_up = "" if nearest is None or fit is None else f" (the nearest, latent {nearest}, has a fit of {fit:.2f})"
-    return (
-        f"No latent was matched to the concept {getattr(concept, 'concept', '')!r}{runner_up}; give a latent's number, call "
-        "match_concepts with lower thresholds, or train on more pairs in which the concept changes."
-    )
 
 
 def _checked_norms(hook: str, norms: Mapping[str, Any]) -> dict[str, float]:

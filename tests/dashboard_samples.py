@@ -1,12 +1,11 @@
 """A world small enough to check by hand, and a report in which nothing is missing."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 
 from ssae_lens.base.provenance import Origin
 from ssae_lens.dashboards import Report
+from ssae_lens.latents.concepts import Concept
 from ssae_lens.latents.describe import describe_latents
 from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore, summarise
@@ -62,10 +61,7 @@ def ssae(k=6, *, dead=()):
 
 
 def concepts(names=CONCEPTS):
-    return {
-        name: SimpleNamespace(latent=i, sign=-1.0 if i == 1 else 1.0, scale=1.0, confidence=0.9 - 0.1 * i)
-        for i, name in enumerate(names)
-    }
+    return {name: Concept(name, [i], [-1.0 if i == 1 else 1.0], fit=0.9 - 0.1 * i) for i, name in enumerate(names)}
 
 
 def along(coordinate):

@@ -111,7 +111,7 @@ function latentPage(latent) {
     el("h2", { tabindex: "-1" }, row.name ? `Latent ${latent}: ${row.name}` : `Latent ${latent}`),
     facts([
       ["matched concept", row.name ? `${row.name}${row.sign < 0 ? " (negative sign)" : ""}` : "none"],
-      ["confidence", row.confidence === null ? "–" : number(row.confidence)],
+      ["fit to the concept", row.fit === null ? "–" : number(row.fit)],
       ["strength (mean |code|)", number(row.strength)],
       ["density (fraction of pairs active)", percent(row.density)],
       ["stability across seeds", number(row.stability)],

@@ -120,27 +120,26 @@ class Latents:
 
 @dataclass(frozen=True)
 class LatentName:
-    """The concept that a latent is matched with, the confidence of the match, and its sign."""
+    """The concept that a latent is matched with, the fit of the match or the confidence of the name, and the sign."""
 
     name: str = ""
-    confidence: float | None = None
+    fit: float | None = None
     sign: float = 1.0
 
 
 def latent_names(n_latents: int, concepts: Mapping[str, Any] | None) -> dict[int, LatentName]:
-    """Return the names of matched latents; of two concepts of one latent, that of higher confidence.
+    """Return the names of matched latents; of two concepts of one latent, that of the better fit.
 
-    `concepts` is the result of `match_concepts`: objects with `latent` (None if unmatched), and perhaps `sign` and
-    `confidence`, by name.
+    `concepts` is the result of `match_concepts`: by name, objects with `latents` and `weights`, and perhaps `fit` or
+    `confidence`.
     """
     names: dict[int, LatentName] = {}
     for name, concept in (concepts or {}).items():
-        latent = getattr(concept, "latent", None)
-        if latent is None:
-            continue
-        one_of(f"the latent of {name!r}", latent, range(n_latents))
-        new = LatentName(str(name), getattr(concept, "confidence", None), float(getattr(concept, "sign", 1)))
-        current = names.get(latent)
-        if current is None or (new.confidence or 0) > (current.confidence or 0):
-            names[latent] = new
+        fit = getattr(concept, "fit", None)
+        fit = getattr(concept, "confidence", None) if fit is None else fit
+        for latent, weight in zip(concept.latents, concept.weights, strict=True):
+            one_of(f"the latent of {name!r}", latent, range(n_latents))
+            current = names.get(latent)
+            if current is None or (fit or 0) > (current.fit or 0):
+                names[latent] = LatentName(str(name), fit, -1.0 if weight < 0 else 1.0)
     return names

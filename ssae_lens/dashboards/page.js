@@ -91,7 +91,7 @@ function textsOf(texts) {
 
 /** Return the table of all latents; a click on a column's header sorts it. */
 function latentTable() {
-  const columns = { latent: "latent", name: "concept", confidence: "confidence", closest: "closest label", strength: "strength",
+  const columns = { latent: "latent", name: "concept", fit: "fit", closest: "closest label", strength: "strength",
     density: "density", stability: "stability" };
   const contents = el("div", {});
   let [by, down, limit] = ["strength", true, ROWS];
@@ -109,7 +109,7 @@ function latentTable() {
       show();
       contents.querySelector(`[data-column=${column}]`).focus();
     } }, title)));
-    const cells = rows.slice(0, limit).map((row) => [linkTo(row.latent, String(row.latent)), row.name || "–", row.confidence,
+    const cells = rows.slice(0, limit).map((row) => [linkTo(row.latent, String(row.latent)), row.name || "–", row.fit,
       row.closest ? `${row.closest} (${number(row.correlation, 2)})` : "–", row.strength,
       el("td", { class: "number" }, percent(row.density)), row.stability]);
     const rest = rows.length - limit;

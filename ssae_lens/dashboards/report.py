@@ -99,7 +99,7 @@ class Report:
         descriptions
             The result of `describe_latents`, or its dictionaries.
         concepts
-            The result of `match_concepts`: objects with `latent`, `sign` and `confidence`, by name.
+            The result of `match_concepts`.
         stability
             A number from 0 to 1 for each latent, as `latent_stability` returns.
         steering

@@ -17,15 +17,14 @@ from ssae_lens.base.provenance import versions
 from ssae_lens.evals.results import EvalResult
 from ssae_lens.latents.codes import Shifts, codes_of, pair_means
 from ssae_lens.metrics import (
-    bootstrap_interval,
     control_shuffled,
-    correlations,
     cosines,
     dci,
     expected_chance,
     hungarian,
     mcc_codes,
 )
+from ssae_lens.metrics.fits import fit_interval, matched
 from ssae_lens.shifts import ShiftStore
 
 if TYPE_CHECKING:
@@ -143,20 +142,22 @@ def identifiability(
     if directions is None:
         directions = _ridge().fit(values, rows).coef_.T
     row_match = hungarian(cosines(ssae.W_dec.detach().cpu().float().numpy(), np.asarray(directions, dtype=np.float64)))
-    p_values, ridge = _p_values(codes, values, match.per_factor, shuffles, seed), _ridge_fits(rows, values, seed)
+    p_values = matched(codes, values, n_permutations=shuffles, seed=seed).p_values
+    ridge = _ridge_fits(rows, values, seed)
     cells = []
     for column, concept in enumerate(names):
         latent = int(match.latents[column])
-        interval = _interval(codes[:, latent], values[:, column], seed)
+        found = latent >= 0 and match.per_factor[column] > 0
+        low, high = fit_interval(codes[:, latent], values[:, column], seed) if found else (0.0, 0.0)
         cells.append(
             {
                 "concept": concept,
                 "latent": latent if latent >= 0 else None,
                 "sign": float(match.signs[column]),
                 "correlation": float(match.per_factor[column]),
-                "low": interval[0] if latent >= 0 else 0.0,
-                "high": interval[1] if latent >= 0 else 0.0,
-                "p": float(p_values[column]),
+                "low": low,
+                "high": high,
+                "p": float(p_values[column]) if found else 1.0,
                 "ridge": float(ridge[column]),
                 "cosine": float(row_match.per_factor[column]),
             }
@@ -236,25 +237,6 @@ def _ridge_fits(rows: np.ndarray, labels: np.ndarray, seed: int) -> Float[np.nda
     folds = KFold(FOLDS, shuffle=True, random_state=seed)
     predicted = np.asarray(cross_val_predict(_ridge(), scaled, labels, cv=folds)).reshape(labels.shape)
     return np.array([abs(_correlation(predicted[:, c], labels[:, c])) for c in range(labels.shape[1])])
-
-
-def _p_values(
-    codes: np.ndarray, labels: np.ndarray, observed: Float[np.ndarray, " c"], shuffles: int, seed: int
-) -> Float[np.ndarray, " c"]:
-    """Return how often the best of all latents correlates as well with shuffled labels; the data counts as one shuffle."""
-    rng = np.random.default_rng(seed)
-    as_good = np.ones(labels.shape[1])
-    for _ in range(shuffles):
-        as_good += abs(correlations(codes, labels[rng.permutation(len(labels))])).max(axis=0) >= observed
-    return as_good / (shuffles + 1)
-
-
-def _interval(code: Float[np.ndarray, " n"], label: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
-    both = np.stack([code, label], axis=1).astype(np.float64)
-    interval = bootstrap_interval(
-        both, lambda rows: abs(_correlation(rows[:, 0], rows[:, 1])), resamples=500, seed=seed
-    )
-    return interval.low, interval.high
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

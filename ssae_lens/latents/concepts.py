@@ -1,7 +1,7 @@
 """Concepts with their latents, as `match_concepts` returns them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base import checks
@@ -15,37 +15,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Concept:
-    """A concept and its latent, as `SteeringVector.from_ssae` takes it.
+    """A concept and its latents, as `SteeringVector.from_ssae` takes it.
 
     Attributes
     ----------
     concept
         Its name.
-    latent
-        Its latent, or None.
-    sign
-        1 if the latent's direction makes the change as labelled (or named), −1 if it reverses it.
-    scale
-        The size of one change in units of the code, which are those of the residual stream, since decoder rows have length
-        1: Σh² / Σ|h| over the pairs in which the concept changes (with a judge, over all pairs).
+    latents, weights
+        Its latents, the one that fits best first, and the weights with which their decoder rows add up to one change, as
+        labelled or named. Empty without a latent. A concept that is expressed in several ways can have several latents.
+    fit, interval
+        The |correlation| of signed changes with the sum of the latents' signed codes (see `Matches`), and its 95 % bootstrap
+        interval over pairs; None with a judge, and without a latent.
+    p_value
+        With labels, the permutation p-value of the largest |fit| of any latent.
     confidence
-        With labels, one minus the permutation p-value of the fit. With a judge, the probability of the name, which is not
-        calibrated, or None. A latent without a name keeps the confidence of its best name.
-    fit
-        The |correlation| of the latent's codes with the signed changes (see `Matches`); None with a judge, and without a
-        latent.
+        With a judge, the probability of the name, which is not calibrated. A latent without a name keeps that of its best
+        name.
     runner_up, runner_up_fit
         The best fitting other latent, and its fit.
     """
 
     concept: str
-    latent: int | None
-    sign: float = 1.0
-    scale: float = 1.0
-    confidence: float | None = None
+    latents: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     fit: float | None = None
+    interval: list[float] | None = None
+    p_value: float | None = None
+    confidence: float | None = None
     runner_up: int | None = None
     runner_up_fit: float | None = None
+
+    @property
+    def latent(self) -> int | None:
+        """The latent that fits best, or None."""
+        return self.latents[0] if self.latents else None
+
+    @property
+    def sign(self) -> float:
+        """1 if that latent's direction makes the change as labelled (or named), −1 if it reverses it."""
+        return -1.0 if self.weights and self.weights[0] < 0 else 1.0
 
 
 class Concepts(Mapping[str, Concept]):
@@ -57,8 +66,8 @@ class Concepts(Mapping[str, Concept]):
         What matched them: ``"labels"`` or the judge's name.
     descriptions
         The descriptions that the judge read; empty with labels.
-    min_confidence
-        The lowest confidence at which a concept has a latent, or a latent a name.
+    rule
+        The condition for a concept to have a latent, or a latent a name.
     """
 
     def __init__(
@@ -66,12 +75,12 @@ class Concepts(Mapping[str, Concept]):
         concepts: Sequence[Concept],
         by: str,
         descriptions: Sequence[LatentDescription] = (),
-        min_confidence: float | None = None,
+        rule: str = "",
     ) -> None:
         self._concepts = {concept.concept: concept for concept in concepts}
         self.by = by
         self.descriptions = list(descriptions)
-        self.min_confidence = min_confidence
+        self.rule = rule
 
     def __getitem__(self, name: str) -> Concept:
         if name not in self._concepts:
@@ -87,19 +96,22 @@ class Concepts(Mapping[str, Concept]):
 
     def of_latent(self, latent: int) -> Concept | None:
         """Return the concept that a latent is matched with, or None."""
-        return next((concept for concept in self.values() if concept.latent == latent), None)
+        return next((concept for concept in self.values() if latent in concept.latents), None)
 
     def attach(self, ssae: "SSAE") -> None:
         """Write each latent's name, sign, scale and fit into the SSAE's metadata, where they are saved with it.
 
-        Then ``SteeringVector.from_ssae(ssae, "tense")`` finds the latent of that name.
+        Then ``SteeringVector.from_ssae(ssae, "tense")`` finds the latents of that name.
         """
         latents: list[dict[str, Any]] = [{"name": None} for _ in range(ssae.cfg.d_sae)]
         for concept in self.values():
-            if concept.latent is not None:
-                latents[concept.latent] = {
-                    "name": concept.concept, "sign": concept.sign, "scale": concept.scale, "fit": concept.fit
-                }  # fmt: skip
+            for latent, weight in zip(concept.latents, concept.weights, strict=True):
+                latents[latent] = {
+                    "name": concept.concept,
+                    "sign": -1.0 if weight < 0 else 1.0,
+                    "scale": abs(weight),
+                    "fit": concept.fit,
+                }
         ssae.cfg.metadata.latents = latents
 
     def table(self) -> "pd.DataFrame":
@@ -107,31 +119,43 @@ class Concepts(Mapping[str, Concept]):
         import pandas as pd
 
         table: Any = pd.DataFrame([asdict(each) for each in self.values()]).set_index("concept")
-        return table.astype({"latent": "Int64", "runner_up": "Int64"})
+        return table.astype({"runner_up": "Int64"})
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
         return {
             "by": self.by,
-            "min_confidence": self.min_confidence,
+            "rule": self.rule,
             "concepts": [asdict(each) for each in self.values()],
             "descriptions": [each.to_dict() for each in self.descriptions],
         }
 
     def __repr__(self) -> str:
-        width = max(len(name) for name in (*self, "concept"))
-        lines = [f"{'concept':<{width}}  latent   scale  confidence   fit  runner-up"]
-        for concept in self.values():
-            latent = "none" if concept.latent is None else f"{'-' if concept.sign < 0 else '+'}{concept.latent}"
-            scale = "" if concept.latent is None else f"{concept.scale:.3g}"
-            confidence, fit = ("" if x is None else f"{x:.3f}" for x in (concept.confidence, concept.fit))
-            other = "" if concept.runner_up is None else f"{concept.runner_up} ({concept.runner_up_fit:.2f})"
-            line = f"{concept.concept:<{width}}{latent:>8}{scale:>8}{confidence:>12}{fit[:4]:>6}  {other}"
-            lines.append(line.rstrip())
-        return "\n".join([*lines, f"by {self.by}{self._threshold()}"])
+        by_labels = any(concept.p_value is not None for concept in self.values())
+        header = (
+            "concept",
+            "latents",
+            "size",
+            "p-value" if by_labels else "confidence",
+            "fit",
+            "interval",
+            "runner-up",
+        )
+        lines = [header, *(_line(concept) for concept in self.values())]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        used = [i for i in range(len(header)) if any(line[i] for line in lines[1:])]
+        text = [
+            "  ".join(line[i].ljust(widths[i]) if i < 2 or i > 4 else line[i].rjust(widths[i]) for i in used).rstrip()
+            for line in lines
+        ]
+        return "\n".join([*text, f"by {self.by}" + (f"; {self.rule}" if self.rule else "")])
 
-    def _threshold(self) -> str:
-        if not self.min_confidence:
-            return ""
-        outcome = "no latent" if self.by == "labels" else "unnamed"
-        return f"; {outcome} below a confidence of {self.min_confidence:g}"
+
+def _line(concept: Concept) -> tuple[str, ...]:
+    latents = " ".join(f"{w:+.0e}"[0] + str(k) for k, w in zip(concept.latents, concept.weights, strict=True))
+    size = f"{sum(weight**2 for weight in concept.weights) ** 0.5:.3g}" if concept.latents else ""
+    test = concept.p_value if concept.p_value is not None else concept.confidence
+    interval = "" if concept.interval is None else f"{concept.interval[0]:.2f} to {concept.interval[1]:.2f}"
+    other = "" if concept.runner_up is None else f"{concept.runner_up} ({concept.runner_up_fit:.2f})"
+    fit = "" if concept.fit is None else f"{concept.fit:.2f}"
+    return concept.concept, latents or "none", size, "" if test is None else f"{test:.3f}", fit, interval, other

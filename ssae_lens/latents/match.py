@@ -1,11 +1,10 @@
 """Matching of latents with concepts, by labels or by the names that a judge gives them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ssae_lens.base import checks
@@ -14,8 +13,7 @@ from ssae_lens.latents.concepts import Concept, Concepts
 from ssae_lens.latents.describe import LatentDescription, describe_latents
 from ssae_lens.latents.judges import Judge
 from ssae_lens.latents.name import Candidates, Name, name_latents
-from ssae_lens.metrics import hungarian
-from ssae_lens.metrics.matching import unit_columns
+from ssae_lens.metrics.fits import Matches, fit_interval, fit_of, matched
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.shifts.contents import annotations
 
@@ -23,80 +21,8 @@ if TYPE_CHECKING:
     from ssae_lens.models.identity import Model
     from ssae_lens.sae import SSAE
 
-# Default confidences: a permutation test at p = .05 with labels, more than half of the probability with a judge.
-MIN_CONFIDENCE = 0.95
-MIN_JUDGE_CONFIDENCE = 0.5
-# A latent with less than this fraction of the energy of all codes counts as unused.
-MIN_ENERGY = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """The fit of every latent to every concept, and the one-to-one matching.
-
-    Attributes
-    ----------
-    fits
-        Pearson correlations of codes with signed changes. A concept with the same change in all pairs has no correlation;
-        its fit is the cosine Σyh / (‖y‖‖h‖).
-    latents
-        The latent of each concept in the matching with the largest sum of |fits|; −1 where no latent is left.
-    p_values
-        Permutation p-values of the largest |fit| of any latent to each concept.
-    """
-
-    fits: Float[np.ndarray, "k c"]
-    latents: Int[np.ndarray, " c"]
-    p_values: Float[np.ndarray, " c"]
-
-
-def matched(
-    codes: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n c"], *, n_permutations: int, seed: int = 0
-) -> Matches:
-    """Match concepts with latents one to one, with a permutation test of each fit.
-
-    The null distribution permutes the labels among the pairs. For a concept with the same change in all pairs it flips the
-    direction of each pair at random instead. The statistic is the largest |fit| over all latents, and the data themselves
-    count as one permutation: p = (1 + #{permuted ≥ observed}) / (1 + n_permutations). All permutations are computed as one
-    product of matrices, which `scipy.stats.permutation_test` cannot do for many latents and concepts at once.
-    """
-    energy = np.square(codes, dtype=np.float64).sum(axis=0)
-    codes = codes * (energy > MIN_ENERGY * energy.sum())
-    parts = [part for constant in (False, True) if len((part := _Part(codes, labels, constant=constant)).columns)]
-    fits = np.zeros((codes.shape[1], labels.shape[1]))
-    for part in parts:
-        fits[:, part.columns] = part.fits()
-    match = hungarian(fits)
-    rng = np.random.default_rng(seed)
-    n_as_large = np.ones(labels.shape[1])
-    for _ in range(n_permutations):
-        order, flips = rng.permutation(len(codes)), rng.choice((-1.0, 1.0), (len(codes), 1))
-        for part in parts:
-            largest = abs(part.fits(order, flips)).max(axis=0)
-            n_as_large[part.columns] += largest >= match.per_factor[part.columns]
-    return Matches(fits, np.where(match.per_factor > 0, match.latents, -1), n_as_large / (n_permutations + 1))
-
-
-class _Part:
-    """The concepts whose changes vary over pairs, or those whose changes are constant, with all codes."""
-
-    def __init__(self, codes: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n c"], *, constant: bool) -> None:
-        is_constant: Bool[np.ndarray, " c"] = (labels == labels[:1]).all(axis=0)
-        self.constant = constant
-        self.columns = np.flatnonzero(is_constant == constant)
-        values = labels[:, self.columns].astype(np.float64)
-        self.codes, self.labels = (
-            (matrix / np.maximum(np.linalg.norm(matrix, axis=0), np.finfo(float).tiny) for matrix in (codes, values))
-            if constant
-            else (unit_columns(matrix, "pearson") for matrix in (codes, values))
-        )
-
-    def fits(self, order: np.ndarray | None = None, flips: np.ndarray | None = None) -> Float[np.ndarray, "k c"]:
-        """Return the fits; with an order of the pairs and a flip of each, those of the permuted data."""
-        labels = self.labels
-        if order is not None and flips is not None:
-            labels = labels * flips if self.constant else labels[order]
-        return np.clip(self.codes.T @ labels, -1, 1)
+# By how much a further latent must raise the |correlation| of a concept's codes for it to belong to the concept.
+MIN_RISE = 0.02
 
 
 def match_concepts(
@@ -109,16 +35,19 @@ def match_concepts(
     candidates: Candidates | None = None,
     descriptions: Sequence[LatentDescription] | None = None,
     model: "Model | None" = None,
-    min_confidence: float | None = None,
+    max_p_value: float = 0.05,
     min_fit: float = 0.3,
+    min_confidence: float = 0.5,
     n_permutations: int = 200,
     seed: int = 0,
     quiet: bool = False,
 ) -> Concepts:
-    """Match latents with concepts: which latent is which concept, with its sign and the size of one change.
+    """Match latents with concepts: which latents are which concept, with the size of one change.
 
     With labels, latents and concepts are matched one to one, so that the sum of the |correlations| of codes with signed
-    changes is largest. With a judge, labels are not used: latents are described, and the judge names them.
+    changes is largest. A concept that is expressed in several ways can have several latents: a latent that is left joins the
+    concept that it fits best if that raises the fit of the sum of their codes. With a judge, labels are not used: latents
+    are described, and the judge names them.
 
     Parameters
     ----------
@@ -135,13 +64,13 @@ def match_concepts(
     descriptions, model
         Descriptions of latents for the judge or, to have them made, the model of the shifts for the tokens that latents
         promote.
+    max_p_value, min_fit
+        With labels, the largest permutation p-value and the lowest |correlation| at which a concept has a latent. With many
+        pairs even a small correlation is significant.
     min_confidence
-        The lowest confidence at which a concept is matched. With labels, by default .95: a concept has no latent if the
-        p-value of its fit is above 1 − `min_confidence`. With a judge, by default .5, more than the probability of all
-        other names together: a latent with a less certain name is unnamed. A judge without confidences names every latent
-        that it has an answer for.
-    min_fit
-        With labels, the lowest |correlation| at which a concept is matched. With many pairs even a small one is significant.
+        With a judge, the lowest confidence of a name; a latent with a less certain one is unnamed. The default is more than
+        the probability of all other names together. A judge without confidences names every latent that it has an answer
+        for.
     n_permutations, seed
         Number of permutations of the test, and their seed.
     quiet
@@ -160,19 +89,19 @@ def match_concepts(
     >>> ssae = SSAE.from_weights(torch.eye(2), torch.eye(2))
     >>> shifts = (changes * [3.0, -5.0])[:, ::-1].astype(np.float32)
     >>> match_concepts(ssae, shifts, changes, concepts=["tense", "gender"])
-    concept  latent   scale  confidence   fit  runner-up
-    tense        +1       3       0.995  1.00  0 (0.05)
-    gender       -0       5       0.995  1.00  1 (0.05)
-    by labels; no latent below a confidence of 0.95
+    concept  latents  size  p-value   fit  interval      runner-up
+    tense    +1          3    0.005  1.00  1.00 to 1.00  0 (0.05)
+    gender   -0          5    0.005  1.00  1.00 to 1.00  1 (0.05)
+    by labels; no latent at a p-value above 0.05 or a fit below 0.3
     """
-    if min_confidence is None:
-        min_confidence = MIN_CONFIDENCE if judge is None else MIN_JUDGE_CONFIDENCE
-    checks.at_least("min_confidence", min_confidence, 0)
+    for name, value in (("max_p_value", max_p_value), ("min_fit", min_fit), ("min_confidence", min_confidence)):
+        checks.at_least(name, value, 0)
     if judge is not None:
         described = descriptions or describe_latents(ssae, _store(shifts), model, quiet=quiet)
         used = [description for description in described if description.density > 0]
         names = [name.if_at_least(min_confidence) for name in name_latents(used, judge, candidates)]
-        return Concepts(_named(used, names), judge.name, described, min_confidence)
+        rule = f"unnamed below a confidence of {min_confidence:g}" if min_confidence else ""
+        return Concepts(_named(used, names), judge.name, described, rule)
     checks.integer("n_permutations", n_permutations, minimum=20)
     if labels is None and (not isinstance(shifts, ShiftStore) or shifts.labels is None):
         raise ValueError(
@@ -186,46 +115,75 @@ def match_concepts(
     numbers = [str(column) for column in range(labels.shape[-1])]
     names = checks.name_list("concepts", concepts) or (names if len(names) == len(numbers) else numbers)
     checked = annotations(len(codes), labels=labels, concepts=names)["labels"]
-    by_pair = _by_pair(codes, checked, shifts.row_ids) if isinstance(shifts, ShiftStore) else (codes, checked)
-    matches = matched(*by_pair, n_permutations=n_permutations, seed=seed)
+    codes, checked = _by_pair(codes, checked, shifts.row_ids) if isinstance(shifts, ShiftStore) else (codes, checked)
+    matches = matched(codes, checked, n_permutations=n_permutations, seed=seed)
+    latents = [
+        int(latent) if latent >= 0 and p_value <= max_p_value and abs(matches.fits[latent, column]) >= min_fit else None
+        for column, (latent, p_value) in enumerate(zip(matches.latents, matches.p_values, strict=True))
+    ]
     return Concepts(
         [
-            _concept(name, column, matches, codes, checked[:, column], min_confidence, min_fit)
+            _concept(name, column, _group(column, latents, matches, codes, checked), matches, codes, checked, seed)
             for column, name in enumerate(names)
         ],
         "labels",
-        min_confidence=min_confidence,
+        rule=f"no latent at a p-value above {max_p_value:g} or a fit below {min_fit:g}",
     )
+
+
+def _group(
+    column: int,
+    latents: Sequence[int | None],
+    matches: Matches,
+    codes: Float[np.ndarray, "n k"],
+    labels: Int[np.ndarray, "n c"],
+) -> list[int]:
+    """Return a concept's latents: the matched one, and those without a concept that fit it best and raise its fit."""
+    first = latents[column]
+    if first is None:
+        return []
+    nearest = abs(matches.fits).argmax(axis=1)
+    free = [k for k in np.argsort(-abs(matches.fits[:, column])) if nearest[k] == column and k not in latents]
+    group, total = [first], np.sign(matches.fits[first, column]) * codes[:, first]
+    fit = fit_of(total, labels[:, column])
+    for latent in map(int, free):
+        with_latent = total + np.sign(matches.fits[latent, column]) * codes[:, latent]
+        if (new := fit_of(with_latent, labels[:, column])) >= fit + MIN_RISE:
+            group, total, fit = [*group, latent], with_latent, new
+    return group
 
 
 def _concept(
     name: str,
     column: int,
+    group: list[int],
     matches: Matches,
     codes: Float[np.ndarray, "n k"],
-    changes: Int[np.ndarray, " n"],
-    min_confidence: float,
-    min_fit: float,
+    labels: Int[np.ndarray, "n c"],
+    seed: int,
 ) -> Concept:
-    fits, latent, confidence = (
-        matches.fits[:, column],
-        int(matches.latents[column]),
-        1 - float(matches.p_values[column]),
-    )
-    others = [other for other in np.argsort(-abs(fits), kind="stable").tolist() if other != latent]
-    if latent < 0 or confidence < min_confidence or abs(fits[latent]) < min_fit:
-        best = int(abs(fits).argmax())
-        return Concept(name, None, confidence=confidence, runner_up=best, runner_up_fit=float(abs(fits[best])))
-    changed = codes[changes != 0, latent].astype(np.float64)
+    fits, changes, p_value = matches.fits[:, column], labels[:, column], float(matches.p_values[column])
+    others = [other for other in np.argsort(-abs(fits), kind="stable").tolist() if other not in group]
+    runner_up = {"runner_up": others[0], "runner_up_fit": float(abs(fits[others[0]]))} if others else {}
+    if not group:
+        return Concept(name, p_value=p_value, **runner_up)
+    signs = np.sign(fits[group])
+    total = codes[:, group] @ signs
+    changed = changes != 0
+    if len(group) == 1:
+        weights = signs * (total[changed] ** 2).sum() / abs(total[changed]).sum()
+    else:
+        # Each latent's mean code where the concept changes, in proportion; together as long as the size of the sum.
+        means = changes[changed] @ codes[changed][:, group] / changed.sum()
+        weights = means * (total[changed] ** 2).sum() / abs(total[changed]).sum() / abs(means).sum()
     return Concept(
         name,
-        latent,
-        sign=float(np.sign(fits[latent])),
-        scale=float((changed**2).sum() / abs(changed).sum()),
-        confidence=confidence,
-        fit=float(abs(fits[latent])),
-        runner_up=others[0] if others else None,
-        runner_up_fit=float(abs(fits[others[0]])) if others else None,
+        group,
+        weights.tolist(),
+        fit=fit_of(total, changes),
+        interval=fit_interval(total, changes, seed),
+        p_value=p_value,
+        **runner_up,
     )
 
 
@@ -250,9 +208,8 @@ def _named(descriptions: Sequence[LatentDescription], names: Sequence[Name]) -> 
         concepts.append(
             Concept(
                 name if is_owner else f"{name} ({answer.latent})",
-                answer.latent,
-                sign=answer.sign,
-                scale=description.typical,
+                [answer.latent],
+                [answer.sign * description.typical],
                 confidence=answer.confidence,
             )
         )

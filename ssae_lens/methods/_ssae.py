@@ -56,12 +56,12 @@ def ssae(ssae: SSAE, shifts: ShiftStore, concept: str = "", *, latent: int | Non
         chosen = int(np.argmax(abs(towards) / np.sqrt(np.where(energy > 0, energy, np.inf))))
     if not sizes[chosen]:
         raise ValueError(f"Latent {chosen} is 0 in all {len(contrast)} pairs; choose another, or other pairs.")
-    return SteeringVector.from_ssae(
-        ssae,
-        chosen,
-        sign=np.sign(towards[chosen] or 1.0),
-        scale=squares[chosen] / sizes[chosen],
-        hook_name=shifts.origin.hook_name,
+    size = np.sign(towards[chosen] or 1.0) * squares[chosen] / sizes[chosen]
+    return SteeringVector(
+        ssae.W_dec[chosen].detach() * float(size),
+        shifts.origin.hook_name,
+        origin=ssae.origin,
+        method="ssae",
         concept=contrast.concept,
         norms=contrast.norms,
     )

@@ -27,6 +27,7 @@ from typing_extensions import Self, override
 from ssae_lens.base import assets, checks, checksums, hub
 from ssae_lens.base.provenance import Origin
 from ssae_lens.sae.files import ARCHITECTURE, CFG, SavedSSAE, check_shapes, check_weights, consistently, save
+from ssae_lens.sae.selection import row_weights
 
 
 @dataclass
@@ -142,6 +143,10 @@ class SSAE(SAE[SSAEConfig]):
         """Return the shifts that codes reconstruct."""
         shifts = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
         return self.reshape_fn_out(self.run_time_activation_norm_fn_out(shifts), self.d_head)
+
+    def row_weights(self, latent: Any) -> list[tuple[int, float]]:
+        """Return rows of `W_dec` with weights: one typical change of a latent, by number or name, or of a `Concept`."""
+        return row_weights(self.cfg, latent)
 
     @property
     def origin(self) -> Origin:

@@ -18,6 +18,9 @@ from ssae_lens.shifts.contents import SIDES, TEXTS, Metadata
 from ssae_lens.shifts.disk import flat_shifts
 from ssae_lens.shifts.layout import BLOCK
 
+# Norms are means over at most so many blocks.
+MAX_NORM_BLOCKS = 64
+
 
 class ShiftStore:
     """Activations of the two sides of each pair, with labels, texts and origin.
@@ -201,6 +204,22 @@ class ShiftStore:
         except ValueError as error:
             raise hdf5.damaged(self.path or "the store", error) from error
         return source, target
+
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """The mean norms of activations and of shifts, as `SteeringVector` takes them, without norms of 0.
+
+        Of a large store, they are those of evenly spaced blocks.
+        """
+        blocks = list(layout.blocks(len(self), BLOCK))
+        n_rows, totals = 0, {"mean_residual_norm": 0.0, "mean_shift_norm": 0.0}
+        for rows in blocks[:: -(-len(blocks) // MAX_NORM_BLOCKS)]:
+            source, target = (side.astype(np.float64) for side in self.read(rows))
+            both = np.linalg.norm(source, axis=1) + np.linalg.norm(target, axis=1)
+            totals["mean_residual_norm"] += float(both.sum()) / 2
+            totals["mean_shift_norm"] += float(np.linalg.norm(target - source, axis=1).sum())
+            n_rows += len(source)
+        return {name: total / n_rows for name, total in totals.items() if total}
 
     @cached_property
     def fingerprint(self) -> str:

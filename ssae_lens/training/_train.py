@@ -11,7 +11,7 @@ from ssae_lens.sae import SSAE
 from ssae_lens.training import infer
 from ssae_lens.training.config import ProblemConfig, as_dict, settings
 from ssae_lens.training.data import Rows, Stream, open_data
-from ssae_lens.training.outcome import Outcome
+from ssae_lens.training.outcome import Outcome, record_sizes
 from ssae_lens.training.runs import Run
 from ssae_lens.training.training_group import TrainingGroup
 
@@ -126,6 +126,7 @@ def trained_ssae(group: TrainingGroup, member: int, options: dict[str, Any], out
         metadata |= {key: name for key, name in names.items() if name}
     ssae = group.ssae(member, metadata)
     ssae.outcome = outcome
+    record_sizes(ssae, group.data)
     return ssae
 
 

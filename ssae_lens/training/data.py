@@ -87,6 +87,11 @@ class Rows:
         """Return the shifts that a fit is measured on, in blocks: all that memory holds, else the sample."""
         return iter(self.sample().split(FIT_BLOCK)) if self.path_backed else self.blocks(FIT_BLOCK)
 
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """The mean norms of a store's activations and shifts; without a store, of the shifts."""
+        return _mean_norm(self.measured()) if self.store is None else self.store.norms
+
     def pick(self, step: int, batch_size: int, seed: int) -> Tensor:
         """Return the row numbers of a step's batch."""
         size = min(batch_size, self.n)
@@ -165,6 +170,11 @@ class Stream:
         """Return the shifts that a fit is measured on: the first."""
         return iter(self._sample.split(FIT_BLOCK))
 
+    @cached_property
+    def norms(self) -> dict[str, float]:
+        """The mean norm of the first shifts."""
+        return _mean_norm(self.measured())
+
     def batch(self, step: int, batch_size: int, seed: int) -> Float[Tensor, "b d"]:  # noqa: ARG002
         """Return the next batch, of the iterator's own size."""
         batch = next(self._batches, None)
@@ -190,6 +200,11 @@ def open_data(shifts: Any, batch_size: int) -> Rows | Stream:
         f"shifts must be a ShiftStore or its path, an (N, d) array, or an iterator of (n, d) batches, "
         f"got {type(shifts).__name__}."
     )
+
+
+def _mean_norm(blocks: Iterator[Tensor]) -> dict[str, float]:
+    norms = torch.cat([torch.linalg.vector_norm(block, dim=1, dtype=torch.float64) for block in blocks])
+    return {"mean_shift_norm": norms.mean().item()}
 
 
 def _is_nested(shifts: Any) -> bool:

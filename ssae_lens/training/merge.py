@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ssae_lens.sae import SSAE
 from ssae_lens.training.data import Rows, Stream, open_data
-from ssae_lens.training.outcome import measure_fit
+from ssae_lens.training.outcome import measure_fit, record_sizes
 
 # Split features have decoder rows of at least this |cosine|, …
 MIN_COSINE = 0.3
@@ -174,3 +174,4 @@ def update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream, verb: str = "
         merged.outcome = ssae.outcome.with_fit(fit, data.n)
         training["message"] = merged.outcome.message
     merged.cfg.metadata.training = training
+    record_sizes(merged, data)

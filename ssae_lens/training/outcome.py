@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.sae import SSAE
+
+if TYPE_CHECKING:
+    from ssae_lens.training.data import Rows, Stream
 
 # A code counts as active above this fraction of its shift's largest.
 ACTIVE = 0.1
@@ -45,6 +48,19 @@ def measure_fit(ssae: SSAE, blocks: Iterable[Float[Tensor, "b d"]]) -> FitQualit
         total += codes.abs().mean().item() * len(block)
         n_rows += len(block)
     return FitQuality(error / energy if energy else float(error > 0), active / n_rows, total / n_rows, n_rows)
+
+
+@torch.no_grad()
+def record_sizes(ssae: SSAE, data: "Rows | Stream") -> None:
+    """Write into an SSAE's metadata the typical size of each latent's codes, Σh² / Σ|h|, and the mean norms of its data."""
+    squares, sizes = torch.zeros(2, ssae.cfg.d_sae, dtype=torch.float64)
+    for block in data.measured():
+        codes = ssae.encode(block.to(ssae.W_enc)).cpu().double()
+        squares += codes.square().sum(0)
+        sizes += codes.abs().sum(0)
+    typical = squares / sizes.clamp(min=torch.finfo(torch.float64).tiny)
+    ssae.cfg.metadata.typical = [float(f"{size:.6g}") for size in typical.tolist()]
+    ssae.cfg.metadata.norms = {name: float(f"{norm:.6g}") for name, norm in data.norms.items()}
 
 
 def active_codes(codes: Float[Tensor, "b h"], *, exact: bool = False) -> float:

@@ -1,5 +1,4 @@
 from itertools import pairwise
-from types import SimpleNamespace
 
 import dashboard_samples as samples
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 import torch
 
 from ssae_lens.dashboards.latents import LatentName, Latents, latent_names
+from ssae_lens.latents.concepts import Concept
 from ssae_lens.sae import SSAE
 
 
@@ -73,11 +73,15 @@ def test_nan_breaks_one_latent_only(shifts):
     assert np.isfinite(latents.cosines).all()
 
 
-def test_the_surest_concept_names_a_latent():
-    def found(latent, confidence):
-        return SimpleNamespace(latent=latent, sign=-1.0, confidence=confidence)
+def test_the_best_fitting_concept_names_a_latent():
+    def found(latent, fit):
+        return Concept("", [latent], [-1.0], fit=fit)
 
-    named = latent_names(4, {"tense": found(2, 0.5), "number": found(2, 0.9), "none": found(None, 0.9)})
+    named = latent_names(4, {"tense": found(2, 0.5), "number": found(2, 0.9), "none": Concept("none")})
     assert named == {2: LatentName("number", 0.9, -1.0)}
+    assert latent_names(4, {"size": Concept("size", [0, 3], [1.0, -2.0], confidence=0.8)}) == {
+        0: LatentName("size", 0.8, 1.0),
+        3: LatentName("size", 0.8, -1.0),
+    }
     with pytest.raises(ValueError, match="the latent of 'tense' is 7"):
         latent_names(4, {"tense": found(7, 1)})

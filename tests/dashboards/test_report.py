@@ -48,7 +48,7 @@ def test_it_is_json(data):
 
 def test_rows_say_what_is_known(data):
     first, second = data["latents"][:2]
-    assert (first["name"], first["confidence"], first["sign"]) == ("tense", 0.9, 1)
+    assert (first["name"], first["fit"], first["sign"]) == ("tense", 0.9, 1)
     assert (second["closest"], second["sign"]) == ("number", -1)
     assert "closest" not in data["latents"][4]
     assert [row["stability"] for row in data["latents"]] == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from planted import CONCEPTS, HOOK, SIZES, directions, planted_ssae, planted_store
+from sae_lens.saes.sae import SAEMetadata
 
 from ssae_lens.latents.concepts import Concept, Concepts
 from ssae_lens.latents.describe import describe_latents
@@ -35,15 +36,15 @@ def found(ssae, store):
 def test_latents_signs_and_sizes_are_the_planted_ones(found):
     assert [found[name].latent for name in CONCEPTS] == [1, 2, 0, None]
     assert [found[name].sign for name in CONCEPTS[:3]] == [1, -1, -1]
-    assert [found[name].scale for name in CONCEPTS[:3]] == pytest.approx(SIZES, rel=0.01)
-    assert all(found[name].fit > 0.99 and found[name].confidence > 0.99 for name in CONCEPTS[:3])
+    assert [abs(found[name].weights[0]) for name in CONCEPTS[:3]] == pytest.approx(SIZES, rel=0.01)
+    assert all(found[name].fit > 0.99 and found[name].p_value < 0.01 for name in CONCEPTS[:3])
 
 
 def test_what_is_in_no_latent_has_none(found):
     noise = found["noise"]
     assert noise.latent is None
     assert noise.fit is None
-    assert noise.confidence < 0.95
+    assert noise.p_value > 0.05
     assert noise.runner_up_fit < 0.3
 
 
@@ -71,6 +72,52 @@ def test_names_are_saved_with_the_ssae(found, ssae, tmp_path):
         SteeringVector.from_ssae(loaded, "noise")
 
 
+class TestSeveralLatentsOfAConcept:
+    """A concept whose pairs each use one of three directions, beside one of a single direction."""
+
+    @pytest.fixture(scope="class")
+    def split(self):
+        rng = np.random.default_rng(0)
+        labels = rng.integers(-1, 2, (600, 2))
+        which = np.eye(3)[rng.integers(3, size=600)]
+        codes = np.concatenate([labels[:, :1] * which * [4.0, 5.0, -6.0], 3.0 * labels[:, 1:]], axis=1)
+        codes = np.concatenate([codes, rng.normal(size=(600, 1))], axis=1)
+        ssae = SSAE.from_weights(torch.eye(5), torch.eye(5), metadata=SAEMetadata(hook_name=HOOK))
+        shifts = (codes + 0.1 * rng.normal(size=codes.shape)).astype(np.float32)
+        return ssae, shifts, labels, match_concepts(ssae, shifts, labels, concepts=["formality", "tense"])
+
+    def test_its_latents_are_found_and_no_others(self, split):
+        *_, found = split
+        assert sorted(found["formality"].latents) == [0, 1, 2]
+        assert found["tense"].latents == [3]
+        assert found.of_latent(1) is found["formality"]
+
+    def test_the_vector_is_the_mean_change(self, split):
+        ssae, shifts, labels, found = split
+        vector = SteeringVector.from_ssae(ssae, found["formality"]).direction.numpy()
+        mean = (labels[:, :1] * shifts)[labels[:, 0] != 0].mean(0)
+        assert vector @ mean / np.linalg.norm(vector) / np.linalg.norm(mean) > 0.99
+        signs = dict(zip(found["formality"].latents, np.sign(found["formality"].weights), strict=True))
+        assert signs == {0: 1, 1: 1, 2: -1}
+
+    def test_the_fit_is_that_of_the_sum_within_its_interval(self, split):
+        _, shifts, labels, found = split
+        codes = shifts[:, :3] * [1, 1, -1]
+        concept = found["formality"]
+        assert concept.fit == pytest.approx(np.corrcoef(codes.sum(1), labels[:, 0])[0, 1], abs=1e-6)
+        low, high = concept.interval
+        assert low < concept.fit < high
+        assert concept.fit > 0.9 > 0.7 > concept.runner_up_fit
+
+    def test_all_are_saved_under_its_name(self, split):
+        ssae, *_, found = split
+        found.attach(ssae)
+        torch.testing.assert_close(
+            SteeringVector.from_ssae(ssae, "formality").direction,
+            SteeringVector.from_ssae(ssae, found["formality"]).direction,
+        )
+
+
 def test_a_plain_string_names_one_concept(ssae, store):
     shifts, labels = store.shifts, store.labels[:, :1]
     assert list(match_concepts(ssae, shifts, labels, concepts="tense")) == ["tense"]
@@ -89,9 +136,9 @@ def test_a_concept_that_changes_alike_in_all_pairs(ssae):
     labels = np.tile([[1, 0, 0]], (40, 1))
     shifts = 4 * labels @ directions() + 0.3 * np.random.default_rng(0).normal(size=(40, 32))
     concept = match_concepts(ssae, shifts.astype(np.float32), labels[:, :1], concepts=["tense"])["tense"]
-    assert (concept.latent, concept.sign, concept.scale) == (1, 1, pytest.approx(4, rel=0.05))
+    assert (concept.latents, concept.weights) == ([1], [pytest.approx(4, rel=0.05)])
     never = match_concepts(ssae, shifts.astype(np.float32), labels[:, 1:2], concepts=["gender"])["gender"]
-    assert (never.latent, never.confidence) == (None, 0)
+    assert (never.latent, never.p_value) == (None, 1)
 
 
 def test_a_poor_fit_is_none_however_sure(ssae, store):
@@ -101,7 +148,7 @@ def test_a_poor_fit_is_none_however_sure(ssae, store):
     assert match_concepts(ssae, store, labels, min_fit=0.1)["0"].latent == 1
     poor = match_concepts(ssae, store, labels, min_fit=0.6)["0"]
     assert (poor.latent, poor.runner_up) == (None, 1)
-    assert poor.confidence > 0.95
+    assert poor.p_value < 0.05
 
 
 def test_rows_of_a_pair_count_as_one(ssae):
@@ -114,8 +161,8 @@ def test_rows_of_a_pair_count_as_one(ssae):
     for store in (together, apart):
         store.__dict__["shifts"] = shifts.astype(np.float32)
         store._data["target"][:] = store._data["source"] + shifts
-    assert match_concepts(ssae, apart)["tense"].confidence > 0.95
-    assert match_concepts(ssae, together)["tense"].confidence < 0.95
+    assert match_concepts(ssae, apart)["tense"].p_value < 0.05
+    assert match_concepts(ssae, together)["tense"].p_value > 0.05
 
 
 class Told:
@@ -139,7 +186,7 @@ def test_a_judge_names_without_labels(ssae, store):
     assert by_judge.by == "lexical"
     assert by_judge["number"].latent == 0
     assert by_judge["royal"].latent == 2
-    assert by_judge["royal"].scale == pytest.approx(describe_latents(ssae, store, latents=[2])[0].typical)
+    assert abs(by_judge["royal"].weights[0]) == pytest.approx(describe_latents(ssae, store, latents=[2])[0].typical)
     assert len(by_judge) == len(by_judge.descriptions) == 5
 
 
@@ -172,11 +219,10 @@ def test_an_uncertain_name_of_a_judge_is_none(ssae, store):
     named = match_concepts(ssae, store, **given, min_confidence=0.7)
     assert {name: each.latent for name, each in named.items()} == {"a": 0, "unnamed (1)": 1}
     assert named["unnamed (1)"].confidence == pytest.approx(1 / (1 + np.exp(-0.2)))
-    assert named.min_confidence == 0.7
-    assert named.to_json()["min_confidence"] == 0.7
+    assert named.to_json()["rule"] == named.rule == "unnamed below a confidence of 0.7"
     assert repr(named).endswith("by weighing; unnamed below a confidence of 0.7")
     every = match_concepts(ssae, store, **given)
-    assert every.min_confidence == 0.5  # of two options the better one always has half
+    assert every.rule.endswith("0.5")  # of two options the better one always has half
     assert {name: each.latent for name, each in every.items()} == {"a": 0, "b": 1}
 
 
@@ -200,14 +246,14 @@ def test_it_reads_as_a_table_and_as_json(found):
     assert "tense" in text
     assert "none" in text.splitlines()[-2]
     table = found.table()
-    assert table.loc["gender", "latent"] == 2
-    assert table["latent"].isna().tolist() == [False, False, False, True]
+    assert table.loc["gender", "latents"] == [2]
+    assert [len(latents) for latents in table["latents"]] == [1, 1, 1, 0]
     again = json.loads(json.dumps(found.to_json()))
     assert again["by"] == "labels"
-    assert Concept(**again["concepts"][0]) == found["tense"]
+    assert again["concepts"][0]["latents"] == [1]
     assert found.of_latent(0) is found["number"]
     assert found.of_latent(4) is None
-    assert len(repr(Concepts([Concept("a", 1)], "labels")).splitlines()) == 3
+    assert len(repr(Concepts([Concept("a", [1], [1.0])], "labels")).splitlines()) == 3
 
 
 def test_bad_input(ssae, store, found):

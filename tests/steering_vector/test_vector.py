@@ -97,11 +97,35 @@ class TestFromSSAE:
         assert (made.origin, made.method) == (ORIGIN, "ssae")
 
     def test_of_a_concept(self, ssae):
-        concept = SimpleNamespace(latent=0, sign=-1, scale=2.5, concept="gender")
+        concept = SimpleNamespace(latents=(0,), weights=(-2.5,), concept="gender")
         made = SteeringVector.from_ssae(ssae, concept, norms={"mean_shift_norm": 3.0})
         assert torch.allclose(made.direction, -2.5 * ssae.W_dec[0])
         assert (made.concept, made.norms) == ("gender", {"mean_shift_norm": 3.0})
-        assert torch.allclose(SteeringVector.from_ssae(ssae, concept, sign=1, scale=1).direction, ssae.W_dec[0])
+
+    def test_of_several_latents(self, ssae):
+        expected = 2.0 * ssae.W_dec[0] - 3.0 * ssae.W_dec[1]
+        both = SimpleNamespace(latents=(0, 1), weights=(2.0, -3.0), concept="formality")
+        torch.testing.assert_close(SteeringVector.from_ssae(ssae, both).direction, expected.detach())
+        ssae.cfg.metadata.latents = [
+            {"name": "formality", "sign": 1, "scale": 2},
+            {"name": "formality", "sign": -1, "scale": 3},
+        ]
+        named = SteeringVector.from_ssae(ssae, "formality")
+        torch.testing.assert_close(named.direction, expected.detach())
+        assert named.concept == "formality"
+        ssae.cfg.metadata.typical = [5.0, 7.0]
+        listed = SteeringVector.from_ssae(ssae, [0, 1], concept="both")
+        torch.testing.assert_close(listed.direction, 5 * ssae.W_dec[0].detach() + 7 * ssae.W_dec[1].detach())
+        with pytest.raises(ValueError, match="latent is an empty list"):
+            SteeringVector.from_ssae(ssae, [])
+
+    def test_a_number_is_as_long_as_a_typical_change_in_the_units_of_the_data(self, ssae):
+        ssae.cfg.metadata.typical = [3.0, 0.0]
+        ssae.cfg.metadata.norms = {"mean_shift_norm": 9.0, "mean_residual_norm": 40.0}
+        made = SteeringVector.from_ssae(ssae, 0)
+        torch.testing.assert_close(made.direction, 3 * ssae.W_dec[0].detach())
+        assert made.norms == {"mean_shift_norm": 9.0, "mean_residual_norm": 40.0}
+        torch.testing.assert_close(SteeringVector.from_ssae(ssae, 1).direction, ssae.W_dec[1].detach())
 
     @pytest.mark.parametrize("latent", [torch.tensor(1), np.int64(1), np.array(1), torch.tensor([1])[0], np.uint8(1)])
     def test_a_number_of_another_library(self, ssae, latent):
@@ -124,12 +148,12 @@ class TestFromSSAE:
             SteeringVector.from_ssae(ssae, "gender")
 
     def test_a_concept_that_no_latent_was_matched_to(self, ssae):
-        nearest = SimpleNamespace(latent=None, concept="tense", runner_up=1, runner_up_fit=0.1234)
+        nearest = SimpleNamespace(latents=(), concept="tense", runner_up=1, runner_up_fit=0.1234)
         words = r"No latent was matched to the concept 'tense' \(the nearest, latent 1, has a fit of 0.12\); give a latent's"
         with pytest.raises(ValueError, match=words):
             SteeringVector.from_ssae(ssae, nearest)
         with pytest.raises(ValueError, match="No latent was matched to the concept 'tense'; give a latent's number"):
-            SteeringVector.from_ssae(ssae, SimpleNamespace(latent=None, concept="tense"))
+            SteeringVector.from_ssae(ssae, SimpleNamespace(latents=(), concept="tense"))
 
     def test_an_ssae_without_a_hook(self):
         ssae = SSAE.from_weights(torch.eye(4), torch.eye(4))

@@ -8,6 +8,7 @@ from sae_lens import SAE
 
 from ssae_lens.base.provenance import Origin
 from ssae_lens.metrics import mcc_codes, r2_uncentred
+from ssae_lens.sae import SSAE
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.training import train
 from ssae_lens.training._train import best_of
@@ -260,3 +261,23 @@ def test_unusable(synthetic):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match=r"PyTorch cannot use on this machine .*; leave it out or give 'cpu'"):
             train(synthetic.shifts, **QUICK, device="cuda:0")
+
+
+def test_an_ssae_knows_the_sizes_of_its_data(synthetic, tmp_path):
+    """Typical codes are Σh² / Σ|h|; norms are those of the store, or of the shifts alone."""
+    source = torch.randn(len(synthetic.shifts), 16, generator=torch.Generator().manual_seed(1)) * 5
+    store = ShiftStore.from_arrays(source, source + synthetic.shifts)
+    trained = train(store, d_sae=5, steps=200, restarts=1, quiet=True, out=tmp_path)
+    codes = trained.encode(torch.from_numpy(store.shifts)).double()
+    typical = codes.square().sum(0) / codes.abs().sum(0)
+    loaded = SSAE.load_from_disk(tmp_path)
+    assert loaded.cfg.metadata.typical == pytest.approx(typical.tolist(), rel=1e-4)
+    both = (torch.from_numpy(store.source).norm(dim=1) + torch.from_numpy(store.target).norm(dim=1)).mean() / 2
+    shifts_norm = torch.from_numpy(store.shifts).norm(dim=1).mean().item()
+    expected = {
+        "mean_residual_norm": pytest.approx(both.item(), rel=1e-5),
+        "mean_shift_norm": pytest.approx(shifts_norm),
+    }
+    assert loaded.cfg.metadata.norms == expected
+    bare = train(synthetic.shifts, d_sae=5, steps=50, restarts=1, quiet=True)
+    assert bare.cfg.metadata.norms == {"mean_shift_norm": pytest.approx(shifts_norm, rel=1e-4)}

@@ -76,7 +76,7 @@ def ssae(model, features, task, settings):
     vector = torch.from_numpy(DecompositionExperiment(model, features, settings).sides(task).vector)
     aside = torch.randn(D, generator=torch.Generator().manual_seed(1))
     rows = torch.stack([-vector / vector.norm(), aside / aside.norm()])
-    return SSAE.from_weights(torch.linalg.pinv(rows), rows), {"mood": Concept("mood", 0, sign=-1.0)}
+    return SSAE.from_weights(torch.linalg.pinv(rows), rows), {"mood": Concept("mood", [0], [-1.0])}
 
 
 @pytest.fixture(scope="session")

@@ -13,18 +13,26 @@ from studies.language.naming import as_contrasts, candidates_of, judge_of, kind_
 
 LABELLED = Concepts(
     [
-        Concept("tense", 0),
-        Concept("voice", 1, sign=-1.0),
-        Concept("hue:red>blue", 2),
-        Concept("hue:red>grey", 3),
-        Concept("number", None),
+        Concept("tense", [0], [1.0]),
+        Concept("voice", [1], [-1.0]),
+        Concept("hue:red>blue", [2], [1.0]),
+        Concept("hue:red>grey", [3], [1.0]),
+        Concept("number"),
     ],
     "labels",
 )
 
 
 def test_counts_by_kind_with_chance():
-    named = Concepts([Concept("tense", 0), Concept("voice", 1), Concept("age", 2), Concept("tense (3)", 3)], "judge")
+    named = Concepts(
+        [
+            Concept("tense", [0], [1.0]),
+            Concept("voice", [1], [1.0]),
+            Concept("age", [2], [1.0]),
+            Concept("tense (3)", (3,), (1.0,)),
+        ],
+        "judge",
+    )
     rows = {each.pop("kind"): each for each in naming_accuracy(named, LABELLED, n_candidates=20)}
     assert list(rows) == ["grammar", "two values of hue", "all"]
     low, high = wilson_interval(2, 4).low, wilson_interval(2, 4).high
@@ -43,13 +51,15 @@ def test_counts_by_kind_with_chance():
 
 
 def test_nothing_matched_is_no_accuracy():
-    assert naming_accuracy(LABELLED, Concepts([Concept("tense", None)], "labels"), n_candidates=4) == [
+    assert naming_accuracy(LABELLED, Concepts([Concept("tense")], "labels"), n_candidates=4) == [
         {"kind": kind, "concepts": 1, "matched": 0, "right_chance": 0.25} for kind in ("grammar", "all")
     ]
 
 
 def test_an_attribute_named_rightly_is_its_contrast():
-    named = Concepts([Concept("shape", 1), Concept("hue", 2), Concept("hue (3)", 3)], "judge")
+    named = Concepts(
+        [Concept("shape", [1], [1.0]), Concept("hue", [2], [1.0]), Concept("hue (3)", (3,), (1.0,))], "judge"
+    )
     assert [each.concept for each in as_contrasts(named, LABELLED).values()] == [
         "shape",
         "hue:red>blue",
@@ -99,21 +109,21 @@ def test_planted_latents_are_matched_and_named(monkeypatch):
 def test_names_of_several_latents_and_of_kinds_that_are_given():
     labelled = Concepts(
         [
-            Concept("tense", 3),
-            Concept("voice", 1, sign=-1.0),
-            Concept("age", 0),
-            Concept("hue", 2),
-            Concept("noise", None),
+            Concept("tense", [3], [1.0]),
+            Concept("voice", [1], [-1.0]),
+            Concept("age", [0], [1.0]),
+            Concept("hue", [2], [1.0]),
+            Concept("noise"),
         ],
         "labels",
     )
     named = Concepts(
         [
-            Concept("tense", 3),
-            Concept("voice", 1),
-            Concept("tense (0)", 0),
-            Concept("unnamed (2)", 2),
-            Concept("size", 4),
+            Concept("tense", [3], [1.0]),
+            Concept("voice", [1], [1.0]),
+            Concept("tense (0)", (0,), (1.0,)),
+            Concept("unnamed (2)", (2,), (1.0,)),
+            Concept("size", [4], [1.0]),
         ],
         "m",
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ssae_lens.latents.match import matched
 from ssae_lens.metrics import correlations
+from ssae_lens.metrics.fits import matched
 
 
 def test_fits_are_correlations_and_of_constant_concepts_cosines():
