@@ -31,7 +31,6 @@ import torch
 
 import ssae_lens as sl
 from ssae_lens.latents.judges import LexicalJudge
-from ssae_lens.latents.name import changed_words
 from ssae_lens.shifts import spectrum_figure, summarise
 
 folder = Path(tempfile.mkdtemp())
@@ -117,17 +116,12 @@ swept.table()[["d_sae", "udr_decoders", "split_half_score", "fvu", "active", "st
 # %% [markdown]
 # ## Changed words
 #
-# For each latent, the words that its strongest pairs lose and gain. Words that are lost and gained about equally often belong to other concepts and are
-# omitted. No labels are used.
+# For each latent, the words that are replaced by others where its code is positive, over all pairs. Words that change in either direction about equally often
+# belong to other concepts and are omitted. No labels are used.
 
 # %%
 described = sl.describe_latents(ssae, shifts, model, n_pairs=20, quiet=True)
-for description in described:
-    lost, gained = changed_words(description)
-    print(
-        f"latent {description.latent}   "
-        f"{', '.join(word for word, _ in lost[:5]) or '–'}  →  {', '.join(word for word, _ in gained[:5]) or '–'}"
-    )
+described
 
 # %% [markdown]
 # ## Names

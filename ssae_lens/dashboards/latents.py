@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ssae_lens.base.checks import one_of
-from ssae_lens.latents.codes import Shifts, codes_of
-from ssae_lens.metrics import correlations, cosines, density
+from ssae_lens.latents.codes import Shifts, active_in, codes_of
+from ssae_lens.metrics import correlations, cosines
 from ssae_lens.shifts import ShiftStore
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Latents:
     """
 
     def __init__(self, ssae: "SSAE", shifts: Shifts | None = None) -> None:
+        self._ssae = ssae
         self.decoder: Float[np.ndarray, "k d"] = ssae.W_dec.detach().float().cpu().numpy()
         self.codes: Float[np.ndarray, "n k"] | None = None if shifts is None else codes_of(ssae, shifts)
         broken = ~np.isfinite(self.decoder).all(axis=1)
@@ -66,10 +67,10 @@ class Latents:
 
     @cached_property
     def density(self) -> Float[np.ndarray, " k"]:
-        """The fraction of shifts in which each latent is active (see `metrics.density`)."""
+        """The fraction of shifts in which each latent is active (`active_in`)."""
         if self.codes is None:
             return np.full(len(self), np.nan)
-        return np.where(self.broken, np.nan, density(self.codes))
+        return np.where(self.broken, np.nan, active_in(self._ssae, self.codes).mean(axis=0))
 
     @cached_property
     def correlations(self) -> Float[np.ndarray, "k c"] | None:

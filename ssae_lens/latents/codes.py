@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssae_lens.base.checks import finite_rows
 from ssae_lens.base.progress_bars import progress
-from ssae_lens.metrics.scores import active
+from ssae_lens.metrics.scores import RELATIVE, active
 from ssae_lens.sae.codes import codes_of as exact_codes
 from ssae_lens.sae.codes import require_origin, require_usable
 from ssae_lens.shifts import ShiftStore
 
 if TYPE_CHECKING:
+    from ssae_lens.latents.changed_words import ChangedWords
     from ssae_lens.sae import SSAE
 
 BLOCK = 2048
@@ -49,6 +50,11 @@ def blocks_of_codes(ssae: Any, shifts: Shifts) -> Iterator[tuple[slice, Float[np
 def encode(ssae: Any, shifts: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d_sae"]:
     """Return the codes of shifts without checking that they belong to the SSAE."""
     return exact_codes(ssae, shifts).astype(np.float32)
+
+
+def active_in(ssae: Any, codes: Float[np.ndarray, "b k"]) -> Bool[np.ndarray, "b k"]:
+    """Return which codes are active: those that are not zero or, without thresholds, those above a tenth of their row."""
+    return active(codes, 0.0 if getattr(ssae.cfg, "has_threshold", False) else RELATIVE)
 
 
 def pair_means(values: Float[np.ndarray, "n k"], row_ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "p k"]:
@@ -100,7 +106,7 @@ class CodeStats:
     mean_abs
         The mean |code| over all rows.
     density
-        The fraction of rows in which each latent is active, as in `metrics.density`.
+        The fraction of rows in which each latent is active (`active_in`).
     typical
         Σh² / Σ|h|, the mean |code| weighted by itself: the size of one change. 0 where all codes are 0.
     mean_norm, mean_shift_norm
@@ -117,9 +123,18 @@ class CodeStats:
 
 
 def code_stats(
-    ssae: "SSAE", shifts: ShiftStore, latents: Sequence[int], n_rows: int, *, quiet: bool = False
+    ssae: "SSAE",
+    shifts: ShiftStore,
+    latents: Sequence[int],
+    n_rows: int,
+    *,
+    words: "ChangedWords | None" = None,
+    quiet: bool = False,
 ) -> CodeStats:
-    """Compute the statistics in one pass, with at most `n_rows` rows of each sign and one row of each pair."""
+    """Compute the statistics in one pass, with at most `n_rows` rows of each sign and one row of each pair.
+
+    The codes are added to `words`, too.
+    """
     kept = n_rows * int(np.unique(shifts.row_ids, return_counts=True)[1].max())
     extremes = (_Extremes(len(latents), kept), _Extremes(len(latents), kept))
     sizes, energy, n_active = np.zeros((3, len(latents)))
@@ -127,8 +142,10 @@ def code_stats(
     with progress(total=len(shifts), unit=" rows", desc="Describing", quiet=quiet) as bar:
         for rows, source, target in shifts.blocks():
             codes = encode(ssae, target - source)
-            n_active += active(codes)[:, latents].sum(axis=0)
+            n_active += active_in(ssae, codes)[:, latents].sum(axis=0)
             codes = codes[:, latents]
+            if words is not None:
+                words.add(rows, codes)
             sizes += abs(codes).sum(axis=0)
             energy += (codes**2).sum(axis=0)
             norms += np.linalg.norm(source, axis=1).sum() + np.linalg.norm(target, axis=1).sum()

@@ -1,31 +1,33 @@
-"""Descriptions of latents: their strongest pairs, the tokens they promote and texts steered by them.
+"""Descriptions of latents: the words that change with them, their strongest pairs, and how they act on a model.
 
 `describe_latents` returns one `LatentDescription` per latent: plain data for judges, dashboards and files, without labels.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from difflib import SequenceMatcher
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ssae_lens.base import checks
 from ssae_lens.hooks.generate import generate_sweep
 from ssae_lens.latents._logit_lens import extremes, logit_lens
+from ssae_lens.latents.changed_words import ChangedWords, Span, WordChange, differing_spans, label_of
 from ssae_lens.latents.codes import CodeStats, Rows, code_stats, require_fit
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ssae_lens.models.identity import Model
     from ssae_lens.sae import SSAE
-
-Span = tuple[int, int]
 
 PROMPTS = ("The old gardener said that", "This is how my day went:")
 # In mean residual norms, which are comparable between models.
 SCALES = (-0.5, 0.5)
-WORDS = re.compile(r"\w+|[^\w\s]")
+# Characters of an example in a table.
+MAX_EXAMPLE = 40
+HEADER = ("latent", "active", "typical", "split-half", "name", "changed words", "example")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class ShownPair:
     source_spans: list[Span]
     target_spans: list[Span]
 
+    @property
+    def differing(self) -> tuple[str, str]:
+        """The differing parts of both texts."""
+        source = " ".join(self.source[start:end] for start, end in self.source_spans)
+        return source, " ".join(self.target[start:end] for start, end in self.target_spans)
+
 
 @dataclass(frozen=True)
 class SteeredText:
@@ -69,6 +77,8 @@ class LatentDescription:
     ----------
     latent
         Its index.
+    changes
+        The words that change with it, in the direction of positive codes, the most characteristic first (`WordChange`).
     positive, negative
         The pairs with the most positive and the most negative codes, strongest first.
     promoted, suppressed
@@ -78,9 +88,15 @@ class LatentDescription:
     mean_abs
         The mean |code| over all rows.
     density
-        The fraction of rows in which it is active: |code| above a hundredth of the row's largest.
+        The fraction of rows in which it is active: its code is not zero or, in an SSAE without thresholds, above a tenth of
+        the row's largest.
     typical
         Σh² / Σ|h|, the mean |code| weighted by itself: the size of one change.
+    split_half
+        The smaller |cosine| of its decoder row with the best matching row in fits to either half of the pairs, if a sweep
+        made them: 1 is a direction that both halves determine.
+    name
+        Its name in the SSAE's metadata, if it has one.
     """
 
     latent: int
@@ -92,10 +108,54 @@ class LatentDescription:
     mean_abs: float = 0.0
     density: float = 0.0
     typical: float = 0.0
+    changes: list[WordChange] = field(default_factory=list)
+    split_half: float | None = None
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The foremost changed words as text, such as ``"is → was, are → were"``; empty without any."""
+        return label_of(self.changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain dictionaries and lists."""
         return asdict(self)
+
+
+class Descriptions(list[LatentDescription]):
+    """Descriptions of latents, which print as a table, also in notebooks."""
+
+    def table(self) -> "pd.DataFrame":
+        """Return a table with one row per latent, in the order of the list."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "latent": each.latent,
+                "active": each.density,
+                "typical": each.typical,
+                "split_half": each.split_half,
+                "name": each.name,
+                "changed_words": each.label,
+                "example": _example(each),
+            }
+            for each in self
+        ).set_index("latent")
+
+    def __repr__(self) -> str:
+        rows = [_cells(each) for each in self]
+        columns = [i for i in range(len(HEADER)) if i in (0, 1, 2) or any(row[i] for row in rows)]
+        widths = [max(len(row[i]) for row in (HEADER, *rows)) for i in range(len(HEADER))]
+        lines = [
+            "  ".join(row[i].rjust(widths[i]) if i < 4 else row[i].ljust(widths[i]) for i in columns)
+            for row in (HEADER, *rows)
+        ]
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(title)}</th>" for title in HEADER)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(each)) + "</tr>" for each in self)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def describe_latents(
@@ -111,8 +171,8 @@ def describe_latents(
     scales: Sequence[float] = SCALES,
     max_new_tokens: int = 24,
     quiet: bool = False,
-) -> list[LatentDescription]:
-    """Describe latents of an SSAE, without labels.
+) -> Descriptions:
+    """Describe latents of an SSAE, without labels and, for the words that change with each latent, without a model.
 
     Parameters
     ----------
@@ -134,6 +194,11 @@ def describe_latents(
         For steered texts. A scale of 1 adds the mean norm of the store's activations. Unsteered texts are added.
     quiet
         Show no progress.
+
+    Returns
+    -------
+    Descriptions
+        A list of `LatentDescription` in the order of `latents`, which prints as a table.
 
     Examples
     --------
@@ -163,7 +228,9 @@ def describe_latents(
         raise ValueError("steered is True and there is no model to steer; give the model that the shifts came from.")
     if model is not None and model.tokenizer is None:
         raise ValueError("The model has no tokenizer, which promoted tokens need; attach one.")
-    stats = code_stats(ssae, shifts, chosen, n_pairs, quiet=quiet)
+    pairs = shifts.texts
+    words = ChangedWords(*pairs, len(chosen)) if pairs else None
+    stats = code_stats(ssae, shifts, chosen, n_pairs, words=words, quiet=quiet)
     tokens: list[Any] = [([], []) for _ in chosen]
     texts: list[list[SteeredText]] = [[] for _ in chosen]
     if model is not None:
@@ -171,8 +238,8 @@ def describe_latents(
     if model is not None and steered:
         vectors = [_vector(ssae, shifts, latent, stats) for latent in chosen]
         texts = _steered_texts(model, vectors, prompts, scales, max_new_tokens, quiet=quiet)
-    pairs = shifts.texts
-    return [
+    split_half, names = _recorded(ssae)
+    return Descriptions(
         LatentDescription(
             latent,
             positive=_shown(pairs, stats.largest[i]),
@@ -183,32 +250,37 @@ def describe_latents(
             mean_abs=float(stats.mean_abs[i]),
             density=float(stats.density[i]),
             typical=float(stats.typical[i]),
+            changes=words.of(i) if words else [],
+            split_half=split_half[latent],
+            name=names[latent],
         )
         for i, latent in enumerate(chosen)
-    ]
+    )
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words and punctuation marks of a text, in order."""
-    return WORDS.findall(text)
+def _recorded(ssae: "SSAE") -> tuple[list[float | None], list[str]]:
+    """Return each latent's split-half cosine and its name, as far as the metadata have them."""
+    d_sae, metadata = ssae.W_dec.shape[0], ssae.cfg.metadata
+    entries = metadata.latents if isinstance(metadata.latents, list) else []
+    entries = [entry if isinstance(entry, dict) else {} for entry in entries] + [{}] * (d_sae - len(entries))
+    cosines = metadata.split_half if isinstance(metadata.split_half, list) else []
+    cosines = cosines if len(cosines) == d_sae else [entry.get("split_half") for entry in entries]
+    return cosines, [str(entry.get("name") or "") for entry in entries]
 
 
-def differing_spans(source: str, target: str) -> tuple[list[Span], list[Span]]:
-    """Return the spans (start, end) of each text whose words the other text does not have at that position.
+def _cells(each: LatentDescription) -> tuple[str, ...]:
+    split_half = "" if each.split_half is None else f"{each.split_half:.2f}"
+    numbers = f"{each.latent}", f"{each.density:.0%}", f"{each.typical:.3g}", split_half
+    return *numbers, each.name, each.label or ("" if each.typical else "dead"), "" if each.label else _example(each)
 
-    Examples
-    --------
-    >>> differing_spans("The king is old.", "The queen was old.")
-    ([(4, 11)], [(4, 13)])
-    """
-    words = [[(match.group(), match.span()) for match in WORDS.finditer(text)] for text in (source, target)]
-    matcher = SequenceMatcher(None, *([word for word, _ in side] for side in words), autojunk=False)
-    spans: tuple[list[Span], list[Span]] = ([], [])
-    for kind, *bounds in matcher.get_opcodes():
-        for side, kept, (start, end) in zip(words, spans, (bounds[:2], bounds[2:]), strict=True):
-            if kind != "equal" and start < end:
-                kept.append((side[start][1][0], side[end - 1][1][1]))
-    return spans
+
+def _example(each: LatentDescription) -> str:
+    """Return the differing parts of the strongest pair, in the direction of positive codes."""
+    pairs = sorted((*each.positive, *each.negative), key=lambda pair: -abs(pair.code))
+    if not pairs:
+        return ""
+    before, after = pairs[0].differing[:: 1 if pairs[0].code > 0 else -1]
+    return f"{before[:MAX_EXAMPLE]} → {after[:MAX_EXAMPLE]}"
 
 
 def _shown(texts: tuple[list[str], list[str]] | None, rows: Rows) -> list[ShownPair]:

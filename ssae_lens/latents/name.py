@@ -1,6 +1,5 @@
 """Names of latents without labels, given by a judge that reads their descriptions."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -8,17 +7,14 @@ from importlib.resources import files
 
 import numpy as np
 
-from ssae_lens.latents.describe import LatentDescription, ShownPair, words_of
+from ssae_lens.latents.changed_words import foremost
+from ssae_lens.latents.describe import LatentDescription, ShownPair
 from ssae_lens.latents.judges.questions import Answer, Judge, Question, prompt
 
 Candidates = Mapping[str, tuple[str, str]] | Sequence[str]
 
 MAX_WORDS = 6
 MAX_PAIRS = 6
-# Standard deviations by which a word's changes must differ from those of a fair coin.
-MIN_DEVIATION = 2.5
-# The judge reads changed words if one changes in at least this fraction of the pairs, and the pairs themselves otherwise.
-MIN_WORD_FREQUENCY = 1 / 3
 # With at least this many latents, the mean score of each option is subtracted.
 MIN_LATENTS_TO_CENTRE = 4
 
@@ -93,27 +89,6 @@ def name_latents(
     ]
 
 
-def changed_words(description: LatentDescription) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Return the words that the strongest pairs lose and those that they gain, with counts, most frequent first.
-
-    Negative pairs count in reverse. Words of other concepts change in either direction at random, so a word is kept only if
-    its net count differs from that of a fair coin by 2.5 standard deviations.
-    """
-    net: Counter[str] = Counter()
-    gross: Counter[str] = Counter()
-    for pairs, sign in ((description.positive, 1), (description.negative, -1)):
-        for pair in pairs:
-            lost, gained = (set(words_of(side.casefold())) for side in _differing(pair))
-            net.update(dict.fromkeys(gained - lost, sign))
-            net.update(dict.fromkeys(lost - gained, -sign))
-            gross.update(gained ^ lost)
-    significant = [(word, count) for word, count in net.items() if abs(count) >= MIN_DEVIATION * gross[word] ** 0.5]
-    # Words with equal counts are sorted alphabetically, since sets have no order.
-    significant.sort(key=lambda item: (-abs(item[1]), item[0]))
-    lost = [(word, -count) for word, count in significant if count < 0]
-    return lost, [(word, count) for word, count in significant if count > 0]
-
-
 def common_concepts() -> dict[str, tuple[str, str]]:
     """Return the default candidates: names of common concepts with their changes."""
     return dict(_common())
@@ -175,13 +150,13 @@ def _signs(judge: Judge, changes: Sequence[tuple[str, str]], evidence: Sequence[
 
 
 def _evidence(description: LatentDescription) -> str:
-    """Return the words that change in most pairs or, if there are none, the differences of the strongest pairs."""
-    lost, gained = changed_words(description)
-    n_pairs = len(description.positive) + len(description.negative)
-    if max((count for _, count in lost + gained), default=0) >= MIN_WORD_FREQUENCY * n_pairs > 0:
-        return _arrow(*([word for word, _ in side[:MAX_WORDS]] for side in (lost, gained)))
-    sides = [_differing(pair) for pair in description.positive[:MAX_PAIRS]]
-    sides += [_differing(pair)[::-1] for pair in description.negative[:MAX_PAIRS]]
+    """Return the words that change with the latent or, if there are none, the differences of the strongest pairs."""
+    if changes := foremost(description.changes, MAX_WORDS):
+        return _arrow(
+            *([side for side in sides if side] for sides in zip(*(each[:2] for each in changes), strict=True))
+        )
+    sides = [pair.differing for pair in description.positive[:MAX_PAIRS]]
+    sides += [pair.differing[::-1] for pair in description.negative[:MAX_PAIRS]]
     return ", ".join(_arrow([before] * bool(before), [after] * bool(after)) for before, after in sides)
 
 
@@ -201,12 +176,6 @@ def _question(description: LatentDescription, evidence: str, options: tuple[str,
         prompt("name_stem"),
         evidence,
     )
-
-
-def _differing(pair: ShownPair) -> tuple[str, str]:
-    """Return the differing parts of both texts."""
-    source = " ".join(pair.source[start:end] for start, end in pair.source_spans)
-    return source, " ".join(pair.target[start:end] for start, end in pair.target_spans)
 
 
 def _arrow(lost: Sequence[str], gained: Sequence[str]) -> str:

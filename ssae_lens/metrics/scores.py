@@ -12,6 +12,9 @@ from ssae_lens.base.checks import at_least, one_of
 from ssae_lens.metrics.arrays import Array, as_array, as_matrix, same_length, same_width
 from ssae_lens.metrics.controls import Interval, bootstrap_interval, wilson_interval
 
+# A code counts as active above this fraction of its row's largest.
+RELATIVE = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Steerability:
@@ -47,7 +50,7 @@ def r2_uncentred(values: Shaped[Array, "n d"], reconstructed: Shaped[Array, "n d
     return _r2(values, values - reconstructed)
 
 
-def active_codes(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> float:
+def active_codes(codes: Shaped[Array, "n k"], *, relative: float = RELATIVE) -> float:
     """Return the mean number of codes in a row whose |value| is above `relative` times the largest |value| of that row.
 
     ``relative=0`` counts what is not exactly zero (the L0 of a hard-sparse code); a code from an L1 constraint is never
@@ -56,7 +59,7 @@ def active_codes(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> floa
     return float(active(codes, relative).sum(axis=1).mean())
 
 
-def density(codes: Shaped[Array, "n k"], *, relative: float = 0.01) -> Float[np.ndarray, "k"]:
+def density(codes: Shaped[Array, "n k"], *, relative: float = RELATIVE) -> Float[np.ndarray, "k"]:
     """Return for each latent the fraction of rows it is active in, as `active_codes` counts; 0 is a dead latent."""
     return active(codes, relative).mean(axis=0)
 
@@ -66,7 +69,7 @@ def mean_abs(codes: Shaped[Array, "n k"]) -> float:
     return float(abs(as_matrix("codes", codes)).mean(dtype=np.float64))
 
 
-def active(codes: Shaped[Array, "n k"], relative: float = 0.01) -> Bool[np.ndarray, "n k"]:
+def active(codes: Shaped[Array, "n k"], relative: float = RELATIVE) -> Bool[np.ndarray, "n k"]:
     """Return which codes are active, as `active_codes` counts."""
     at_least("relative", relative, 0)
     sizes = abs(as_matrix("codes", codes))

@@ -211,4 +211,5 @@ def _settings_of(trio: list[TrainingGroup], n_seeds: int, space: np.ndarray | No
             members,
             mcc_decoders(half_decoders[0], half_decoders[1]).per_factor if half_decoders else None,
             chance_score(half_decoders[0], half_decoders[1], space) if space is not None else None,
+            half_decoders,
         )

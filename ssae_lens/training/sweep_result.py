@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from ssae_lens.metrics import UDR, control_rotated, mcc_decoders
+from ssae_lens.metrics import UDR, control_rotated, cosines, mcc_decoders
 from ssae_lens.sae import SSAE
 from ssae_lens.training._train import best_of, trained_ssae
 from ssae_lens.training.config import as_dict
@@ -74,6 +74,7 @@ class Setting:
     _members: range = field(repr=False)
     split_half_cosines: Float[np.ndarray, " k"] | None = field(default=None, repr=False)
     chance: float | None = None
+    _half_decoders: list[Float[np.ndarray, "k d"]] = field(default_factory=list, repr=False)
 
     @property
     def split_half_score(self) -> float:
@@ -153,13 +154,20 @@ class Sweep:
     def finished(self, setting: Setting | int, seed: int = 0) -> SSAE:
         """Return a member as `ssae` does, refined by sparse inference (`refine`), or with split features merged.
 
-        Under an L1 level, where codes do not separate into active and inactive ones, it is the same as `ssae`.
+        Under an L1 level, where codes do not separate into active and inactive ones, it is not merged. The metadata have
+        `split_half`, the smaller |cosine| of each row with the best matching row in the fits to the two halves.
         """
         setting = self.settings[setting] if isinstance(setting, int) else setting
         ssae, group = self.ssae(setting, seed), setting._group
         if self.refines:
-            return refine(ssae, group.data)
-        return merge_split_latents(ssae, group.data) if group.config.has_active_mask else ssae
+            ssae = refine(ssae, group.data)
+        elif group.config.has_active_mask:
+            ssae = merge_split_latents(ssae, group.data)
+        if setting._half_decoders:
+            rows = ssae.W_dec.detach().cpu().numpy()
+            halves = [abs(cosines(rows, half)).max(axis=1) for half in setting._half_decoders]
+            ssae.cfg.metadata.split_half = np.round(np.min(halves, axis=0), 4).tolist()
+        return ssae
 
     def ssae(self, setting: Setting | int, seed: int = 0) -> SSAE:
         """Return a member by its setting (or its row in the table) and the number of its seed."""

@@ -25,7 +25,7 @@ def test_numbers_are_those_of_the_codes(latents, shifts):
     codes = shifts.shifts[:, :6].copy()
     codes[:, 5] = 0
     np.testing.assert_allclose(latents.strength, abs(codes).mean(0), rtol=1e-5)
-    active = abs(codes) > 0.01 * abs(codes).max(1, keepdims=True)
+    active = abs(codes) > 0.1 * abs(codes).max(1, keepdims=True)
     np.testing.assert_allclose(latents.density, active.mean(0))
     expected = np.corrcoef(codes[:, 0], shifts.labels[:, 0])[0, 1]
     np.testing.assert_allclose(latents.correlations[0, 0], expected, rtol=1e-5)

@@ -7,8 +7,9 @@ import pytest
 from planted import HOOK, planted_ssae, planted_store
 
 from ssae_lens.hooks import generate_sweep
+from ssae_lens.latents.changed_words import differing_spans
 from ssae_lens.latents.codes import codes_of
-from ssae_lens.latents.describe import PROMPTS, describe_latents, differing_spans
+from ssae_lens.latents.describe import PROMPTS, describe_latents
 from ssae_lens.metrics import density
 from ssae_lens.models.tiny import tiny_model
 from ssae_lens.shifts import ShiftStore
@@ -125,3 +126,34 @@ def test_bad_input(ssae, store, model):
         describe_latents(ssae, ShiftStore.from_arrays(np.zeros((2, 8)), np.ones((2, 8))))
     with pytest.raises(ValueError, match="32 dimensions and the model 'tiny-gpt2' has d_model=16"):
         describe_latents(ssae, store, tiny_model(d_model=16))
+
+
+def test_descriptions_are_a_table_of_changed_words(ssae, store):
+    described = describe_latents(ssae, store)
+    table = described.table()
+    assert table.loc[1, "changed_words"] == "is → was"
+    assert table.loc[2, "changed_words"] == "king → queen"
+    assert table["active"].tolist() == [each.density for each in described]
+    lines = repr(described).splitlines()
+    assert len(lines) == 1 + len(described)
+    assert "is → was" in lines[2]
+    assert "split-half" not in lines[0]  # nothing is known of it
+
+
+def test_the_table_has_what_the_metadata_hold(store):
+    ssae = planted_ssae()
+    ssae.cfg.metadata.latents = [{"name": "<b>number</b>"}, {"name": None}, None]
+    ssae.cfg.metadata.split_half = [0.9, 0.8, 0.7, 0.6, 0.5]
+    described = describe_latents(ssae, store)
+    assert [each.name for each in described] == ["<b>number</b>", "", "", "", ""]
+    assert [each.split_half for each in described] == [0.9, 0.8, 0.7, 0.6, 0.5]
+    html = described._repr_html_()
+    assert "&lt;b&gt;number&lt;/b&gt;" in html
+    assert "<b>" not in html
+    assert "0.90" in repr(described)
+
+
+def test_without_texts_the_table_has_numbers(ssae):
+    described = describe_latents(ssae, planted_store(texts=None))
+    assert all(each.changes == [] for each in described)
+    assert len(repr(described).splitlines()) == 6

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
-from ssae_lens.latents.describe import LatentDescription, ShownPair, SteeredText, differing_spans
+from ssae_lens.latents.changed_words import ChangedWords, differing_spans
+from ssae_lens.latents.describe import LatentDescription, ShownPair, SteeredText
 from ssae_lens.latents.judges import Answer, LexicalJudge
-from ssae_lens.latents.name import changed_words, name_latents
+from ssae_lens.latents.name import name_latents
 from ssae_lens.pairs.sentences import ATTRIBUTES, rows
 
 
 def described(latent, positive, negative=(), **more):
+    """A description of a latent whose code is 1 or −1 for these pairs."""
+    texts = [*positive, *negative]
+    words = ChangedWords([source for source, _ in texts], [target for _, target in texts], 1)
+    words.add(slice(0, len(texts)), np.repeat([1.0, -1.0], [len(positive), len(negative)])[:, None])
     shown = [
         [
             ShownPair(row, 1.0, source, target, *differing_spans(source, target))
@@ -17,7 +22,7 @@ def described(latent, positive, negative=(), **more):
         ]
         for side in (positive, negative)
     ]
-    return LatentDescription(latent, *shown, density=1.0, **more)
+    return LatentDescription(latent, *shown, density=1.0, changes=words.of(0), **more)
 
 
 TENSE = described(
@@ -47,18 +52,6 @@ class Scripted:
             for question, row in zip(questions, self.rounds.pop(0), strict=True)
             for scores in [dict(zip(question.options, row, strict=True))]
         ]
-
-
-def test_words_are_counted_both_ways_round():
-    assert changed_words(TENSE) == ([("is", 10), ("he", 9)], [("was", 10), ("she", 9)])
-
-
-def test_words_that_go_either_way_are_left_out():
-    """Of 16 changes 13 one way are 2.5 standard deviations; of 4 none are, nor 3 of 3."""
-    along = [("a x", "a")] * 13 + [("b y", "b")] * 3
-    against = [("a x", "a")] * 3
-    assert changed_words(described(0, along, against)) == ([("x", 10)], [])
-    assert changed_words(described(0, along[:12], against)) == ([], [])
 
 
 def test_what_is_seen_are_common_words_or_else_the_pairs():

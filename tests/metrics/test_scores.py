@@ -46,10 +46,10 @@ def test_what_scores_zero_and_one(shifts):
 
 def test_counts():
     codes = torch.tensor([[4.0, -0.03, 0.0], [0.0, 0.0, 0.0], [-1.0, 0.5, -0.02], [2e-9, 0.0, 1e-9]])
-    assert active_codes(codes) == (1 + 0 + 3 + 2) / 4
+    assert active_codes(codes, relative=0.01) == (1 + 0 + 3 + 2) / 4
     assert active_codes(codes, relative=0) == (2 + 0 + 3 + 2) / 4
-    assert active_codes(codes, relative=0.1) == (1 + 0 + 2 + 2) / 4
-    np.testing.assert_array_equal(density(codes), [3 / 4, 1 / 4, 2 / 4])
+    assert active_codes(codes) == (1 + 0 + 2 + 2) / 4
+    np.testing.assert_array_equal(density(codes), [3 / 4, 1 / 4, 1 / 4])
     assert density(codes).sum() == active_codes(codes)
     assert mean_abs(codes) == pytest.approx((4.03 + 1.52 + 3e-9) / 12)
 

@@ -6,6 +6,7 @@ import torch
 from sae_lens import SAE
 
 from ssae_lens.metrics import mcc_codes, mcc_decoders, udr
+from ssae_lens.sae import SSAE
 from ssae_lens.training import sweep, train
 from ssae_lens.training.outcome import Outcome
 from ssae_lens.training.sweep_result import Setting, Sweep, chance_score, sum_of_matches
@@ -250,3 +251,13 @@ def test_unusable(synthetic):
         sweep(synthetic.shifts[:1], d_sae=4, seeds=2, **QUICK)
     with pytest.warns(UserWarning, match="3 shifts and d_sae=5 latents"):
         sweep(synthetic.shifts[:3], d_sae=5, seeds=2, **QUICK)
+
+
+def test_the_best_ssae_knows_how_well_both_halves_determine_its_rows(synthetic, tmp_path):
+    swept = sweep(synthetic.shifts, d_sae=5, steps=400, seeds=2, quiet=True, out=tmp_path)
+    rows = swept.best.W_dec.detach()
+    halves = [torch.nn.functional.normalize(torch.from_numpy(half), dim=1) for half in swept.chosen._half_decoders]
+    expected = torch.stack([(rows @ half.T).abs().amax(1) for half in halves]).amin(0)
+    loaded = SSAE.load_from_disk(tmp_path)
+    assert loaded.cfg.metadata.split_half == pytest.approx(expected.tolist(), abs=1e-3)
+    assert min(loaded.cfg.metadata.split_half) > 0.9
