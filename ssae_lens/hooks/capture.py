@@ -1,5 +1,6 @@
 """Capture of shifts: from pairs of texts to a store of the activations of both."""
 
+import itertools
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ssae_lens.base import checks
+from ssae_lens.base.checksums import fingerprint
 from ssae_lens.hooks.capture_job import BatchPlan, CaptureJob
 from ssae_lens.hooks.hook_points import hook_list, origin_of, require_residual
 from ssae_lens.hooks.spans import Spans, position_name
@@ -54,7 +56,7 @@ def capture_shifts(
     pairs: "Dataset",
     hook: str | list[str] | tuple[str, ...],
     *,
-    position: str | int = "last",
+    position: str | int = "mean",
     prepend_bos: bool | None = None,
     path: str | Path | None = None,
     batch_tokens: int = 4096,
@@ -77,9 +79,10 @@ def capture_shifts(
         Any hook that carries one vector of width d_model per token. Several hooks are recorded in one pass. A pass stops at
         the last of them.
     position
-        Which token: ``last``; ``mean`` of all but the first; a number, counted as in Python (a beginning of sequence, BOS,
+        Which token: ``mean`` of all but the first; ``last``; a number, counted as in Python (a beginning of sequence, BOS,
         is 0); a slice such as ``"-4:"``, of which the mean is taken; ``answer``, the letter or the yes or no at the end; or
-        ``changed``, the tokens that differ: one row for each if both sides have equally many, else one of their means.
+        ``changed``, the tokens that differ: one row for each if both sides have equally many, else one of their means. Of
+        chat messages, all but ``changed`` count within the last turn, and ``mean`` is over all of it.
     prepend_bos
         Whether to prepend a BOS to every text. By default, it is prepended where that is the model's default
         (``model.cfg.default_prepend_bos``), and where otherwise the first token of some text would be recorded, such as the
@@ -169,12 +172,15 @@ def _tokenize(
 ) -> tuple[TokenizedTexts, Spans]:
     """Return the tokens and the spans, with a BOS where otherwise a text's own first token would be recorded."""
     sides = {"source": columns.source, "target": columns.target}
+    turns = None
+    if columns.turns is not None:
+        turns = dict(zip((*columns.source, *columns.target), itertools.chain(*columns.turns), strict=True))
     texts = TokenizedTexts.of(model, sides, truncate=truncate, prepend_bos=prepend_bos)
-    spans = Spans.of(texts, position)
+    spans = Spans.of(texts, position, turns)
     can_prepend = prepend_bos is None and not model.cfg.default_prepend_bos and text_start(texts.tokenizer)
     if can_prepend and spans.include_first.any():
         texts = TokenizedTexts.of(model, sides, truncate=truncate, prepend_bos=True)
-        spans = Spans.of(texts, position)
+        spans = Spans.of(texts, position, turns)
     if spans.include_first.any():
         mask = np.zeros(len(texts), dtype=bool)
         mask[spans.text[spans.include_first]] = True
@@ -200,6 +206,7 @@ def _description(
         "truncate": truncate,
         # Omitted for the model's own BOS, so that older stores compare equal.
         **({"bos_token": texts.added_bos} if texts.added_bos else {}),
+        **({"turns": fingerprint(columns.turns)} if columns.turns else {}),
     }
 
 

@@ -12,6 +12,8 @@
 ``changed`` excludes the common first tokens and the common last tokens of a pair. If equally many are left on both sides,
 the pair gives one row for each token; otherwise one row, the mean of each side. If none is left on one side (an insertion),
 the following token counts as part of the difference on both sides, or the preceding one if none follows.
+
+In rendered chat messages all others count the tokens of the last turn only: ``"mean"`` is over all of it, ``0`` its first.
 """
 
 import re
@@ -52,13 +54,18 @@ class Spans:
     example_pair: Int[np.ndarray, " spans"]
 
     @classmethod
-    def of(cls, texts: TokenizedTexts, position: str) -> "Spans":
-        """Return the spans of every text; `position` is a name returned by `position_name`."""
+    def of(cls, texts: TokenizedTexts, position: str, turns: dict[str, list[int]] | None = None) -> "Spans":
+        """Return the spans of every text; `position` is a name returned by `position_name`.
+
+        `turns` are the ranges of characters, by text, in which positions count.
+        """
         if position == "changed":
             pair, triples = _changed(texts)
         else:
             pair = np.arange(texts.sides.shape[1])
-            triples = np.stack([texts.sides, *_bounds(texts, position).T[:, texts.sides]], axis=-1)
+            triples = np.stack(
+                [texts.sides, *_bounds(texts, position, _windows(texts, turns)).T[:, texts.sides]], axis=-1
+            )
         # One integer per (text, start, stop), for np.unique.
         size = int(texts.lengths.max()) + 1
         codes = (triples[..., 0] * size + triples[..., 1]) * size + triples[..., 2]
@@ -88,22 +95,38 @@ def position_name(position: str | int) -> str:
     return name
 
 
-def _bounds(texts: TokenizedTexts, position: str) -> Int[np.ndarray, "texts 2"]:
-    """Return the start and stop of each text's span."""
-    lengths = texts.lengths
+def _windows(texts: TokenizedTexts, turns: dict[str, list[int]] | None) -> Int[np.ndarray, "texts 2"]:
+    """Return the range of tokens of each text in which positions count: all, or those of its turn."""
+    windows = np.stack([np.zeros_like(texts.lengths), texts.lengths], axis=1)
+    if turns is None:
+        return windows
+    for number, text in enumerate(texts.texts):
+        begin, end = turns[text]
+        inside = [token for token, (start, stop) in enumerate(texts.offsets(number)) if start < end and stop > begin]
+        windows[number] = inside[0] + texts.bos[number], inside[-1] + 1 + texts.bos[number]
+    if (cut := windows[:, 1] > texts.lengths).any():
+        raise ValueError(
+            f"The last turn does not fit the model's context in {texts.rows_with(cut)}; shorten or remove these rows."
+        )
+    return windows
+
+
+def _bounds(texts: TokenizedTexts, position: str, windows: Int[np.ndarray, "texts 2"]) -> Int[np.ndarray, "texts 2"]:
+    """Return the start and stop of each text's span within its window."""
+    begin, end = windows.T
     if position == "mean":
-        # A text of one token keeps it.
-        return np.stack([np.minimum(1, lengths - 1), lengths], axis=1)
+        # Without the first token of the sequence, which a text of one token keeps.
+        return np.stack([np.maximum(begin, np.minimum(1, texts.lengths - 1)), end], axis=1)
     if position == "answer":
-        return _answers(texts)
+        return _answers(texts, windows)
     if position == "last":
         position = "-1"
     match = SLICE.fullmatch(position)
     low, high = match.groups() if match else (position, None)
-    start = _token_index(low, lengths, 0)
-    stop = _token_index(high, lengths, lengths) if match else start + 1
-    if (outside := (start < 0) | (stop > lengths) | (start >= stop)).any():
-        shortest = int(lengths[outside].min())
+    start = _token_index(low, windows, begin)
+    stop = _token_index(high, windows, end) if match else start + 1
+    if (outside := (start < begin) | (stop > end) | (start >= stop)).any():
+        shortest = int((end - begin)[outside].min())
         raise ValueError(
             f"The position {position} lies outside of the text, or is empty, in {texts.rows_with(outside)}, the shortest of "
             f"{shortest} token{'s' * (shortest > 1)}; give another position, or remove those rows."
@@ -112,19 +135,20 @@ def _bounds(texts: TokenizedTexts, position: str) -> Int[np.ndarray, "texts 2"]:
 
 
 def _token_index(
-    bound: str | None, lengths: Int[np.ndarray, " texts"], default: int | np.ndarray
+    bound: str | None, windows: Int[np.ndarray, "texts 2"], default: Int[np.ndarray, " texts"]
 ) -> Int[np.ndarray, " texts"]:
-    if bound is None:
-        return np.broadcast_to(default, lengths.shape)
-    return int(bound) + (lengths if bound.startswith("-") else np.zeros_like(lengths))
+    return default if bound is None else int(bound) + windows[:, 1 if bound.startswith("-") else 0]
 
 
-def _answers(texts: TokenizedTexts) -> Int[np.ndarray, "texts 2"]:
+def _answers(texts: TokenizedTexts, windows: Int[np.ndarray, "texts 2"]) -> Int[np.ndarray, "texts 2"]:
     tokens = np.full(len(texts), -1)
     for number, text in enumerate(texts.texts):
-        if answer := ANSWER.search(text):
+        offsets = texts.offsets(number)
+        # The text ends with its window, behind which a chat template has its marks.
+        end = offsets[min(int(windows[number, 1] - texts.bos[number]), len(offsets)) - 1][1]
+        if answer := ANSWER.search(text[:end]):
             last = answer.end(1) - 1
-            holding = [token for token, (begin, end) in enumerate(texts.offsets(number)) if begin <= last < end]
+            holding = [token for token, (begin, stop) in enumerate(offsets) if begin <= last < stop]
             tokens[number] = holding[-1] + texts.bos[number]
     # A text cut to the model's context may have lost its answer.
     if (missing := (tokens < 0) | (tokens >= texts.lengths)).any():

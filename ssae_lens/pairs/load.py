@@ -1,41 +1,48 @@
-"""Loading of text pairs from a built-in corpus, a file, a Dataset or the Hub.
+"""Loading of text pairs from a built-in corpus, objects in memory, a file, a Dataset or the Hub.
 
 Every source is read into one table (a list of rows or a `datasets.Dataset`); the reader of its kind makes pairs of the
 table's rows, and `schema.completed` checks them.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Union
 
 from ssae_lens.base.checks import did_you_mean, existing_file, integer, one_of, text_list, warn
 from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.built_in import CORPORA, load_built_in
+from ssae_lens.pairs.chat import has_messages, rendered
 from ssae_lens.pairs.schema import COLUMNS, completed, from_rows
 from ssae_lens.pairs.splits import SPLITS, split_by_content, taken, without_keys_of
-from ssae_lens.pairs.tables import SUFFIXES, as_change, read_table, renamed, with_label_columns
+from ssae_lens.pairs.tables import SUFFIXES, as_change, read_table, renamed, rows_of, with_label_columns
 
 if TYPE_CHECKING:
+    import pandas as pd
     from datasets import Dataset, DatasetDict
 
 Table = Union["Dataset", list[dict[str, Any]]]
 
 MAX_SHOWN = 8
+# Shorter texts are words and phrases, in which everything differs.
+MIN_WORDS = 5
 
 _ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def load_pairs(
-    name_or_path: Union[str, Path, "Dataset", "DatasetDict"],
+    name_or_path: Union[str, Path, "Dataset", "DatasetDict", "pd.DataFrame", Mapping[str, Any], Sequence[Any]],
     split: str | None = None,
     *,
     n: int | None = None,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
-    label_columns: Sequence[str] = (),
+    label_columns: str | Sequence[str] | Mapping[str, Sequence[str]] = (),
+    tokenizer: Any = None,
     test_fraction: float = 0.1,
     kind: str | None = None,
     differing: int | None = None,
@@ -45,8 +52,9 @@ def load_pairs(
     Parameters
     ----------
     name_or_path
-        A built-in corpus (`corpora` lists them), a CSV, JSON or JSON lines file, a `datasets.Dataset`, or the name of a
-        data set on the Hub (``owner/name``).
+        A built-in corpus (`corpora` lists them); a CSV, JSON or JSON lines file; a pandas DataFrame, a dictionary of
+        columns, a list of dictionaries or of ``(source, target)``; a `datasets.Dataset`; or the name of a data set on the
+        Hub, ``owner/name``. Either side can be a list of chat messages, with `tokenizer`.
     split
         ``"train"`` or ``"test"``, or None for everything. No text and no `content` of a test pair is in a training pair.
         A Hub data set that has both splits keeps them, without the training pairs that overlap with its test split.
@@ -58,8 +66,13 @@ def load_pairs(
         Our column names to the data set's own: ``{"source": "before", "target": "after"}``.
     label_columns
         Columns of labels of pairs, one per concept: 1 where the concept is added from source to target, −1 where it is
-        removed, 0 or nothing where it does not change. They become signed changes, beside those in ``changes``. A warning
-        names the columns of a file that are not used.
+        removed, 0 or nothing where it does not change. They become signed changes, beside those in ``changes``. Where each
+        side has its category, give both columns: ``{"tense": ["tense_before", "tense_after"]}`` is 1 from the first of two
+        categories in alphabetical order to the second; of more categories each is a concept, ``tense=past``. A warning names
+        the columns that are not used.
+    tokenizer
+        Of the model that the pairs are for, ``model.tokenizer``. Its chat template renders chat messages
+        (``{"role": …, "content": …}``) as texts. Positions of `capture_shifts` then count within the last turn.
     test_fraction
         The fraction of the pairs (of labelled sentences: the sentences) that is held out.
     kind
@@ -81,7 +94,8 @@ def load_pairs(
     _check(split, n, seed, kind)
     from datasets import Dataset, DatasetDict, concatenate_datasets
 
-    label_columns = text_list("label_columns", label_columns)
+    if not isinstance(label_columns, Mapping):
+        label_columns = text_list("label_columns", label_columns)
     if isinstance(name_or_path, str) and name_or_path in CORPORA:
         if columns or kind or differing or label_columns:
             raise ValueError(
@@ -89,12 +103,14 @@ def load_pairs(
             )
         return load_built_in(name_or_path, split, n, seed, test_fraction)
 
-    in_memory = isinstance(name_or_path, Dataset | DatasetDict)
-    table: Any = name_or_path if in_memory else _read(name_or_path)
-    title = "The data set" if in_memory else str(name_or_path)
+    typed, by_name = isinstance(name_or_path, Dataset | DatasetDict), isinstance(name_or_path, str | Path)
+    given: Any = name_or_path
+    table: Any = given if typed else _read(given) if by_name else rows_of(given)
+    title = str(name_or_path) if by_name else "The data set"
     if isinstance(table, Mapping):
         if split is not None and table.keys() >= set(SPLITS):
-            kwargs = {"columns": columns, "label_columns": label_columns, "kind": kind, "differing": differing}
+            kwargs: Any = {"columns": columns, "label_columns": label_columns, "tokenizer": tokenizer}
+            kwargs |= {"kind": kind, "differing": differing}
             train, test = (load_pairs(table[name], **kwargs) for name in SPLITS)
             return taken(test if split == "test" else without_keys_of(train, test), n, seed, title)
         table = concatenate_datasets(list(table.values()))
@@ -103,15 +119,18 @@ def load_pairs(
     kind = kind or readers.kind_of(_names(table))
     _check_for_kind(kind, label_columns, differing)
     # A file's values have any type; those of a Dataset are typed.
-    with nullcontext() if in_memory else well_formed(str(name_or_path)):
+    with well_formed(title) if by_name else nullcontext():
         if kind == "labelled":
             # Split before they are paired, so that no pair has one sentence on each side.
             sentences = readers.labelled_sentences(_records(table), split, test_fraction)
             return from_rows(readers.labelled_rows(sentences, n, seed, differing))
-        behaviour = "behaviour" if in_memory else Path(str(name_or_path)).stem
+        if kind == "pairs" and has_messages(table):
+            table = rendered(_records(table), tokenizer)
+        behaviour = Path(title).stem if by_name else "behaviour"
         dataset = _paired(table, kind, behaviour, label_columns)
     if kind == "pairs":
-        _warn_of_unused(dataset, title, all_columns=not in_memory)
+        _warn_of_unused(dataset, title, all_columns=not typed)
+        _warn_of_other_content(dataset, title)
     _warn_of_unchanged(dataset, title)
     if split is not None:
         dataset = split_by_content(dataset, split, test_fraction)
@@ -128,7 +147,7 @@ def _check(split: str | None, n: int | None, seed: int, kind: str | None) -> Non
         one_of("kind", kind, readers.KINDS)
 
 
-def _check_for_kind(kind: str, label_columns: Sequence[str], differing: int | None) -> None:
+def _check_for_kind(kind: str, label_columns: Any, differing: int | None) -> None:
     if label_columns and kind != "pairs":
         raise ValueError(
             f"label_columns is {label_columns!r}, but this is of kind {kind!r}; only 'pairs' takes label columns."
@@ -137,7 +156,7 @@ def _check_for_kind(kind: str, label_columns: Sequence[str], differing: int | No
         raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
 
 
-def _paired(table: Table, kind: str, behaviour: str, label_columns: Sequence[str]) -> "Dataset":
+def _paired(table: Table, kind: str, behaviour: str, label_columns: Any) -> "Dataset":
     if kind == "truthfulqa":
         return from_rows(readers.truthfulqa_rows(_records(table)))
     if kind == "ab":
@@ -147,12 +166,8 @@ def _paired(table: Table, kind: str, behaviour: str, label_columns: Sequence[str
     return completed(from_rows(table) if isinstance(table, list) else table)
 
 
-def _read(name_or_path: Any) -> Union[Table, "DatasetDict"]:
+def _read(name_or_path: str | Path) -> Union[Table, "DatasetDict"]:
     """Return the rows of a file, or the data set of a name on the Hub."""
-    if not isinstance(name_or_path, str | Path):
-        raise ValueError(  # noqa: TRY004 - every unusable data set is a ValueError
-            f"pairs are {type(name_or_path).__name__}; a name, a path or a datasets.Dataset is expected."
-        )
     path = Path(name_or_path)
     if isinstance(name_or_path, Path) or path.suffix.lower() in SUFFIXES or path.exists():
         return read_table(path)
@@ -222,6 +237,21 @@ def _holds_labels(dataset: "Dataset", name: str, *, texts: bool) -> bool:
         return False
     changes = [as_change(value) for value in dataset.unique(name) if value not in (None, "")]
     return bool(changes) and None not in changes
+
+
+def _warn_of_other_content(dataset: "Dataset", title: str) -> None:
+    """Warn where most pairs differ in most of their words, so that differences of content are learned, too."""
+    shares = []
+    for source, target in zip(dataset["source"][:], dataset["target"][:], strict=True):
+        before, after = Counter(source.split()), Counter(target.split())
+        longer = max(before.total(), after.total())
+        if longer >= MIN_WORDS:
+            shares.append((before & after).total() / longer)
+    if shares and median(shares) < 0.5:
+        warn(
+            f"{title}: in most pairs fewer than half of the words are the same on both sides (median {median(shares):.0%}). "
+            "Whatever differs by accident is learned as well; rewrite only what should change."
+        )
 
 
 def _warn_of_unchanged(dataset: "Dataset", title: str) -> None:

@@ -10,6 +10,9 @@ changes  struct of int8, optional each concept's change from source to target: â
 content  text, optional           what must not be in two splits (a noun, a question, â€¦)
 ======== ======================== ==============================================================
 
+Of rendered chat messages, `source_turn` and `target_turn` are the range of characters of the last turn, in which a capture
+counts its positions.
+
 Other columns are kept as they are.
 """
 
@@ -26,17 +29,19 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TEXTS = ("source", "target")
-COLUMNS = (*TEXTS, "changed", "changes", "content")
+TURNS = ("source_turn", "target_turn")
+COLUMNS = (*TEXTS, *TURNS, "changed", "changes", "content")
 # Number and length of the names that an error lists.
 MAX_NAMES, MAX_NAME_LENGTH = 20, 80
 
 
 class Columns(NamedTuple):
-    """The texts of a checked data set, and its `signed_changes`, or None without that column."""
+    """The texts of a checked data set, its `signed_changes` and its ranges of last turns; None without those columns."""
 
     source: list[str]
     target: list[str]
     signs: Int8[np.ndarray, "n concepts"] | None
+    turns: tuple[list[list[int]], list[list[int]]] | None = None
 
 
 def validate(dataset: "Dataset") -> Columns:
@@ -67,7 +72,19 @@ def validate(dataset: "Dataset") -> Columns:
     signs = signed_changes(dataset) if "changes" in dataset.column_names else None
     if signs is not None and "changed" in dataset.column_names:
         _require_agreement(dataset["changed"][:], signs, concept_names(dataset))
-    return Columns(source, target, signs)
+    return Columns(source, target, signs, _turns(dataset, source, target))
+
+
+def _turns(dataset: "Dataset", source: list[str], target: list[str]) -> tuple[list[list[int]], list[list[int]]] | None:
+    missing = [name for name in TURNS if name not in dataset.column_names]
+    if len(missing) == 1:
+        raise ValueError(f"There is no column {missing[0]!r}, and the other side has one; give both or none.")
+    if missing:
+        return None
+    turns = list(dataset[TURNS[0]][:]), list(dataset[TURNS[1]][:])
+    for name, texts, ranges in zip(TURNS, (source, target), turns, strict=True):
+        _require(name, map(_is_range, ranges, texts), "not a range of characters [start, stop] of the text")
+    return turns
 
 
 def concept_names(dataset: "Dataset") -> list[str]:
@@ -243,6 +260,14 @@ def _fields(dataset: "Dataset") -> list[str]:
 
 def _is_text_or_none(value: Any) -> bool:
     return value is None or isinstance(value, str)
+
+
+def _is_range(value: Any, text: str) -> bool:
+    return (
+        isinstance(value, list)
+        and [type(bound) for bound in value] == [int, int]
+        and 0 <= value[0] < value[1] <= len(text)
+    )
 
 
 def _is_names(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Tables from files: the rows of CSV, JSON and JSON lines files as dictionaries, and their columns of labels."""
+"""Tables of files and of objects in memory: their rows as dictionaries, and their columns of labels."""
 
 import csv
 from collections import Counter
@@ -9,10 +9,12 @@ from typing import Any
 
 from ssae_lens.base.checks import existing_file, one_of
 from ssae_lens.base.reading import parse_json, parse_json_lines, read_text
-from ssae_lens.pairs.schema import COLUMNS
+from ssae_lens.pairs.schema import COLUMNS, TEXTS
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson")
 SIGN_PREFIX = "change_"
+# A column with more categories holds texts or identifiers.
+MAX_CATEGORIES = 20
 MAX_BYTES = 1 << 30
 MAX_LINE = 16 << 20
 # Python's limit for a field of a CSV file, applied to JSON as well.
@@ -45,6 +47,36 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
+def rows_of(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of a pandas DataFrame, a dictionary of columns, or a list of dictionaries or of (source, target)."""
+    if hasattr(table, "to_dict") and hasattr(table, "notna"):
+        table = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    elif isinstance(table, Mapping):
+        columns = {str(name): list(values) for name, values in table.items()}
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                f"The columns have different lengths ({lengths}); each must have one value for every pair."
+            )
+        table = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if not isinstance(table, list | tuple):
+        raise ValueError(  # noqa: TRY004 - every unusable data set is a ValueError
+            f"pairs are {type(table).__name__}; give a name, a path, a DataFrame, a dictionary of columns, a list of "
+            "dictionaries or of (source, target), or a datasets.Dataset."
+        )
+    if not table:
+        raise ValueError("The data set holds no rows; at least one is needed.")
+    rows = []
+    for number, row in enumerate(table):
+        if not isinstance(row, Mapping) and not (isinstance(row, list | tuple) and len(row) == len(TEXTS)):
+            raise ValueError(
+                f"Row {number} is {str(row)[:80]!r}; give a dictionary with source and target, or a pair (source, target)."
+            )
+        fields = row if isinstance(row, Mapping) else dict(zip(TEXTS, row, strict=True))
+        rows.append({str(name): value for name, value in fields.items()})
+    return rows
+
+
 def renamed(names: list[str], columns: Mapping[str, str]) -> dict[str, str]:
     """Return each column's new name, from `columns` (our name to the file's), without columns that a new name replaces."""
     for ours, theirs in columns.items():
@@ -53,28 +85,75 @@ def renamed(names: list[str], columns: Mapping[str, str]) -> dict[str, str]:
     return {name: ours_of.get(name, name) for name in names if name in ours_of or name not in columns}
 
 
-def with_label_columns(rows: Sequence[Mapping[str, Any]], label_columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Move label columns into the `changes` of each row; a missing or blank value is 0."""
+def with_label_columns(
+    rows: Sequence[Mapping[str, Any]], label_columns: Sequence[str] | Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Move label columns into the `changes` of each row.
+
+    A column holds changes, where a missing or blank value is 0; two columns of a concept hold its categories on either side.
+    """
+    by_side = isinstance(label_columns, Mapping)
+    used = [column for columns in label_columns.values() for column in columns] if by_side else label_columns
     names = list(dict.fromkeys(key for row in rows for key in row))
-    for name in label_columns:
+    for name in used:
         one_of("label_columns", name, [column for column in names if column not in COLUMNS])
-    if twice := {name for row in rows for name in (row.get("changes") or {})} & set(label_columns):
+    added = (
+        _category_changes(rows, label_columns)
+        if isinstance(label_columns, Mapping)
+        else [
+            {name: _required_change(row.get(name), name, number) for name in label_columns}
+            for number, row in enumerate(rows)
+        ]
+    )
+    if twice := {name for row in rows for name in (row.get("changes") or {})} & set(added[0]):
         raise ValueError(
             f"label_columns names {min(twice)!r}, of which there are signed changes already; leave one out."
         )
-    labelled = []
-    for number, row in enumerate(rows):
-        changes = {**(row.get("changes") or {})}
-        for name in label_columns:
-            changes[name] = as_change(row.get(name))
-            if changes[name] is None:
-                raise ValueError(
-                    f"{name} is {row.get(name)!r} in row {number}; a label column holds each pair's change from source to "
-                    "target: -1, 0 or 1."
-                )
-        others = {name: value for name, value in row.items() if name not in label_columns}
-        labelled.append({**others, "changes": changes})
-    return labelled
+    return [
+        {
+            **{name: value for name, value in row.items() if name not in used},
+            "changes": {**(row.get("changes") or {}), **changes},
+        }
+        for row, changes in zip(rows, added, strict=True)
+    ]
+
+
+def _required_change(value: Any, name: str, row: int) -> int:
+    change = as_change(value)
+    if change is None:
+        raise ValueError(
+            f"{name} is {value!r} in row {row}; a label column holds each pair's change from source to target: -1, 0 or 1. "
+            f"Of categories, give the columns of both sides: label_columns={{{name!r}: ['BEFORE', 'AFTER']}}."
+        )
+    return change
+
+
+def _category_changes(
+    rows: Sequence[Mapping[str, Any]], label_columns: Mapping[str, Sequence[str]]
+) -> list[dict[str, int]]:
+    """Return each row's changes of concepts that have a column of categories for each side."""
+    changes: list[dict[str, int]] = [{} for _ in rows]
+    for concept, columns in label_columns.items():
+        if isinstance(columns, str) or len(columns) != len(TEXTS):
+            raise ValueError(
+                f"label_columns[{concept!r}] is {columns!r}; it must be two columns, of the source and of the target."
+            )
+        sides = [[str(row.get(column) or "").strip() for row in rows] for column in columns]
+        if missing := [row for row, pair in enumerate(zip(*sides, strict=True)) if not all(pair)]:
+            raise ValueError(
+                f"{' or '.join(columns)} is missing in row {missing[0]}; give both categories of every pair."
+            )
+        categories = sorted({value for side in sides for value in side})
+        if not 2 <= len(categories) <= MAX_CATEGORIES:
+            raise ValueError(
+                f"{' and '.join(columns)} hold {len(categories)} categories; a concept has 2 to {MAX_CATEGORIES}."
+            )
+        names = (
+            {categories[1]: concept} if len(categories) == 2 else {value: f"{concept}={value}" for value in categories}
+        )
+        for row, before, after in zip(changes, *sides, strict=True):
+            row |= {name: (after == value) - (before == value) for value, name in names.items()}
+    return changes
 
 
 def as_change(value: Any) -> int | None:

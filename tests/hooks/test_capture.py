@@ -158,7 +158,7 @@ class TestBeginningOfSequence:
 
     def test_put_before_all_texts_where_a_first_token_would_be_read(self, bare):
         assert [bare.to_tokens(text).shape[1] for text in ("man", "I", "He", "The queen")] == [1, 1, 1, 2]
-        store = capture_shifts(bare, self.WORDS, HOOK, **SMALL)
+        store = capture_shifts(bare, self.WORDS, HOOK, position="last", **SMALL)
         self.assert_rows(store, self.rows(bare, self.WORDS, -1, prepend_bos=True))
         assert store.pairs["prepend_bos"] is True
         assert store.pairs["bos_token"] == "<bos>"
@@ -169,17 +169,17 @@ class TestBeginningOfSequence:
     def test_not_put_where_no_first_token_is_read(self, bare, pairs):
         """And the store is what it was before there was a choice."""
         pairs = pairs.select(range(3))
-        store = capture_shifts(bare, pairs, HOOK, **SMALL)
+        store = capture_shifts(bare, pairs, HOOK, position="last", **SMALL)
         self.assert_rows(store, self.rows(bare, pairs, -1, prepend_bos=False))
         assert store.pairs["prepend_bos"] is False
         assert set(store.pairs) == {"fingerprint", "rows", "prepend_bos", "truncate"}
 
     def test_on_request(self, bare, model, pairs):
         pairs = pairs.select(range(3))
-        store = capture_shifts(bare, pairs, HOOK, prepend_bos=True, **SMALL)
+        store = capture_shifts(bare, pairs, HOOK, position="last", prepend_bos=True, **SMALL)
         self.assert_rows(store, self.rows(bare, pairs, -1, prepend_bos=True))
         assert store.pairs["prepend_bos"] is True
-        without = capture_shifts(model, pairs, HOOK, prepend_bos=False, **SMALL)
+        without = capture_shifts(model, pairs, HOOK, position="last", prepend_bos=False, **SMALL)
         self.assert_rows(without, self.rows(model, pairs, -1, prepend_bos=False))
         assert without.pairs["prepend_bos"] is False
         default = capture_shifts(model, pairs, HOOK, **SMALL)
@@ -232,7 +232,7 @@ class TestBeginningOfSequence:
     def test_words_are_no_attention_sinks_on_smollm2(self, corpus):
         model, words = load_model("smollm2-135m", device="cpu"), load_pairs(corpus)
         hook = "blocks.15.hook_resid_post"
-        store = capture_shifts(model, words, hook, quiet=True)
+        store = capture_shifts(model, words, hook, position="last", quiet=True)
         assert store.pairs["bos_token"] == "<|endoftext|>"
         norms = np.linalg.norm(np.concatenate([store.source, store.target]), axis=1)
         assert norms.max() < 2 * np.median(norms)
@@ -240,7 +240,7 @@ class TestBeginningOfSequence:
         cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
         assert np.quantile(abs(cosines), 0.95) < 0.9
         with pytest.warns(UserWarning, match="attention sink"):
-            bare = capture_shifts(model, words, hook, prepend_bos=False, quiet=True)
+            bare = capture_shifts(model, words, hook, position="last", prepend_bos=False, quiet=True)
         sinks = np.linalg.norm(np.concatenate([bare.source, bare.target]), axis=1)
         assert sinks.max() > 50 * np.median(norms)
 
@@ -307,7 +307,7 @@ def test_an_interrupted_capture_is_gone_on_with(model, pairs, tmp_path, monkeypa
 
 def test_a_store_of_something_else_is_not_gone_on_with(model, pairs, tmp_path):
     path = tmp_path / "shifts.h5"
-    capture_shifts(model, pairs, HOOK, path=path, **SMALL).close()
+    capture_shifts(model, pairs, HOOK, position="last", path=path, **SMALL).close()
     before = sha256_of(path)
     fewer = pairs.select(range(5))
     relabelled = pairs.remove_columns(["changes", "changed"])
