@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ssae_lens.shifts import ShiftStore, open_shifts
     from ssae_lens.steering_vector import SteeringVector
     from ssae_lens.training import sweep, train
+    from ssae_lens.vector_set import VectorSet
 
     __version__: str
 
@@ -32,6 +33,7 @@ __all__ = [
     "SteeringVector",
     "TrainingSSAE",
     "TrainingSSAEConfig",
+    "VectorSet",
     "capture_shifts",
     "dashboard",
     "describe_latents",
@@ -62,6 +64,7 @@ _NAMES = {
     "shifts": ("ShiftStore", "open_shifts"),
     "steering_vector": ("SteeringVector",),
     "training": ("sweep", "train"),
+    "vector_set": ("VectorSet",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -208,13 +208,13 @@ class SteeringVector:
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Save as safetensors: a tensor per hook, and metadata; `overwrite` allows to replace a file of other contents."""
-        tensor_files.save(path, FORMAT, self.directions, self._metadata(), overwrite=overwrite)
+        tensor_files.save(path, FORMAT, self.directions, self.to_metadata(), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "SteeringVector":
         """Load a vector that `save` wrote."""
         hint = "give an intact file that SteeringVector.save wrote"
-        return tensor_files.load(path, FORMAT, cls._from_metadata, hint, "Give a file that SteeringVector.save wrote.")
+        return tensor_files.load(path, FORMAT, cls.from_metadata, hint, "Give a file that SteeringVector.save wrote.")
 
     def to_gguf(self, path: str | Path, *, model_hint: str = "", overwrite: bool = False) -> None:
         """Save as a control vector of llama.cpp (``--control-vector FILE``).
@@ -224,23 +224,28 @@ class SteeringVector:
         the file, by default that of the origin.
         """
         hint = model_hint or self.origin.model_name
-        control_vectors.save(path, self.directions, hint, self._metadata(), overwrite=overwrite)
+        control_vectors.save(path, self.directions, hint, self.to_metadata(), overwrite=overwrite)
 
     @classmethod
     def from_gguf(cls, path: str | Path) -> "SteeringVector":
         """Load a control vector of llama.cpp, repeng or `to_gguf`; direction N is at ``blocks.N.hook_resid_post``."""
         return control_vectors.load(
             path,
-            cls._from_metadata,
+            cls.from_metadata,
             lambda directions, hint: cls(directions, method=f"control vector ({hint})" if hint else "control vector"),
         )
 
-    def __repr__(self) -> str:
-        lengths = ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
-        name = " ".join(filter(None, (self.method, repr(self.concept) if self.concept else "")))
-        return f"SteeringVector({name + ': ' if name else ''}length {lengths}, d_model {self.d_model})"
+    @property
+    def lengths(self) -> str:
+        """The length at each hook, as text."""
+        return "length " + ", ".join(f"{values.norm():.4g} at {hook}" for hook, values in self.directions.items())
 
-    def _metadata(self) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        name = " ".join(filter(None, (self.method, repr(self.concept) if self.concept else "")))
+        return f"SteeringVector({name + ': ' if name else ''}{self.lengths}, d_model {self.d_model})"
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Return everything but the directions as JSON-able data."""
         return {
             "hook_names": self.hook_names,
             "origin": self.origin.to_dict(),
@@ -250,7 +255,8 @@ class SteeringVector:
         }
 
     @classmethod
-    def _from_metadata(cls, directions: Mapping[str, Tensor], metadata: dict[str, Any]) -> "SteeringVector":
+    def from_metadata(cls, directions: Mapping[str, Tensor], metadata: dict[str, Any]) -> "SteeringVector":
+        """Return a vector of directions by hook and what `to_metadata` returned."""
         return cls(
             {hook: directions[hook] for hook in metadata["hook_names"]},
             origin=Origin.from_dict(metadata["origin"]),

@@ -53,6 +53,17 @@ def load(
     return result
 
 
+def kind_of(path: str | Path) -> str:
+    """Return the kind of a safetensors file that `save` wrote, or "" for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(checks.existing_file(path), framework="pt") as file:
+            return (file.metadata() or {}).get("format", "")
+    except (SafetensorError, MemoryError):
+        return ""
+
+
 def warn_of_no_checksum(path: str | Path) -> None:
     """Warn that a file cannot be verified."""
     checks.warn(

@@ -12,6 +12,8 @@ for command in (
     training.inspect,
     training.train,
     training.sweep,
+    results.describe,
+    results.vector,
     results.steer,
     results.convert,
     results.upload,

@@ -20,6 +20,7 @@ from ssae_lens.base.yaml_files import read_yaml
 from ssae_lens.cli.messages import in_options, options_of
 
 if TYPE_CHECKING:
+    from ssae_lens.sae import SSAE
     from ssae_lens.steering_vector import SteeringVector
 
 # Options that change the report of a command and not its result.
@@ -165,6 +166,7 @@ Kind = Annotated[
 ]
 Model = Annotated[str, typer.Argument(help="smollm2-135m, a TransformerLens name, or a folder.")]
 Shifts = Annotated[Path, typer.Argument(help="File of captured shifts.")]
+Folder = Annotated[str, typer.Argument(help="Folder of an SSAE, as train or sweep wrote it, or a release that ships.")]
 
 
 def load_vector(path: Path) -> "SteeringVector":
@@ -172,6 +174,30 @@ def load_vector(path: Path) -> "SteeringVector":
     from ssae_lens.steering_vector import SteeringVector
 
     return SteeringVector.from_gguf(path) if path.suffix == ".gguf" else SteeringVector.load(path)
+
+
+def load_vectors(paths: list[Path]) -> dict[str, "SteeringVector"]:
+    """Load the steering vectors of files: one by the file's name, or those of a `VectorSet` by their own."""
+    from ssae_lens.base import tensor_files
+    from ssae_lens.vector_set import FORMAT, VectorSet
+
+    vectors: dict[str, SteeringVector] = {}
+    for path in paths:
+        is_set = path.suffix == ".safetensors" and tensor_files.kind_of(path) == FORMAT
+        vectors |= dict(VectorSet.load(path)) if is_set else {path.stem: load_vector(path)}
+    return vectors
+
+
+def load_ssae(folder: str) -> "SSAE":
+    """Load an SSAE from its folder, or one that ships with the package, as release or release/hook."""
+    from ssae_lens.base import assets
+    from ssae_lens.sae import SSAE
+
+    release, _, sae_id = folder.partition("/")
+    if release in assets.shipped() and not Path(folder).exists():
+        ids = assets.shipped()[release]
+        return SSAE.from_pretrained(release, sae_id or ids[0])
+    return SSAE.load_from_disk(folder)
 
 
 def replaceable(overwrite: bool, *paths: Path | None) -> None:

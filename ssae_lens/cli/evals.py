@@ -10,6 +10,7 @@ from ssae_lens.cli.common import (
     Command,
     Config,
     Device,
+    Folder,
     Json,
     Kind,
     Model,
@@ -18,7 +19,8 @@ from ssae_lens.cli.common import (
     further_settings,
     group,
     keep_run,
-    load_vector,
+    load_ssae,
+    load_vectors,
     replaceable,
     writable,
     write_numbers,
@@ -27,7 +29,6 @@ from ssae_lens.cli.common import (
 if TYPE_CHECKING:
     from ssae_lens.evals.results import EvalResult
 
-Folder = Annotated[Path, typer.Argument(help="The folder of an SSAE, as train or sweep wrote it.")]
 Labelled = Annotated[Path, typer.Option(help="A store of shifts with labels, of the SSAE's hook.")]
 Out = Annotated[
     Path | None, typer.Option(callback=writable, help="A folder for the numbers (JSON) and the figure (HTML).")
@@ -50,12 +51,11 @@ def identifiability(
     Example: ssae-lens eval identifiability my-ssae --shifts test.h5
     """
     from ssae_lens.evals import identifiability as evaluate
-    from ssae_lens.sae import SSAE
     from ssae_lens.shifts import open_shifts
 
     _run(
         context,
-        lambda: evaluate(SSAE.load_from_disk(ssae), open_shifts(shifts), shuffles=shuffles, seed=seed),
+        lambda: evaluate(load_ssae(ssae), open_shifts(shifts), shuffles=shuffles, seed=seed),
     )
 
 
@@ -79,13 +79,12 @@ def probes(
     Example: ssae-lens eval probes my-ssae --shifts pairs.h5
     """
     from ssae_lens.evals import probes as evaluate
-    from ssae_lens.sae import SSAE
     from ssae_lens.shifts import open_shifts
 
     def measure() -> "EvalResult":
         held_out = open_shifts(test) if test else None
         options: Any = {"concepts": concepts or None, "seed": seed, "quiet": quiet}
-        return evaluate(SSAE.load_from_disk(ssae), open_shifts(shifts), held_out, **options)
+        return evaluate(load_ssae(ssae), open_shifts(shifts), held_out, **options)
 
     _run(context, measure)
 
@@ -111,7 +110,7 @@ def steering(
 
     Example: ssae-lens eval steering smollm2-135m --vector mood.safetensors --task "positive sentiment"
     """
-    vectors = {path.stem: load_vector(path) for path in vector}
+    vectors = load_vectors(vector)
 
     from ssae_lens.evals import SteeringSettings
     from ssae_lens.evals import steering as evaluate
@@ -147,7 +146,7 @@ def decomposition(
 
     Example: ssae-lens eval decomposition mood.safetensors --sae my-sae
     """
-    vectors = {path.stem: load_vector(path) for path in vector}
+    vectors = load_vectors(vector)
 
     from sae_lens import SAE
 

@@ -1,18 +1,98 @@
-"""Commands on vectors and SSAEs: `steer`, `demo`, `convert`, `dashboard` and `upload`."""
+"""Commands on SSAEs and vectors: `describe`, `vector`, `steer`, `demo`, `convert`, `dashboard` and `upload`."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ssae_lens.cli import common
 
 
+def describe(
+    context: typer.Context,
+    ssae: common.Folder,
+    shifts: Annotated[Path, typer.Option(help="Shifts of the SSAE's hook, with their texts.")],
+    out: Annotated[
+        Path | None, typer.Option(callback=common.writable, help="File to write the table to, as CSV.")
+    ] = None,
+    json_out: common.Json = None,
+    overwrite: common.Overwrite = False,
+    quiet: common.Quiet = False,
+) -> None:
+    """Print the words that change with each latent and, if the shifts have labels, the latents of each concept.
+
+    Example: ssae-lens describe my-ssae --shifts pairs.h5
+    """
+    from ssae_lens.base.files import writing
+    from ssae_lens.latents.describe import describe_latents
+    from ssae_lens.latents.match import match_concepts
+    from ssae_lens.shifts import open_shifts
+
+    common.further_settings(context)
+    common.replaceable(overwrite, out, json_out)
+    loaded, store = common.load_ssae(ssae), open_shifts(shifts)
+    described = describe_latents(loaded, store, quiet=quiet)
+    print(described)
+    numbers: dict[str, Any] = {"latents": [each.to_dict() for each in described]}
+    if store.labels is not None:
+        concepts = match_concepts(loaded, store)
+        print(f"\n{concepts}")
+        numbers |= concepts.to_json()
+    if out is not None:
+        with writing(out) as temporary:
+            described.table().to_csv(temporary)
+    common.write_numbers(context, json_out, numbers)
+
+
+def vector(
+    context: typer.Context,
+    ssae: common.Folder,
+    out: Annotated[Path, typer.Option(callback=common.writable, help="File to write, .safetensors or .gguf.")],
+    latent: Annotated[list[int] | None, typer.Option(help="Number of a latent; repeat to add several.")] = None,
+    concept: Annotated[str, typer.Option(help="A name that the SSAE has for latents, or a label of the shifts.")] = "",
+    shifts: Annotated[Path | None, typer.Option(help="Shifts with labels, to match latents with concepts.")] = None,
+    overwrite: common.Overwrite = False,
+) -> None:
+    """Write the steering vector of a latent or a concept, one typical change long.
+
+    With --shifts alone, all concepts that have latents are written as a set of vectors in one file.
+
+    Example: ssae-lens vector my-ssae --shifts pairs.h5 --concept tense --out tense.safetensors
+    """
+    from ssae_lens.base import checks
+    from ssae_lens.latents.match import match_concepts
+    from ssae_lens.shifts import open_shifts
+    from ssae_lens.steering_vector import SteeringVector
+    from ssae_lens.vector_set import VectorSet
+
+    common.further_settings(context)
+    common.replaceable(overwrite, out)
+    if bool(latent) == bool(concept or shifts):
+        raise ValueError("Give --latent, or a concept by --concept, --shifts or both.")
+    checks.one_of(
+        "The suffix of --out", out.suffix, [".safetensors", ".gguf"] if latent or concept else [".safetensors"]
+    )
+    loaded = common.load_ssae(ssae)
+    concepts = match_concepts(loaded, open_shifts(shifts)) if shifts else {}
+    if concept and concepts:
+        checks.one_of("concept", concept, concepts)
+    if latent or concept:
+        made = SteeringVector.from_ssae(loaded, latent or (concepts[concept] if concepts else concept))
+        (made.to_gguf if out.suffix == ".gguf" else made.save)(out, overwrite=overwrite)
+    else:
+        print(concepts)
+        made = VectorSet.from_ssae(loaded, concepts)
+        made.save(out, overwrite=overwrite)
+    print(f"{out}: {made!r}")
+
+
 def steer(
     context: typer.Context,
     model: common.Model,
-    vector: Annotated[list[Path], typer.Option(help="Steering vector, .safetensors or .gguf; repeat for several.")],
+    vector: Annotated[
+        list[Path], typer.Option(help="Vector or set of vectors, .safetensors or .gguf; repeat for several.")
+    ],
     prompt: Annotated[list[str], typer.Option(help="Text to continue; repeat for several.")],
     scale: Annotated[list[float] | None, typer.Option(help="Steering strength; repeat for several.")] = None,
     unit: Annotated[str, typer.Option(help="Unit of the scale: vector, residual or shift.")] = "vector",
@@ -35,7 +115,7 @@ def steer(
     """
     common.further_settings(context)
     common.replaceable(overwrite, json_out)
-    vectors = {path.stem: common.load_vector(path) for path in vector}
+    vectors = common.load_vectors(vector)
 
     from ssae_lens.hooks import generate_sweep
     from ssae_lens.models import load_model
@@ -127,7 +207,7 @@ def convert(
 
 
 def dashboard(
-    result: Annotated[Path, typer.Argument(help="Folder of train or sweep.")],
+    result: Annotated[Path, typer.Argument(help="Folder of an SSAE, as train or sweep wrote it.")],
     out: Annotated[Path, typer.Option(callback=common.writable, help="HTML file to write.")],
     shifts: Annotated[
         Path | None, typer.Option(help="Shifts that the SSAE was trained on, for codes, pairs and labels.")

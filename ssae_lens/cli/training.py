@@ -18,8 +18,8 @@ def capture(
     hook: Annotated[list[str], typer.Option(help="Hook name; repeat for several.")],
     out: Annotated[Path, typer.Option(callback=common.writable, help="File to write, or folder for several hooks.")],
     position: Annotated[
-        str, typer.Option(help="last, mean, a number, a slice such as -4:, answer, or changed.")
-    ] = "last",
+        str, typer.Option(help="mean, last, a number, a slice such as -4:, answer, or changed.")
+    ] = "mean",
     kind: common.Kind = "auto",
     split: Annotated[str | None, typer.Option(help="train or test.")] = None,
     n: Annotated[int | None, typer.Option(help="Number of pairs.")] = None,
@@ -27,7 +27,11 @@ def capture(
         list[str] | None, typer.Option(help="Rename a column of the pairs, as source=before; repeat for several.")
     ] = None,
     label_columns: Annotated[
-        list[str] | None, typer.Option(help="Column of labels -1, 0 and 1; repeat for several.")
+        list[str] | None,
+        typer.Option(
+            help="Column of labels -1, 0 and 1, or concept=before:after with the columns of either side's category; repeat "
+            "for several."
+        ),
     ] = None,
     prepend_bos: Annotated[
         bool | None,
@@ -49,14 +53,20 @@ def capture(
     Example: ssae-lens capture smollm2-135m gender --hook blocks.15.hook_resid_post --out gender.h5
     """
     from ssae_lens.pairs import load_pairs
+    from ssae_lens.pairs.chat import NoTokenizerError
 
     common.further_settings(context)
-    rows = load_pairs(pairs, split, n=n, columns=_column_names(columns or []), label_columns=label_columns or [])
+    read = {"n": n, "columns": _column_names(columns or []), "label_columns": _label_columns(label_columns or [])}
+    try:
+        rows = load_pairs(pairs, split, **read)
+    except NoTokenizerError:  # only chat messages need the model to be read
+        rows = None
 
     from ssae_lens.hooks import capture_shifts
     from ssae_lens.models import load_model
 
     loaded = load_model(model, kind, device=device)  # pyright: ignore[reportArgumentType]
+    rows = rows or load_pairs(pairs, split, tokenizer=loaded.tokenizer, **read)
     hooks = hook[0] if len(hook) == 1 else hook
     options = {"position": position, "prepend_bos": prepend_bos, "truncate": truncate, "dtype": dtype}
     stores = capture_shifts(loaded, rows, hooks, path=out, quiet=quiet, **options)
@@ -74,6 +84,21 @@ def _column_names(columns: list[str]) -> dict[str, str]:
             raise ValueError(f"--columns is {name!r}; it must be a name and the file's column, such as source=before.")
         names[name] = own_name
     return names
+
+
+def _label_columns(options: list[str]) -> list[str] | dict[str, list[str]]:
+    """Return columns of changes, or concepts with the two columns of their categories, from options."""
+    by_side = {}
+    for option in options:
+        concept, equals, columns = option.partition("=")
+        before, colon, after = columns.partition(":")
+        if equals and not (concept and before and colon and after):
+            raise ValueError(f"--label-columns is {option!r}; it must be a column, or concept=before:after.")
+        if equals:
+            by_side[concept] = [before, after]
+    if by_side and len(by_side) < len(options):
+        raise ValueError("--label-columns has columns of changes and of categories; give only one of them.")
+    return by_side or options
 
 
 def inspect(

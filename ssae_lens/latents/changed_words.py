@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 Span = tuple[int, int]
 
-WORDS = re.compile(r"\w+|[^\w\s]")
+WORDS = re.compile(r"\w+|[^\w\s]+")
 # Longer differences are taken apart into single words; rarer ones are not counted.
 MAX_WORDS, MIN_PAIRS = 3, 5
 # A change is significant if its net code differs from that of a fair coin by so many standard deviations, and if its
@@ -109,7 +109,7 @@ class ChangedWords:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and punctuation marks of a text, in order."""
+    """Return the words and the runs of punctuation marks of a text, in order."""
     return WORDS.findall(text)
 
 

@@ -213,9 +213,7 @@ def describe_latents(
     (12, 12)
     """
     if not isinstance(shifts, ShiftStore):
-        raise ValueError(  # noqa: TRY004 - whatever is unusable is a ValueError
-            f"shifts is a {type(shifts).__name__}; descriptions need texts: give a ShiftStore, as capture_shifts makes it."
-        )
+        raise ValueError(f"shifts is a {type(shifts).__name__}; give a ShiftStore, whose texts are read.")  # noqa: TRY004
     require_fit(ssae, shifts)
     d_sae = ssae.W_dec.shape[0]
     numbers = range(d_sae) if latents is None else [checks.as_int(latent) for latent in latents]

@@ -7,6 +7,10 @@ from typing import Any
 from ssae_lens.pairs.schema import TEXTS, TURNS
 
 
+class NoTokenizerError(ValueError):
+    """Chat messages cannot be rendered without a tokenizer."""
+
+
 def has_messages(table: Any) -> bool:
     """Return whether a side of any row of a list, or of the first row of a `datasets.Dataset`, is a list of messages."""
     rows = table if isinstance(table, list) else itertools.islice(table, 1)
@@ -21,13 +25,8 @@ def rendered(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[dict[str
     Raises
     ------
     ValueError
-        If there is no tokenizer or chat template, or a row holds anything but messages.
+        If the tokenizer has no chat template, or a row holds anything but messages.
     """
-    if tokenizer is None:
-        raise ValueError(
-            "source or target holds chat messages, and tokenizer is None; give tokenizer=model.tokenizer, which has the "
-            "chat template."
-        )
     if not getattr(tokenizer, "chat_template", None):
         raise ValueError(
             f"The tokenizer {getattr(tokenizer, 'name_or_path', '')!r} has no chat template; set its chat_template, or give "

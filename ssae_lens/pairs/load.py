@@ -16,7 +16,7 @@ from ssae_lens.base.checks import did_you_mean, existing_file, integer, one_of, 
 from ssae_lens.base.reading import well_formed
 from ssae_lens.pairs import readers
 from ssae_lens.pairs.built_in import CORPORA, load_built_in
-from ssae_lens.pairs.chat import has_messages, rendered
+from ssae_lens.pairs.chat import NoTokenizerError, has_messages, rendered
 from ssae_lens.pairs.schema import COLUMNS, completed, from_rows
 from ssae_lens.pairs.splits import SPLITS, split_by_content, taken, without_keys_of
 from ssae_lens.pairs.tables import SUFFIXES, as_change, read_table, renamed, rows_of, with_label_columns
@@ -118,13 +118,14 @@ def load_pairs(
     table = _with_our_names(table, columns or {})
     kind = kind or readers.kind_of(_names(table))
     _check_for_kind(kind, label_columns, differing)
+    is_chat = kind == "pairs" and _is_chat(table, tokenizer, title)
     # A file's values have any type; those of a Dataset are typed.
     with well_formed(title) if by_name else nullcontext():
         if kind == "labelled":
             # Split before they are paired, so that no pair has one sentence on each side.
             sentences = readers.labelled_sentences(_records(table), split, test_fraction)
             return from_rows(readers.labelled_rows(sentences, n, seed, differing))
-        if kind == "pairs" and has_messages(table):
+        if is_chat:
             table = rendered(_records(table), tokenizer)
         behaviour = Path(title).stem if by_name else "behaviour"
         dataset = _paired(table, kind, behaviour, label_columns)
@@ -154,6 +155,15 @@ def _check_for_kind(kind: str, label_columns: Any, differing: int | None) -> Non
         )
     if differing is not None and kind != "labelled":
         raise ValueError(f"differing is {differing!r}, but this is of kind {kind!r}; only 'labelled' takes it.")
+
+
+def _is_chat(table: Table, tokenizer: Any, title: str) -> bool:
+    """Return whether a table holds chat messages; raise if they cannot be rendered."""
+    if has_messages(table) and tokenizer is None:
+        raise NoTokenizerError(
+            f"{title} holds chat messages, and tokenizer is None; give tokenizer=model.tokenizer, whose chat template is used."
+        )
+    return has_messages(table)
 
 
 def _paired(table: Table, kind: str, behaviour: str, label_columns: Any) -> "Dataset":

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from planted import planted_ssae, planted_store
 from sae_lens import SAE
 from safetensors.torch import load_file
 from split_features import split_shifts
 from typer.testing import CliRunner
 
-from ssae_lens import ShiftStore, SteeringVector
+from ssae_lens import SSAE, ShiftStore, SteeringVector, VectorSet
 from ssae_lens.cli import app
+from ssae_lens.models.tiny import tiny_model
 
 HOOK = "blocks.1.hook_resid_post"
 
@@ -256,3 +258,112 @@ def test_interrupted_is_130(run, store, tmp_path, monkeypatch):
     result = run("train", store, "--d-sae", 3, "--out", tmp_path / "out")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
+
+
+class TestFromPairsToVectors:
+    """`describe` and `vector` on an SSAE of labelled pairs."""
+
+    @pytest.fixture(scope="class")
+    def trained(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("trained")
+        ssae, store = planted_ssae(), planted_store(path=folder / "pairs.h5")
+        ssae.cfg.metadata.latents = [{"name": "amount", "scale": 9.0}, *[{"name": None}] * 4]
+        ssae.save_model(folder / "ssae")
+        store.close()
+        return folder
+
+    def test_describe_prints_words_and_concepts(self, run, trained, tmp_path):
+        words = ("describe", trained / "ssae", "--shifts", trained / "pairs.h5", "--quiet")
+        result = run(*words, "--out", tmp_path / "table.csv", "--json", tmp_path / "table.json")
+        assert result.exit_code == 0, result.output
+        assert "is → was" in result.stdout
+        assert "by labels; no latent at a p-value above 0.05" in result.stdout
+        assert "king → queen" in (tmp_path / "table.csv").read_text()
+        written = json.loads((tmp_path / "table.json").read_text())
+        assert len(written["latents"]) == 5
+        assert written["concepts"][0]["latents"] == [1]
+
+    def test_a_vector_by_number_by_name_and_by_label(self, run, trained, tmp_path):
+        ssae, shifts = trained / "ssae", trained / "pairs.h5"
+        rows = SSAE.load_from_disk(ssae).W_dec.detach()
+        results = {
+            "number": run("vector", ssae, "--latent", 0, "--latent", 1, "--out", tmp_path / "number.safetensors"),
+            "name": run("vector", ssae, "--concept", "amount", "--out", tmp_path / "name.gguf"),
+            "label": run(
+                "vector", ssae, "--shifts", shifts, "--concept", "tense", "--out", tmp_path / "label.safetensors"
+            ),
+        }
+        assert not [result.output for result in results.values() if result.exit_code]
+        torch.testing.assert_close(SteeringVector.load(tmp_path / "number.safetensors").direction, rows[0] + rows[1])
+        torch.testing.assert_close(SteeringVector.from_gguf(tmp_path / "name.gguf").direction, 9 * rows[0])
+        tense = SteeringVector.load(tmp_path / "label.safetensors")
+        assert tense.concept == "tense"
+        assert float(tense.direction @ rows[1]) == pytest.approx(4, rel=0.05)
+
+    def test_all_concepts_in_one_file_which_steer_takes(self, run, trained, tmp_path):
+        out = tmp_path / "all.safetensors"
+        assert run("vector", trained / "ssae", "--shifts", trained / "pairs.h5", "--out", out).exit_code == 0
+        assert list(VectorSet.load(out)) == ["tense", "gender", "number"]
+        words = (
+            "steer",
+            "tiny-gpt2",
+            "--vector",
+            out,
+            "--prompt",
+            "A man",
+            "--max-new-tokens",
+            2,
+            "--no-check",
+            "--quiet",
+        )
+        lines = run(*words).stdout.splitlines()
+        assert [line.partition(" ")[0] for line in lines[::2]] == ["tense", "gender", "number"]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ((), "Give --latent, or a concept by --concept, --shifts or both"),
+            (("--latent", 0, "--concept", "amount"), "Give --latent, or a concept"),
+            (("--latent", 9), "latent is 9; this SSAE has latents 0 to 4"),
+            (("--concept", "amuont"), "Did you mean 'amount'"),
+            (("--latent", 0, "--out", "x.pt"), "The suffix of --out is '.pt'"),
+        ],
+    )
+    def test_one_line_says_what_is_missing(self, run, trained, tmp_path, options, words):
+        out = () if "--out" in options else ("--out", tmp_path / "v.safetensors")
+        result = run("vector", trained / "ssae", *options, *out)
+        assert result.exit_code == 2
+        assert words in " ".join(result.stderr.split())
+
+    def test_an_ssae_that_ships_by_its_name(self, run, tmp_path):
+        out = tmp_path / "tense.safetensors"
+        result = run("vector", "smollm2-135m-ssae", "--concept", "tense", "--out", out)
+        assert result.exit_code == 0, result.output
+        assert SteeringVector.load(out).origin.model_name == "smollm2-135m"
+
+
+def test_categories_of_both_sides_are_labels(run, tmp_path):
+    pairs, out = tmp_path / "pairs.csv", tmp_path / "shifts.h5"
+    pairs.write_text("source,target,a,b\nHe is in.,He was in.,now,then\nShe was in.,She is in.,then,now\n")
+    words = ("capture", "tiny-gpt2", pairs, "--hook", HOOK, "--out", out, "--quiet")
+    result = run(*words, "--label-columns", "tense=a:b")
+    assert result.exit_code == 0, result.output
+    with ShiftStore.open(out) as store:
+        assert (store.concepts, store.labels.tolist()) == (["tense"], [[1], [-1]])
+    for wrong in ("tense=a", "=a:b", "tense=a:"):
+        assert "must be a column, or concept=before:after" in run(*words, "--label-columns", wrong).stderr
+
+
+def test_chat_messages_are_rendered_by_the_model_s_template(run, tmp_path, monkeypatch):
+    pairs, out = tmp_path / "chats.jsonl", tmp_path / "shifts.h5"
+    turn = {"role": "assistant", "content": "He is in."}
+    pairs.write_text(json.dumps({"source": [turn], "target": [{**turn, "content": "He was in."}]}))
+    words = ("capture", "tiny-gpt2", pairs, "--hook", HOOK, "--out", out, "--quiet")
+    assert "has no chat template" in run(*words).stderr
+    model = tiny_model("gpt2")
+    model.tokenizer.chat_template = "{% for message in messages %}<{{ message['content'] }}>{% endfor %}"
+    monkeypatch.setattr("ssae_lens.models.load_model", lambda *_, **__: model)
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    with ShiftStore.open(out) as store:
+        assert store.texts == (["<He is in.>"], ["<He was in.>"])

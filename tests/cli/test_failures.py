@@ -101,7 +101,7 @@ def test_columns_that_are_not_used_are_noted_with_the_option(run, tmp_path):
 
 def test_a_text_that_is_too_long(run, tmp_path):
     path = tmp_path / "pairs.csv"
-    path.write_text(f"source,target\n{'long ' * 400},short\n")
+    path.write_text(f"source,target\n{'long ' * 400},{'long ' * 400}text\n")
     words = ("capture", "tiny-gpt2", path, "--hook", HOOK, "--out", tmp_path / "b.h5", "--quiet")
     assert "give --truncate to cut it at the end" in one_line(run(*words))
     assert run(*words, "--truncate").exit_code == 0

@@ -116,7 +116,7 @@ def test_bad_input(ssae, store, model):
         describe_latents(ssae, store, latents=[9])
     with pytest.raises(ValueError, match=r"latents is \[1.7\]; this SSAE has latents 0 to 4"):
         describe_latents(ssae, store, latents=[1.7])
-    with pytest.raises(ValueError, match="need texts: give a ShiftStore"):
+    with pytest.raises(ValueError, match="give a ShiftStore, whose texts are read"):
         describe_latents(ssae, store.shifts)
     with pytest.raises(ValueError, match="no model to steer"):
         describe_latents(ssae, store, steered=True)
