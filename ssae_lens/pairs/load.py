@@ -161,7 +161,7 @@ def _is_chat(table: Table, tokenizer: Any, title: str) -> bool:
     """Return whether a table holds chat messages; raise if they cannot be rendered."""
     if has_messages(table) and tokenizer is None:
         raise NoTokenizerError(
-            f"{title} holds chat messages, and tokenizer is None; give tokenizer=model.tokenizer, whose chat template is used."
+            f"{title} holds chat messages, and tokenizer is None; give tokenizer=model.tokenizer, for its chat template."
         )
     return has_messages(table)
 
