@@ -11,8 +11,9 @@ from ssae_lens.base.post_import import after_import as _after_import
 
 if TYPE_CHECKING:
     from ssae_lens import evals, latents, methods, metrics, pretrained
-    from ssae_lens.dashboards import dashboard
-    from ssae_lens.hooks import After, capture_shifts, generate_sweep, steer
+    from ssae_lens.dashboards import dashboard, plot_steering_curve
+    from ssae_lens.evals import layer_sweep
+    from ssae_lens.hooks import After, Gate, capture_shifts, generate_sweep, kl_budget, steer
     from ssae_lens.latents.describe import describe_latents
     from ssae_lens.latents.match import match_concepts
     from ssae_lens.models import load_model
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SSAE",
     "After",
+    "Gate",
     "SSAEConfig",
     "ShiftStore",
     "SteeringVector",
@@ -39,13 +41,16 @@ __all__ = [
     "describe_latents",
     "evals",
     "generate_sweep",
+    "kl_budget",
     "latents",
+    "layer_sweep",
     "load_model",
     "load_pairs",
     "match_concepts",
     "methods",
     "metrics",
     "open_shifts",
+    "plot_steering_curve",
     "pretrained",
     "steer",
     "sweep",
@@ -54,8 +59,9 @@ __all__ = [
 
 # The public names of each module; all others in __all__ are modules themselves.
 _NAMES = {
-    "dashboards": ("dashboard",),
-    "hooks": ("After", "capture_shifts", "generate_sweep", "steer"),
+    "dashboards": ("dashboard", "plot_steering_curve"),
+    "evals": ("layer_sweep",),
+    "hooks": ("After", "Gate", "capture_shifts", "generate_sweep", "kl_budget", "steer"),
     "latents.describe": ("describe_latents",),
     "latents.match": ("match_concepts",),
     "models": ("load_model",),

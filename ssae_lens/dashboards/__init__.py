@@ -9,17 +9,27 @@ if TYPE_CHECKING:
     from ssae_lens.dashboards.notebook import dashboard
     from ssae_lens.dashboards.page import write_report
     from ssae_lens.dashboards.report import Report
+    from ssae_lens.dashboards.steering_curve import plot_steering_curve
 
 _MODULES = {
     "Report": "report",
     "build_report": "build",
     "dashboard": "notebook",
+    "plot_steering_curve": "steering_curve",
     "write_neuronpedia": "neuronpedia",
     "write_report": "page",
     "write_vector_set": "neuronpedia",
 }
 
-__all__ = ["Report", "build_report", "dashboard", "write_neuronpedia", "write_report", "write_vector_set"]
+__all__ = [
+    "Report",
+    "build_report",
+    "dashboard",
+    "plot_steering_curve",
+    "write_neuronpedia",
+    "write_report",
+    "write_vector_set",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Evaluations of your own SSAE, shifts and steering vectors, and synthetic data with ground truth.
 
-Each function returns a result with ``.table``, ``.text()``, ``.figure()``, ``.to_json()`` and ``.save(folder)``.
+Each function returns a result with ``.table``, ``.text()``, ``.figure()``, ``.to_json()`` and ``.save(folder)``; that of
+`layer_sweep` has SSAEs and a table.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssae_lens.evals._decomposition import DecompositionResult, decomposition
     from ssae_lens.evals._identifiability import IdentifiabilityResult, identifiability
+    from ssae_lens.evals._layer_sweep import LayerSweep, layer_sweep
     from ssae_lens.evals._probes import ProbeResult, probes
     from ssae_lens.evals._steering import SteeringResult, steering
     from ssae_lens.evals.built_in_tasks import built_in
@@ -20,6 +22,7 @@ __all__ = [
     "DecompositionResult",
     "IdentifiabilityResult",
     "Intervention",
+    "LayerSweep",
     "ProbeResult",
     "SteeringResult",
     "SteeringSettings",
@@ -28,6 +31,7 @@ __all__ = [
     "built_in",
     "decomposition",
     "identifiability",
+    "layer_sweep",
     "probes",
     "steering",
 ]
@@ -38,6 +42,7 @@ _MODULES = {
     "DecompositionResult": "_decomposition",
     "IdentifiabilityResult": "_identifiability",
     "Intervention": "experiment",
+    "LayerSweep": "_layer_sweep",
     "ProbeResult": "_probes",
     "SteeringResult": "_steering",
     "SteeringSettings": "experiment",
@@ -46,6 +51,7 @@ _MODULES = {
     "built_in": "built_in_tasks",
     "decomposition": "_decomposition",
     "identifiability": "_identifiability",
+    "layer_sweep": "_layer_sweep",
     "probes": "_probes",
     "steering": "_steering",
 }

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ssae_lens.base import checks
+from ssae_lens.hooks._steer import steer
 from ssae_lens.hooks.decoding import Sampler, generate_rows, new_rows
+from ssae_lens.hooks.divergence import KLBudget
+from ssae_lens.hooks.gate import Gate
 from ssae_lens.hooks.token_positions import Positions
 from ssae_lens.models.identity import require_model
 from ssae_lens.steering_vector import SteeringVector
@@ -22,7 +25,7 @@ def generate_sweep(
     model: "Model",
     prompts: str | Sequence[str],
     vectors: SteeringVector | Iterable[SteeringVector] | Mapping[str, SteeringVector],
-    scales: float | Sequence[float],
+    scales: float | Sequence[float] | KLBudget,
     *,
     max_new_tokens: int = 32,
     temperature: float = 0.0,
@@ -34,8 +37,9 @@ def generate_sweep(
     prepend_bos: bool | None = None,
     max_rows: int = 64,
     positions: Positions = "all",
-    operator: Literal["add", "ablate", "ablate_add", "clamp", "add_keep_norm"] = "add",
+    operator: Literal["add", "ablate", "ablate_add", "clamp", "add_keep_norm", "rotate"] = "add",
     unit: Literal["vector", "residual", "shift"] = "vector",
+    gate: Gate | None = None,
     check: bool = True,
     quiet: bool = False,
 ) -> "pd.DataFrame":
@@ -50,7 +54,7 @@ def generate_sweep(
     vectors
         One vector, several by name, or several, which are named by their concepts, else by their methods.
     scales
-        Any numbers; 0 is unsteered for ``operator="add"``.
+        Any numbers; 0 is unsteered for ``operator="add"``. For a `kl_budget`, each vector's scale is found first.
     max_new_tokens
         Maximum number of tokens to generate for a text.
     temperature, top_k, top_p
@@ -64,7 +68,7 @@ def generate_sweep(
         As in `model.to_tokens`; default: the model's.
     max_rows
         Maximum number of texts in a batch.
-    positions, operator, unit, check
+    positions, operator, unit, gate, check
         As in `steer`.
     quiet
         Show no progress.
@@ -89,16 +93,19 @@ def generate_sweep(
     require_model(model)
     prompts = checks.text_list("prompts", prompts)
     by_name = named_vectors([vectors] if isinstance(vectors, SteeringVector) else vectors)
-    listed = [float(scale) for scale in np.atleast_1d(np.asarray(scales, dtype=float))]
-    if not listed or not np.isfinite(listed).all():
-        raise ValueError(f"scales is {scales!r}; give one number or several, all finite.")
+    steering: Any = {"operator": operator, "unit": unit, "gate": gate, "check": check}
+    if isinstance(scales, KLBudget):
+        found = steer(model, list(by_name.values()), scale=scales, per_row=True, trace=False, **steering).scale
+        steered = list(zip(by_name, np.atleast_1d(found).tolist(), strict=True))
+    else:
+        steered = list(itertools.product(by_name, _numbers(scales)))
     tokenizer: Any = model.tokenizer
     if tokenizer is None:
         raise ValueError("The model has no tokenizer, which a sweep needs to read prompts; set one.")
     rows = new_rows(
         model,
         prompts,
-        itertools.product(by_name, listed),
+        steered,
         max_new_tokens=max_new_tokens,
         n_samples=n_samples,
         seed=seed,
@@ -113,9 +120,7 @@ def generate_sweep(
         max_rows=max_rows,
         quiet=quiet,
         positions=positions,
-        operator=operator,
-        unit=unit,
-        check=check,
+        **steering,
     )
     return pd.DataFrame(
         {
@@ -129,6 +134,13 @@ def generate_sweep(
         }
         for row in rows
     )
+
+
+def _numbers(scales: Any) -> list[float]:
+    listed = [float(scale) for scale in np.atleast_1d(np.asarray(scales, dtype=float))]
+    if not listed or not np.isfinite(listed).all():
+        raise ValueError(f"scales is {scales!r}; give one number or several, all finite, or a kl_budget.")
+    return listed
 
 
 def named_vectors(vectors: Iterable[SteeringVector] | Mapping[str, SteeringVector]) -> dict[str, SteeringVector]:

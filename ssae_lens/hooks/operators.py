@@ -56,8 +56,23 @@ def add_keep_norm(x: X, directions: Rows, _inverse: Inverse, coefficients: Coeff
     return steered * (x.norm(dim=-1, keepdim=True) / steered.norm(dim=-1, keepdim=True).clamp_min(tiny))
 
 
+def rotate(x: X, directions: Rows, _inverse: Inverse, coefficients: Coefficients) -> X:
+    """Return x rotated towards cV, at its norm, by an arc as long as cV, but not beyond cV."""
+    change = coefficients @ directions
+    tiny = torch.finfo(x.dtype).tiny
+    norm, arc = x.norm(dim=-1, keepdim=True).clamp_min(tiny), change.norm(dim=-1, keepdim=True)
+    along, goal = x / norm, change / arc.clamp_min(tiny)
+    cosine = (along * goal).sum(-1, keepdim=True).clamp(-1, 1)
+    across = goal - cosine * along
+    sine = across.norm(dim=-1, keepdim=True)
+    # The angle by the arc tangent, which is exact for small ones.
+    angle = torch.minimum(arc / norm, torch.atan2(sine, cosine))
+    rotated = norm * (angle.cos() * along + angle.sin() * across / sine.clamp_min(tiny))
+    return torch.where((arc > 0) & (sine > 0), rotated, x)
+
+
 OPERATORS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    operator.__name__: operator for operator in (add, ablate, ablate_add, clamp, add_keep_norm)
+    operator.__name__: operator for operator in (add, ablate, ablate_add, clamp, add_keep_norm, rotate)
 }
 
 

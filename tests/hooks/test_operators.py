@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import expm
 
 from ssae_lens.hooks.operators import OPERATORS
 
@@ -35,6 +36,16 @@ def by_hand(name, x, v, c):
     if name == "add_keep_norm":
         moved = by_hand("add", x, v, c)
         return moved / np.linalg.norm(moved) * np.linalg.norm(x)
+    if name == "rotate":
+        # The exponential of the generator of rotations in the plane of both, by the arc's angle or up to the goal.
+        goal = sum(ci * vi for ci, vi in zip(c, v, strict=True))
+        basis, triangle = np.linalg.qr(np.stack([x, goal], axis=1))
+        basis = basis * np.sign(triangle.diagonal())
+        angle = min(
+            np.linalg.norm(goal) / np.linalg.norm(x), np.arccos(x @ goal / np.linalg.norm(x) / np.linalg.norm(goal))
+        )
+        plane = np.outer(basis[:, 1], basis[:, 0])
+        return expm(angle * (plane - plane.T)) @ x
     # clamp: solve for the multiples of each direction that bring every projection to its mark
     marks = [ci * (vi @ vi) - x @ vi for ci, vi in zip(c, v, strict=True)]
     return x + np.linalg.solve(v @ v.T, marks) @ v
@@ -79,3 +90,18 @@ def test_clamp_is_ablate_add_for_one_direction_and_not_for_two():
     torch.testing.assert_close(*results(both[:, :1], c[..., :1]))
     clamped, replaced = results(both, c)
     assert (clamped - replaced).abs().max() > 0.1
+
+
+def test_rotation_keeps_norms_and_ends_at_the_direction():
+    directions = torch.tensor(DIRECTIONS[:1])[None]
+    x, none = torch.tensor(X), torch.zeros(2, 3, 1).double()
+    rotate = OPERATORS["rotate"]
+    torch.testing.assert_close(rotate(x, directions, directions.mT, none), x, rtol=0, atol=0)
+    far = rotate(x, directions, directions.mT, none + 1e6)
+    torch.testing.assert_close(far.norm(dim=-1), x.norm(dim=-1))
+    cosines = torch.nn.functional.cosine_similarity(far, directions[0], dim=-1)
+    torch.testing.assert_close(cosines, torch.ones_like(cosines))
+    small = rotate(x, directions, directions.mT, none + 1e-6) - x
+    across = directions[0, 0] - (x @ directions[0, 0])[..., None] * x / x.square().sum(-1, keepdim=True)
+    expected = 1e-6 * directions[0, 0].norm() * torch.nn.functional.normalize(across, dim=-1)
+    torch.testing.assert_close(small, expected, rtol=1e-3, atol=1e-10)

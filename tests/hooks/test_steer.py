@@ -33,7 +33,9 @@ def models():
     sae_model = HookedSAETransformer(hooked.cfg, hooked.tokenizer)
     sae_model.load_state_dict(hooked.state_dict(), strict=False)
     bridge = tiny_model("gpt2", "bridge")
-    greedy(bridge, PROMPTS[0])  # a TransformerBridge puts hooks and attributes of its own there when it first runs
+    # A TransformerBridge puts hooks and attributes of its own there when it first runs, and when a hook is first looked up.
+    greedy(bridge, PROMPTS[0])
+    _ = bridge.hook_dict
     return {"hooked": hooked, "bridge": bridge, "hooked_sae": sae_model.eval()}
 
 
@@ -547,7 +549,7 @@ class TestTrace:
 
 def tensors_of(steering):
     """The bytes of all tensors that a Steering leads to, its model apart."""
-    found, seen, todo = 0, {id(steering._model)}, [vars(steering)]
+    found, seen, todo = 0, {id(steering.model)}, [vars(steering)]
     while todo:
         each = todo.pop()
         if id(each) in seen or isinstance(each, type | type(gc) | torch.nn.Module) or callable(each):
