@@ -28,12 +28,12 @@ function number(value, digits = 3) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   const plain = Number.isInteger(value) || (size < 1e5 && size >= 1e-4);
-  const text = plain ? String(Number.isInteger(value) ? value : Number(value.toPrecision(digits))) : value.toExponential(2);
+  const text = plain ? (Number.isInteger(value) || size >= 1000 ? String(Math.round(value)) : value.toPrecision(digits)) : value.toExponential(2);
   return text.replace("-", "−");
 }
 
 function percent(value) {
-  return value === null || value === undefined ? "–" : `${Number((100 * value).toPrecision(3))} %`;
+  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
 }
 
 function missing(message) {
@@ -110,10 +110,7 @@ function draw(plot) {
   const template = REPORT.templates[DARK.matches ? "dark" : "light"];
   // Plotly modifies its arguments.
   Plotly.newPlot(plot, data, { ...structuredClone(layout), template, ...plot.extra }, {
-    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-  });
-  plot.on("plotly_click", ({ points: [point] }) => {
-    if (Number.isInteger(point.customdata)) location.hash = `latent-${point.customdata}`;
+    responsive: true, displayModeBar: false, // it would cover legends and points; a double click undoes a zoom
   });
 }
 

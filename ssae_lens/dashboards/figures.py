@@ -34,14 +34,10 @@ ZERO_LINE |= {"line": {"width": 2, "dash": "dot", "color": GREY}}
 HIGH_CORRELATION = 0.5
 
 
-def figures_of_latents(
-    latents: Latents, names: Mapping[int, LatentName], stability: Float[np.ndarray, " k"] | None = None
-) -> dict[str, Drawing]:
-    """Draw all latents: their strength, the cosines of their decoder rows, and their correlations with concepts."""
+def figures_of_latents(latents: Latents, names: Mapping[int, LatentName]) -> dict[str, Drawing]:
+    """Draw all latents: the cosines of their decoder rows, and their correlations with concepts."""
     labels = [f"{latent} {names[latent].name}" if latent in names else str(latent) for latent in range(len(latents))]
     figures = {}
-    if latents.codes is not None:
-        figures["strengths"] = strengths_figure(labels, latents.strength, latents.density, stability)
     order = latents.order_by_similarity(sorted(latents.order[:MAX_LATENTS]))
     ordered = [labels[latent] for latent in order]
     figures["cosines"] = cosines_figure(ordered, latents.cosines[np.ix_(order, order)], len(latents))
@@ -59,47 +55,6 @@ def figures_of_latent(latents: Latents, latent: int) -> dict[str, Drawing]:
     if latents.correlations is not None and latents.correlations[latent].any():
         figures["correlations"] = correlations_figure(latents.concepts, latents.correlations[latent])
     return figures
-
-
-def strengths_figure(
-    labels: Sequence[str],
-    strength: Float[np.ndarray, " k"],
-    density: Float[np.ndarray, " k"],
-    stability: Float[np.ndarray, " k"] | None = None,
-) -> Drawing:
-    """Draw the strength of latents against their density, coloured by stability if there is any.
-
-    The ``customdata`` of a point is the number of the latent.
-    """
-    marker: dict[str, Any] = {"size": 9, "color": BLUE, "line": {"width": 1, "color": GREY}}
-    layout: dict[str, Any] = {}
-    hover = "%{text}<br>strength %{y:.3g}<br>density %{x:.1%}"
-    if stability is not None:
-        marker |= {"color": stability.tolist(), "coloraxis": "coloraxis"}
-        layout["coloraxis"] = coloraxis("stability")
-        hover += "<br>stability %{marker.color:.3f}"
-    points = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "latents",
-        "x": density.tolist(),
-        "y": strength.tolist(),
-        "text": [plain(label) for label in labels],
-        "customdata": list(range(len(labels))),
-        "marker": marker,
-        "cliponaxis": False,
-        "hovertemplate": hover + "<extra></extra>",
-    }
-    n_dead = int((density == 0).sum())
-    dead = f"; {n_dead} dead (never active)" if n_dead else ""
-    return drawing(
-        "Strength and density of latents" if stability is None else "Strength, density and stability of latents",
-        f"Strength against density of {count(len(labels), 'latent')}{dead}.",
-        [points],
-        xaxis=axis("density (fraction of pairs with the latent active)", tickformat=".0%", rangemode="tozero"),
-        yaxis=axis("strength (mean |code|)", rangemode="tozero"),
-        **layout,
-    )
 
 
 def cosines_figure(labels: Sequence[str], cosines: Float[np.ndarray, "k k"], n_latents: int) -> Drawing:

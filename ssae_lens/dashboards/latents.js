@@ -2,15 +2,19 @@
 
 const LISTED = 200;
 const byNumber = new Map(REPORT.latents.map((row) => [row.latent, row]));
+const ACTIVITIES = [0, 0.01, 0.02, 0.05, 0.1, 0.2];
 let query = "";
+let leastActive = 0;
 
+/** The number of a latent with its name or, without one, the words that change with it. */
 function titleOf(row) {
-  return row.name ? `${row.latent} ${row.name}` : String(row.latent);
+  return row.name || row.words ? `${row.latent} ${row.name || row.words}` : String(row.latent);
 }
 
 function matching() {
   const words = query.trim().toLowerCase();
-  return REPORT.latents.filter((row) => !words || `${titleOf(row)} ${row.closest || ""}`.toLowerCase().includes(words));
+  return REPORT.latents.filter((row) => (row.density ?? 1) >= leastActive
+    && (!words || `${titleOf(row)} ${row.closest || ""} ${row.words || ""} ${row.all_words.join(" ")}`.toLowerCase().includes(words)));
 }
 
 function linkTo(latent, text) {
@@ -22,10 +26,58 @@ function latentList(current) {
   const items = found.slice(0, LISTED).map((row) => {
     const link = linkTo(row.latent);
     if (row.latent === current) link.setAttribute("aria-current", "page");
-    return el("li", {}, link);
+    const words = row.name && row.words ? el("span", { class: "small quiet", dir: "auto" }, row.words) : null;
+    return el("li", {}, link, words, activityBar(row));
   });
   const more = found.length > LISTED ? `The first ${LISTED} of ${found.length}; use the search to filter.` : "";
-  return [el("p", { class: "small quiet", role: "status" }, query ? `${found.length} found for “${query}”. ${more}` : more), el("ul", {}, items)];
+  const filtered = query || leastActive > 0;
+  return [activityFilter(), el("p", { class: "small quiet", role: "status" },
+    filtered ? `${found.length} of ${REPORT.latents.length} latents. ${more}` : more), el("ul", {}, items)];
+}
+
+/** Return a bar as long as the share of pairs in which a latent is active. */
+function activityBar(row) {
+  if (row.density === null) return null;
+  const bar = el("span", { class: "bar", title: `active in ${percent(row.density)} of pairs` }, el("span", {}));
+  bar.firstChild.style.width = `${100 * Math.sqrt(row.density)}%`;
+  return bar;
+}
+
+function activityFilter() {
+  if (!REPORT.latents.some((row) => row.density !== null)) return null;
+  const select = el("select", { id: "activity" }, ACTIVITIES.map((share) =>
+    el("option", { value: share, selected: share === leastActive ? "" : null }, share ? `at least ${percent(share)}` : "any")));
+  select.addEventListener("change", () => {
+    leastActive = Number(select.value);
+    fill(panels.latents.list, latentList(lastLatent));
+    document.getElementById("activity").focus();
+  });
+  return el("p", { class: "small" }, el("label", { for: "activity" }, "Active in "), select, " of pairs");
+}
+
+/** Return a button that copies a text, and says so. */
+function copyButton(title, text) {
+  const button = el("button", { type: "button", class: "copy", click: async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      button.textContent = "Copied";
+    } catch {
+      const area = el("textarea", { class: "copied", readonly: "", rows: 3, "aria-label": title }, text());
+      button.after(area);
+      area.select();
+      button.textContent = "Select and copy";
+    }
+    setTimeout(() => { button.textContent = title; }, 2000);
+  } }, title);
+  return button;
+}
+
+/** Go to the latent that is some steps further in the list. */
+function step(by) {
+  const found = matching();
+  const at = found.findIndex((row) => row.latent === lastLatent);
+  const next = found[at < 0 ? 0 : Math.min(Math.max(at + by, 0), found.length - 1)];
+  if (next) location.hash = `latent-${next.latent}`;
 }
 
 /** Split a text at spans of its characters (code points, as in Python) and mark them. */
@@ -68,8 +120,8 @@ function steeredTexts(texts, curve) {
   const label = el("output", { for: "scale" });
   const show = () => {
     const scale = scales[slider.value];
-    label.value = number(scale);
-    slider.setAttribute("aria-valuetext", `scale ${number(scale)}`);
+    label.value = String(scale).replace("-", "−");
+    slider.setAttribute("aria-valuetext", `scale ${label.value}`);
     fill(shown, texts.filter((each) => each.scale === scale).map((each) => el("blockquote", { dir: "auto" },
       el("p", {}, el("strong", {}, each.prompt), each.text),
       scale !== 0 && plain.has(each.prompt)
@@ -109,12 +161,14 @@ function latentPage(latent) {
   const parts = [
     steps(latent),
     el("h2", { tabindex: "-1" }, row.name ? `Latent ${latent}: ${row.name}` : `Latent ${latent}`),
+    row.words ? el("p", { class: "words", dir: "auto" }, row.words) : null,
     facts([
-      ["matched concept", row.name ? `${row.name}${row.sign < 0 ? " (negative sign)" : ""}` : "none"],
-      ["fit to the concept", row.fit === null ? "–" : number(row.fit)],
-      ["strength (mean |code|)", number(row.strength)],
-      ["density (fraction of pairs active)", percent(row.density)],
-      ["stability across seeds", number(row.stability)],
+      ...(row.name ? [["concept", `${row.name}${row.sign < 0 ? " (negative sign)" : ""}`]] : []),
+      ...(row.fit === null ? [] : [["fit to the concept", number(row.fit)]]),
+      ["active", percent(row.density)],
+      ["typical change", number(row.typical)],
+      ["mean |code|", number(row.strength)],
+      ...(row.stability === null ? [] : [["stability", number(row.stability)]]),
     ]),
   ];
   if (row.broken) parts.push(el("p", { class: "warning" }, "The decoder row or the codes of this latent hold NaN or infinity; they are shown as zero."));
@@ -124,9 +178,11 @@ function latentPage(latent) {
   const curve = figure(detail.steering);
   return [
     ...parts,
+    el("p", { class: "row" },
+      copyButton("Copy link", () => location.href),
+      copyButton("Copy vector", () => JSON.stringify(detail.direction))),
     el("div", { class: "grid" },
-      figure(detail.codes) || missing("No histogram: no nonzero codes."),
-      figure(detail.correlations) || missing("No correlations: no labels, or constant codes.")),
+      figure(detail.codes), figure(detail.correlations)),
     el("h2", {}, "Top activating pairs"),
     el("p", { class: "small quiet" }, "Words only in the first text are ", el("del", {}, "struck out"), "; words only in the second text are ", el("ins", {}, "underlined"), "."),
     el("div", { class: "grid" },
@@ -134,17 +190,15 @@ function latentPage(latent) {
       pairList("Most negative codes", detail.negative, "No pairs with negative codes.")),
     el("h2", {}, "Direction"),
     el("div", { class: "grid" },
-      el("section", {}, el("h3", {}, "Tokens (logit lens)"), detail.promoted.length + detail.suppressed.length
-        ? el("div", { class: "row" }, tokenTable("promoted", detail.promoted), tokenTable("suppressed", detail.suppressed))
-        : missing("No tokens: pass the model to describe_latents or build_report.")),
+      detail.promoted.length + detail.suppressed.length ? el("section", {}, el("h3", {}, "Tokens (logit lens)"),
+        el("div", { class: "row" }, tokenTable("promoted", detail.promoted), tokenTable("suppressed", detail.suppressed))) : null,
       el("section", {}, el("h3", {}, "Nearest latents"), detail.nearest.length
         ? table("cosine similarity of decoder rows", ["latent", "cosine"], detail.nearest.map(([other, cosine]) => [linkTo(other), cosine]))
         : missing("No other latents.")),
-      el("section", {}, el("h3", {}, "Vectors of other methods for this concept"), detail.vectors.length
-        ? table("cosine similarity with this latent", ["method", "cosine"], detail.vectors)
-        : missing("No vectors: pass vectors to add_latents."))),
-    el("h2", {}, "Steering"),
-    curve || missing("No steering curve: pass steering to add_latents."),
-    detail.steered.length ? steeredTexts(detail.steered, curve) : missing("No steered texts: pass steered=True to describe_latents."),
+      detail.vectors.length ? el("section", {}, el("h3", {}, "Vectors of other methods for this concept"),
+        table("cosine similarity with this latent", ["method", "cosine"], detail.vectors)) : null),
+    curve || detail.steered.length ? el("h2", {}, "Steering") : null,
+    curve,
+    detail.steered.length ? steeredTexts(detail.steered, curve) : null,
   ];
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssae_lens.dashboards.drawings import Drawing, count, plain, template
 from ssae_lens.dashboards.figures import figures_of_latent, figures_of_latents
-from ssae_lens.dashboards.latents import Latents, latent_names
+from ssae_lens.dashboards.latents import LatentName, Latents, latent_names
 from ssae_lens.latents.codes import Shifts
 from ssae_lens.latents.describe import LatentDescription, Span, describe_latents
 from ssae_lens.sae.codes import latent_number
@@ -62,7 +62,10 @@ def dashboard(
     latents = Latents(ssae, shifts)
     names = latent_names(len(latents), concepts)
     if latent is None:
-        return _combined(count(len(latents), "latent"), list(figures_of_latents(latents, names).values()))
+        tables = []
+        if isinstance(shifts, ShiftStore):
+            tables = [_words_table(describe_latents(ssae, shifts, n_pairs=1, quiet=True), names)]
+        return _combined(count(len(latents), "latent"), list(figures_of_latents(latents, names).values()), tables)
     latent = latent_number(ssae, latent)
     drawings = list(figures_of_latent(latents, latent).values())
     tables = []
@@ -118,6 +121,17 @@ def _with_coloraxis(trace: dict[str, Any], coloraxis: str) -> dict[str, Any]:
         return trace | {"coloraxis": coloraxis}
     marker = trace.get("marker", {})
     return trace | {"marker": marker | {"coloraxis": coloraxis}} if "coloraxis" in marker else trace
+
+
+def _words_table(described: Sequence[LatentDescription], names: Mapping[int, LatentName]) -> dict[str, Any]:
+    """Return a table of the words that change with each latent."""
+    columns = [
+        [str(each.latent) for each in described],
+        [plain(names[each.latent].name) if each.latent in names else "" for each in described],
+        [plain(each.label) for each in described],
+        [f"{each.density:.0%}" for each in described],
+    ]
+    return _table("Changed words", ["latent", "concept", "changed words", "active"], columns, [1, 2, 6, 1])
 
 
 def _tables(description: LatentDescription) -> list[dict[str, Any]]:

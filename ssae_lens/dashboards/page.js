@@ -12,10 +12,10 @@ const SHOW = {
     const rows = REPORT.overview.map(figure);
     fill(panel,
       facts(REPORT.about.map(([name, value]) => [name, typeof value === "number" ? number(value) : String(value)])),
-      rows.length ? el("div", { class: "grid" }, rows) : null,
       el("h2", {}, "Latents"),
-      REPORT.latents.length ? latentTable() : missing("No latents: call add_latents."),
-      REPORT.missing.length ? [el("h2", {}, "Not in this report"), REPORT.missing.map(missing)] : null);
+      REPORT.latents.length ? latentTable() : missing("This report has no latents."),
+      rows.length ? el("div", { class: "grid" }, rows) : null,
+      terms());
   },
   latents(panel) {
     const list = el("nav", { class: "list", "aria-label": "Latents" });
@@ -25,7 +25,6 @@ const SHOW = {
   },
   comparison(panel) {
     const { scores, chosen, tasks, texts, notes } = REPORT.comparison;
-    if (!scores?.length) return fill(panel, missing("No comparison of methods: call add_comparison."));
     const pages = new Map(tasks);
     const names = [...new Set([...scores.map((row) => row.task), ...pages.keys(), ...texts.map((row) => row.task)])];
     const caption = chosen ? "Score of each method on each task; a star marks a method whose interval lies above those of all others"
@@ -38,7 +37,6 @@ const SHOW = {
   },
   decomposition(panel) {
     const { summary, vectors } = REPORT.decomposition;
-    if (!vectors?.length) return fill(panel, missing("No decompositions of vectors: call add_decomposition."));
     const pages = new Map(vectors);
     return fill(panel, summary.length ? anyTable("Decomposition of each vector by each dictionary", summary) : null,
       chooser("vector", "Vector", [...pages.keys()], (vector) => el("div", { class: "grid" }, pages.get(vector).map(figure))));
@@ -91,8 +89,13 @@ function textsOf(texts) {
 
 /** Return the table of all latents; a click on a column's header sorts it. */
 function latentTable() {
-  const columns = { latent: "latent", name: "concept", fit: "fit", closest: "closest label", strength: "strength",
-    density: "density", stability: "stability" };
+  const has = (key) => REPORT.latents.some((row) => row[key] !== null && row[key] !== undefined && row[key] !== "");
+  const titles = { latent: "latent", words: "changed words", name: "concept", fit: "fit", closest: "closest label",
+    density: "active", typical: "typical change", strength: "mean |code|", stability: "stability" };
+  const columns = Object.fromEntries(Object.entries(titles).filter(([key]) => key === "latent" || key === "strength" || key === "density" || has(key)));
+  const cellOf = { latent: (row) => linkTo(row.latent, String(row.latent)), words: (row) => row.words || "–", name: (row) => row.name || "–",
+    closest: (row) => (row.closest ? `${row.closest} (${number(row.correlation, 2)})` : "–"),
+    density: (row) => el("td", { class: "number" }, percent(row.density)) };
   const contents = el("div", {});
   let [by, down, limit] = ["strength", true, ROWS];
   const show = () => {
@@ -105,13 +108,11 @@ function latentTable() {
     const heads = Object.entries(columns).map(([column, title]) => el("th", { scope: "col",
       "aria-sort": by === column ? (down ? "descending" : "ascending") : null },
     el("button", { type: "button", "data-column": column, click: () => {
-      [by, down] = [column, by === column ? !down : column !== "latent" && column !== "name" && column !== "closest"];
+      [by, down] = [column, by === column ? !down : !["latent", "name", "closest", "words"].includes(column)];
       show();
       contents.querySelector(`[data-column=${column}]`).focus();
     } }, title)));
-    const cells = rows.slice(0, limit).map((row) => [linkTo(row.latent, String(row.latent)), row.name || "–", row.fit,
-      row.closest ? `${row.closest} (${number(row.correlation, 2)})` : "–", row.strength,
-      el("td", { class: "number" }, percent(row.density)), row.stability]);
+    const cells = rows.slice(0, limit).map((row) => Object.keys(columns).map((column) => cellOf[column]?.(row) ?? row[column] ?? null));
     const rest = rows.length - limit;
     fill(contents, table(`${rows.length === 1 ? "1 latent" : `${rows.length} latents`}; click a column header to sort`, heads, cells), rest > 0 ? el("p", {},
       el("button", { type: "button", click: () => { limit += 10 * ROWS; show(); } }, `Show ${Math.min(rest, 10 * ROWS)} more`)) : null);
@@ -120,10 +121,28 @@ function latentTable() {
   return contents;
 }
 
+const TERMS = {
+  "latent": "A direction that the autoencoder learned; its code in a pair is how far the pair's shift goes along it, with a sign.",
+  "changed words": "Words of the first text and what replaces them in the second where the code is positive; + gained, − lost.",
+  "active": "The share of pairs whose code is not zero (without thresholds: above a tenth of the pair's largest).",
+  "typical change": "The mean |code| weighted by itself: the length of one change, in the units of the model's activations.",
+  "fit": "The |correlation| of codes with the labelled changes of the concept.",
+  "stability": "How well the direction is found again, from 0 to 1: in fits to either half of the pairs, or across seeds.",
+  "UDR": "Agreement of decoders trained from different seeds, from 0 to 1.",
+  "FVU": "The fraction of the shifts' variance that the autoencoder leaves unexplained.",
+  "budget": "The share of the shifts' energy that training may lose in exchange for sparser codes.",
+  "multiplier": "The price of the constraint in training; at zero the constraint has no effect.",
+};
+
+function terms() {
+  return el("details", { class: "terms" }, el("summary", {}, "Terms"),
+    el("dl", {}, Object.entries(TERMS).map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])));
+}
+
 /** Select a tab; its contents are made when it is first shown. */
 function select(tab) {
   selected = tab;
-  for (const name of Object.keys(TABS)) {
+  for (const name of Object.keys(panels)) {
     const button = document.getElementById(`tab-${name}`);
     button.setAttribute("aria-selected", String(name === tab));
     button.tabIndex = name === tab ? 0 : -1;
@@ -140,7 +159,7 @@ function route() {
   if (target === "main") return;
   const match = /^latent-(\d+)$/.exec(target);
   if (!match && target !== "latents") {
-    select(Object.hasOwn(TABS, target) ? target : "overview");
+    select(Object.hasOwn(panels, target) ? target : "overview");
     document.title = REPORT.title;
     return;
   }
@@ -150,7 +169,7 @@ function route() {
   select("latents");
   const { list, page } = panels.latents;
   if (latent === undefined) {
-    fill(page, missing("No latents: call add_latents."));
+    fill(page, missing("This report has no latents."));
     return;
   }
   const scrolled = list.scrollTop;
@@ -170,14 +189,15 @@ function begin() {
   document.title = REPORT.title;
   document.getElementById("title").textContent = REPORT.title;
   const tabs = document.getElementById("tabs");
-  for (const [name, title] of Object.entries(TABS)) {
+  const empty = { comparison: !REPORT.comparison.scores?.length, decomposition: !REPORT.decomposition.vectors?.length };
+  for (const [name, title] of Object.entries(TABS).filter(([tab]) => !empty[tab])) {
     tabs.append(el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`,
       click: () => { location.hash = name; } }, title));
     panels[name] = el("section", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}` });
     document.getElementById("main").append(panels[name]);
   }
   tabs.addEventListener("keydown", (event) => {
-    const names = Object.keys(TABS);
+    const names = Object.keys(panels);
     const to = { ArrowRight: names.indexOf(selected) + 1, ArrowLeft: names.indexOf(selected) - 1, Home: 0, End: names.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
@@ -195,6 +215,11 @@ function begin() {
     event.preventDefault();
     const [first] = matching();
     if (first) location.hash = `latent-${first.latent}`;
+  });
+  addEventListener("keydown", (event) => {
+    const by = { j: 1, k: -1 }[event.key];
+    if (!by || selected !== "latents" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    step(by);
   });
   addEventListener("hashchange", route);
   route();

@@ -28,15 +28,10 @@ if TYPE_CHECKING:
 MIN_CORRELATION = 0.3
 # The parts of a description that a latent's page shows.
 DESCRIPTION_PARTS = ("positive", "negative", "promoted", "suppressed", "steered")
-# The figures of the overview in their order, and how to add each.
-OVERVIEW = {
-    "strengths": "Strength and density of latents: pass shifts to add_latents.",
-    "cosines": "Cosine similarity of decoder rows: call add_latents.",
-    "concepts": "Correlation with labelled concepts: pass a store with labels to add_latents.",
-    "udr": "Stability across seeds (UDR): call add_sweep with the table of a sweep.",
-    "training": "Training curves: call add_training with the log of a run.",
-    "spectrum": "Spectrum of the shifts: call add_spectrum with the summary of a store.",
-}
+# The figures of the overview in their order.
+OVERVIEW = ("concepts", "cosines", "spectrum", "training", "udr")
+# A map of fewer settings says less than the table of a sweep.
+MIN_SETTINGS = 3
 
 
 @dataclass
@@ -101,7 +96,8 @@ class Report:
         concepts
             The result of `match_concepts`.
         stability
-            A number from 0 to 1 for each latent, as `latent_stability` returns.
+            A number from 0 to 1 for each latent, as `latent_stability` returns; by default the split-half cosines in the
+            metadata of the SSAE.
         steering
             Rows with ``latent``, ``scale``, and ``behaviour`` or ``coherence`` or both.
         vectors
@@ -116,6 +112,9 @@ class Report:
         curves = dict(grouped("latent", _measured(rows_of("steering", steering, ("latent", "scale")))))
         for latent in curves:
             latent_number(ssae, latent)
+        recorded: Any = ssae.cfg.metadata.split_half
+        if stability is None and isinstance(recorded, list) and len(recorded) == len(latents):
+            stability = np.array([np.nan if value is None else value for value in recorded], dtype=float)
         names = latent_names(len(latents), concepts)
         numbers = range(len(latents))
         self.latents = [
@@ -124,6 +123,9 @@ class Report:
                 **asdict(names.get(latent, LatentName())),
                 "strength": latents.strength[latent],
                 "density": latents.density[latent],
+                "typical": described.get(latent, {}).get("typical"),
+                "words": described.get(latent, {}).get("label", ""),
+                "all_words": _words(described.get(latent, {})),
                 "stability": None if stability is None else stability[latent],
                 "broken": latents.broken[latent],
                 **_closest_label(latents, latent),
@@ -137,19 +139,20 @@ class Report:
                 **figures.figures_of_latent(latents, latent),
                 "steering": effect_figure(curves[latent]) if latent in curves else None,
                 "nearest": latents.nearest(latent),
+                "direction": latents.decoder[latent].tolist(),
                 "vectors": _cosines_with(vectors or {}, latents, latent, names.get(latent)),
                 **{part: described.get(latent, {}).get(part, []) for part in DESCRIPTION_PARTS},
             }
             for latent in numbers
         }
-        self.overview |= figures.figures_of_latents(latents, names, stability)
+        self.overview |= figures.figures_of_latents(latents, names)
         return self
 
     def add_sweep(self, table: Table) -> Self:
         """Add the stability across seeds over widths and bounds, from ``Sweep.table()`` or the rows of ``sweep.json``."""
         rows = rows_of("the sweep's table", table, ("d_sae",), ("udr_decoders",))
-        if rows:
-            self.overview["udr"] = figures.udr_figure(rows)
+        if rows and (figure := figures.udr_figure(rows)) and len(rows) >= MIN_SETTINGS:
+            self.overview["udr"] = figure
         return self
 
     def add_training(self, history: Table, names: Sequence[str] = ()) -> Self:
@@ -225,7 +228,6 @@ class Report:
                 "latents": self.latents,
                 "details": self.details,
                 "overview": [self.overview[part] for part in OVERVIEW if part in self.overview],
-                "missing": [hint for part, hint in OVERVIEW.items() if part not in self.overview],
                 "comparison": self.comparison,
                 "decomposition": self.decomposition,
             }
@@ -234,6 +236,10 @@ class Report:
 
 def _as_dictionary(description: Any) -> Mapping[str, Any]:
     return description if isinstance(description, Mapping) else description.to_dict()
+
+
+def _words(description: Mapping[str, Any]) -> list[str]:
+    return [word for change in description.get("changes", ()) for word in change[:2]]
 
 
 def _closest_label(latents: Latents, latent: int) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class LatentDescription:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain dictionaries and lists."""
-        return asdict(self)
+        return {**asdict(self), "label": self.label}
 
 
 class Descriptions(list[LatentDescription]):

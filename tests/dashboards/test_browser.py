@@ -9,8 +9,9 @@ import dashboard_samples as samples
 import numpy as np
 import pytest
 import torch
+from planted import planted_ssae, planted_store
 
-from ssae_lens.dashboards import Report, write_report
+from ssae_lens.dashboards import Report, build_report, write_report
 from ssae_lens.sae import SSAE
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
@@ -108,6 +109,12 @@ def page(full):
     return full
 
 
+def unlabelled():
+    """A report of pairs without labels, whose latents are known by the words that change with them."""
+    store = planted_store(labels=None, concepts=[], noise=0.3)
+    return build_report(planted_ssae(), store, quiet=True)
+
+
 def go(page, place):
     """Go to a place in the page, and wait until the page has gone there."""
     page.evaluate(
@@ -133,7 +140,7 @@ def draw_all(page):
 def test_every_tab_shows_all_it_has(page, shots, size, theme):
     page.set_viewport_size(SIZES[size])
     page.emulate_media(color_scheme=theme)
-    for place, figures in (("overview", 6), ("latent-0", 3), ("comparison", 2), ("decomposition", 2)):
+    for place, figures in (("overview", 5), ("latent-0", 3), ("comparison", 2), ("decomposition", 2)):
         go(page, place)
         draw_all(page)
         assert page.locator(".plot:visible").count() == figures
@@ -179,12 +186,12 @@ def test_a_deep_link_lands(opened, written):
 
 def test_search_narrows_and_enter_opens(page):
     page.get_by_role("searchbox").fill("polite")
-    assert page.locator(".list li").all_inner_texts() == ["3 politeness"]
+    assert [each.splitlines()[0] for each in page.locator(".list li").all_inner_texts()] == ["3 politeness"]
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Latent 3: politeness").wait_for()
     page.get_by_role("searchbox").fill("no such thing")
     assert page.locator(".list li").count() == 0
-    assert "0 found" in page.locator(".list").inner_text()
+    assert "0 of 6 latents" in page.locator(".list").inner_text()
 
 
 def test_search_from_another_tab_leaves_no_tab_out_of_reach(page):
@@ -218,7 +225,7 @@ def test_a_latents_page(page):
     assert marks == [-0.5]
 
 
-def test_the_overviews_table_sorts_and_its_points_lead_on(page):
+def test_the_overviews_table_sorts(page):
     shown = page.locator("#panel-overview tbody tr td:first-child")
     strengths = samples.full_report().latents
     assert [int(each) for each in shown.all_inner_texts()] == sorted(range(6), key=lambda i: -strengths[i]["strength"])
@@ -226,9 +233,56 @@ def test_the_overviews_table_sorts_and_its_points_lead_on(page):
     assert [int(each) for each in shown.all_inner_texts()] == list(range(6))
     page.get_by_role("button", name="latent", exact=True).click()
     assert [int(each) for each in shown.all_inner_texts()] == list(range(5, -1, -1))
-    draw_all(page)
-    page.locator(".plot").first.evaluate("plot => plot.emit('plotly_click', {points: [{customdata: 3}]})")
+    page.get_by_role("link", name="3", exact=True).click()
     page.get_by_role("heading", name="Latent 3").wait_for()
+
+
+def test_a_changed_word_finds_its_latent(opened, written):
+    page = opened(written("unlabelled", unlabelled), "#latents")
+    assert page.get_by_role("tab").all_inner_texts() == ["Overview", "Latents"]  # nothing is compared or decomposed
+    assert page.locator(".list li").first.inner_text().startswith("0 ")
+    page.get_by_role("searchbox").fill("queen")
+    (found,) = page.locator(".list li").all_inner_texts()
+    assert "king → queen" in found
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Latent 2").wait_for()
+    assert page.locator(".words").inner_text() == "king → queen"
+
+
+def test_keys_go_from_latent_to_latent(opened, written):
+    page = opened(written("unlabelled", unlabelled), "#latent-1")
+    for key, latent in (("j", 2), ("j", 3), ("k", 2), ("k", 1), ("k", 0), ("k", 0)):
+        page.keyboard.press(key)
+        page.get_by_role("heading", name=f"Latent {latent}").wait_for()
+    page.get_by_role("searchbox").fill("jk")  # typed, not followed
+    assert page.get_by_role("heading", name="Latent 0").is_visible()
+
+
+def test_only_active_latents_are_listed_on_request(opened, written):
+    page = opened(written("unlabelled", unlabelled), "#latents")
+    everything = page.locator(".list li").count()
+    page.get_by_label("Active in").select_option("0.2")
+    fewer = page.locator(".list li").count()
+    assert 0 < fewer < everything
+    assert f"{fewer} of {everything} latents" in page.locator(".list").inner_text()
+
+
+def test_a_link_and_a_vector_are_copied(opened, written):
+    page = opened(written("unlabelled", unlabelled), "#latent-1")
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', "
+        "{ value: { writeText: async (text) => { window.copied = text; } } })"
+    )
+    page.get_by_role("button", name="Copy vector").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    np.testing.assert_allclose(page.evaluate("JSON.parse(copied)"), planted_ssae().W_dec[1].detach(), rtol=1e-4)
+    page.get_by_role("button", name="Copy link").click()
+    page.wait_for_function("copied.endsWith('#latent-1')")
+
+
+def test_terms_are_explained(page):
+    page.locator(".terms summary").click()
+    assert "share of pairs whose code is not zero" in page.locator(".terms").inner_text()
 
 
 def test_choices_change_what_is_shown(page):
@@ -335,16 +389,11 @@ def broken():
     [
         (
             nothing,
-            ["No latents", "No comparison of methods", "No decompositions of vectors", "call add_latents"],
+            ["This report has no latents."],
         ),
         (
             one,
-            [
-                "1 latent;",
-                "No comparison of methods",
-                "No other latents.",
-                "pass a store with labels to add_latents",
-            ],
+            ["1 latent;", "No other latents."],
         ),
         (broken, ["NaN or infinity", "never active"]),
     ],
@@ -384,7 +433,6 @@ def test_thousands_of_latents(opened, written):
     assert path.stat().st_size < 8_000_000
     page = opened(path)
     draw_all(page)
-    assert page.locator(".plot").first.locator(".point").count() == 4096
     page.get_by_role("button", name="Show 500 more").click()
     assert page.locator("#panel-overview tbody tr").count() == 550
     page.get_by_role("searchbox").fill("4095")

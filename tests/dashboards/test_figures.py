@@ -7,16 +7,6 @@ from ssae_lens.dashboards.latents import Latents
 from ssae_lens.shifts import summarise
 
 
-def test_points_are_the_latents():
-    strength, density, stability = np.array([1.0, 2]), np.array([0.0, 0.5]), np.array([0.1, 0.9])
-    drawn = figures.strengths_figure(["0 <a>", "1"], strength, density, stability)
-    points = drawn["data"][0]
-    assert (points["x"], points["y"], points["marker"]["color"]) == ([0, 0.5], [1, 2], [0.1, 0.9])
-    assert points["text"][0] == "0 &lt;a&gt;"
-    assert points["customdata"] == [0, 1]
-    assert "1 dead (never active)" in drawn["alt"]
-
-
 def test_maps_show_every_cell():
     values = np.array([[1, -0.254], [-0.254, 1]])
     drawn = figures.cosines_figure(["0", "1"], values, n_latents=5)

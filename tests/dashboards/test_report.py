@@ -43,7 +43,6 @@ def test_every_figure_is_plotlys_and_has_words(data):
 
 def test_it_is_json(data):
     assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert data["missing"] == []
 
 
 def test_rows_say_what_is_known(data):
@@ -116,14 +115,29 @@ def test_what_was_not_measured_is_not_drawn():
     assert Report("").add_comparison(rows).comparison["tasks"] == [("a", [])]
 
 
-def test_what_is_missing_is_listed():
-    assert len(Report("").to_dict()["missing"]) == 6
-    bare = Report("").add_latents(samples.ssae()).to_dict()
-    assert [words.partition(":")[0] for words in bare["missing"]][:2] == [
-        "Strength and density of latents",
-        "Correlation with labelled concepts",
-    ]
-    assert bare["latents"][0]["strength"] is None
+def test_changed_words_name_latents_and_split_halves_are_their_stability():
+    ssae = samples.ssae()
+    ssae.cfg.metadata.split_half = [0.5, None, *[0.9] * 4]
+    change = ["is", "was", 9, 0.8]
+    report = (
+        Report("")
+        .add_latents(
+            ssae,
+            samples.store(n=30),
+            descriptions=[{"latent": 1, "label": "is → was", "changes": [change], "typical": 2.0}],
+        )
+        .to_dict()
+    )
+    assert [row["stability"] for row in report["latents"]][:3] == [0.5, None, 0.9]
+    row = report["latents"][1]
+    assert (row["words"], row["all_words"], row["typical"]) == ("is → was", ["is", "was"], 2.0)
+    np.testing.assert_allclose(report["details"]["1"]["direction"], ssae.W_dec[1].detach(), rtol=1e-4)
+
+
+def test_a_map_of_few_settings_is_not_drawn():
+    rows = [{"d_sae": width, "level": 0.1, "udr_decoders": 0.9} for width in (4, 8, 12)]
+    assert "udr" not in Report("").add_sweep(rows[:2]).overview
+    assert "udr" in Report("").add_sweep(rows).overview
 
 
 @pytest.mark.parametrize(
