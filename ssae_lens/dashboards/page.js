@@ -127,7 +127,7 @@ const TERMS = {
   "active": "The share of pairs whose code is not zero (without thresholds: above a tenth of the pair's largest).",
   "typical change": "The mean |code| weighted by itself: the length of one change, in the units of the model's activations.",
   "fit": "The |correlation| of codes with the labelled changes of the concept.",
-  "stability": "How well the direction is found again, from 0 to 1: in fits to either half of the pairs, or across seeds.",
+  "stability": "How well fits to either half of the pairs, or from other seeds, agree on the direction: 1 is best.",
   "UDR": "Agreement of decoders trained from different seeds, from 0 to 1.",
   "FVU": "The fraction of the shifts' variance that the autoencoder leaves unexplained.",
   "budget": "The share of the shifts' energy that training may lose in exchange for sparser codes.",
