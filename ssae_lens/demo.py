@@ -75,15 +75,18 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     )
     swept = sweep(shifts, d_sae=WIDTHS, seeds=SEEDS, out=out / "ssae", quiet=quiet)
     ssae = swept.best
-    table = swept.table()[["d_sae", "udr_decoders", "split_half_score", "fvu", "active"]]
+    table = swept.table()[["d_sae", "reproduced", "split_half_score", "fvu", "active"]]
     for line in table.to_string(index=False).splitlines():
         print(f"     {line}")
     print(f"   {ssae.outcome.message}")
+    print("4. The words that change with each latent; no labels are used:")
+    for line in repr(describe_latents(ssae, shifts, quiet=quiet)).splitlines():
+        print(f"     {line}")
     concepts = match_concepts(ssae, shifts)
-    print("4. Labels, looked at only now, say which latent is which concept:")
-    for line in repr(concepts).splitlines()[1:]:
-        print(f"   {line}")
-    print(f"5. Steering {PROMPTS} unfinished sentences towards {', '.join(TASKS)}, beside methods that need labels.")
+    print("5. Labels, looked at only now, say which latents are which concept:")
+    for line in repr(concepts).splitlines():
+        print(f"     {line}")
+    print(f"6. Steering {PROMPTS} unfinished sentences towards {', '.join(TASKS)}, beside methods that need labels.")
     sae = load_shipped_sae(model)
     assert sae is not None
     assert sae.approximator is not None
@@ -129,7 +132,7 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
         quiet=quiet,
     )
     path = write_report(report, out / "report.html", overwrite=True)
-    print(f"6. The whole of it, latent by latent: open {path}")
+    print(f"7. The whole of it, latent by latent: open {path}")
     return path
 
 
