@@ -95,9 +95,13 @@ def steer(
     ],
     prompt: Annotated[list[str], typer.Option(help="Text to continue; repeat for several.")],
     scale: Annotated[list[float] | None, typer.Option(help="Steering strength; repeat for several.")] = None,
+    kl_budget: Annotated[
+        float | None,
+        typer.Option(help="In place of a scale, its effect on the next token's probabilities in nats, as 0.5."),
+    ] = None,
     unit: Annotated[str, typer.Option(help="Unit of the scale: vector, residual or shift.")] = "vector",
     positions: Annotated[str, typer.Option(help="Tokens to steer: all, prompt or generated.")] = "all",
-    operator: Annotated[str, typer.Option(help="add, ablate, ablate_add, clamp or add_keep_norm.")] = "add",
+    operator: Annotated[str, typer.Option(help="add, ablate, ablate_add, clamp, add_keep_norm or rotate.")] = "add",
     max_new_tokens: Annotated[int, typer.Option(help="Maximum number of generated tokens.")] = 32,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy decoding.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
@@ -115,16 +119,20 @@ def steer(
     """
     common.further_settings(context)
     common.replaceable(overwrite, json_out)
+    if scale and kl_budget is not None:
+        raise ValueError("Give --scale or --kl-budget, not both.")
     vectors = common.load_vectors(vector)
 
-    from ssae_lens.hooks import generate_sweep
+    from ssae_lens import hooks
     from ssae_lens.models import load_model
 
-    table = generate_sweep(
+    scales: Any = sorted({0.0, *(scale or [1.0])}) if operator == "add" else scale or [1.0]
+
+    table = hooks.generate_sweep(
         load_model(model, kind, device=device),  # pyright: ignore[reportArgumentType]
         prompt,
         vectors,
-        sorted({0.0, *(scale or [1.0])}) if operator == "add" else scale or [1.0],
+        scales if kl_budget is None else hooks.kl_budget(kl_budget),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         seed=seed,

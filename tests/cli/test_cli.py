@@ -367,3 +367,13 @@ def test_chat_messages_are_rendered_by_the_model_s_template(run, tmp_path, monke
     assert result.exit_code == 0, result.output
     with ShiftStore.open(out) as store:
         assert store.texts == (["<He is in.>"], ["<He was in.>"])
+
+
+def test_steering_by_a_kl_budget(run, tmp_path):
+    SteeringVector(torch.randn(32, generator=torch.Generator().manual_seed(0)), HOOK).save(tmp_path / "v.safetensors")
+    words = ("steer", "tiny-gpt2", "--vector", tmp_path / "v.safetensors", "--prompt", "A man", "--max-new-tokens", 2)
+    result = run(*words, "--kl-budget", 0.05, "--no-check", "--quiet", "--json", tmp_path / "texts.json")
+    assert result.exit_code == 0, result.output
+    (text,) = json.loads((tmp_path / "texts.json").read_text())["texts"]
+    assert text["scale"] > 0
+    assert "Give --scale or --kl-budget, not both" in run(*words, "--kl-budget", 1, "--scale", 2).stderr
