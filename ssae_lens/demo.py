@@ -80,7 +80,8 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
         print(f"     {line}")
     print(f"   {ssae.outcome.message}")
     print("4. The words that change with each latent; no labels are used:")
-    for line in repr(describe_latents(ssae, shifts, quiet=quiet)).splitlines():
+    described = describe_latents(ssae, shifts, model, quiet=quiet)
+    for line in repr(described).splitlines():
         print(f"     {line}")
     concepts = match_concepts(ssae, shifts)
     print("5. Labels, looked at only now, say which latents are which concept:")
@@ -112,7 +113,7 @@ def run(out: str | Path = "ssae-demo", *, quiet: bool = False) -> Path:
     result = _merged(results)
     _show(result)
     steered = [latent for task in tasks if (latent := concepts[task.concept].latent) is not None]
-    descriptions = {one.latent: one for one in describe_latents(ssae, shifts, model, quiet=quiet)}
+    descriptions = {one.latent: one for one in described}
     prompts = [tasks[0].reporting[0]]
     shown = describe_latents(
         ssae, shifts, model, latents=steered, steered=True, prompts=prompts, scales=SHOWN_SCALES, quiet=quiet

@@ -51,9 +51,7 @@ class VectorSet(Mapping[str, SteeringVector]):
         if concepts is not None:
             matched = {name: concept for name, concept in concepts.items() if concept.latents}
             return cls({name: SteeringVector.from_ssae(ssae, concept) for name, concept in matched.items()})
-        entries = ssae.cfg.metadata.latents
-        entries = entries if isinstance(entries, list) and len(entries) == ssae.cfg.d_sae else [None] * ssae.cfg.d_sae
-        names = [str(entry["name"]) if entry and entry.get("name") else i for i, entry in enumerate(entries)]
+        names = [entry.get("name") or number for number, entry in enumerate(ssae.latent_entries)]
         return cls({str(name): SteeringVector.from_ssae(ssae, name) for name in dict.fromkeys(names)})
 
     def __getitem__(self, name: str) -> SteeringVector:

@@ -56,13 +56,12 @@ class LayerSweep:
         ]
         if not found:
             raise ValueError(f"No hook has a latent of the concept {concept!r}; see .concepts for the nearest ones.")
-        return SteeringVector.from_metadata(
+        return SteeringVector(
             {vector.hook_name: vector.direction for vector in found},
-            found[0].to_metadata()
-            | {
-                "hook_names": [vector.hook_name for vector in found],
-                "norms": {vector.hook_name: vector.norms for vector in found},
-            },
+            origin=found[0].origin,
+            method=found[0].method,
+            concept=concept,
+            norms={vector.hook_name: vector.norms for vector in found},
         )
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssae_lens.base import checks
-from ssae_lens.hooks.divergence import KLBudget
+from ssae_lens.hooks.divergence import Divergence, KLBudget
 from ssae_lens.hooks.gate import Gate
 from ssae_lens.hooks.hook_points import layer_of, origin_of, resolve_hook
 from ssae_lens.hooks.operators import OPERATORS, UNITS, Directions
@@ -166,10 +166,11 @@ def _found_scale(
         raise ValueError(
             f"scale is a KL budget and operator is {options['operator']!r}; it must be one of {', '.join(BUDGETED)}."
         )
+    divergence = Divergence(model, budget.prompts)
     if not per_row:
-        return budget.find(model, lambda scale: steer(model, vectors, scale=scale, **options))
+        return budget.find(divergence, lambda scale: steer(model, vectors, scale=scale, **options))
     found = {
-        id(vector): budget.find(model, lambda scale, vector=vector: steer(model, vector, scale=scale, **options))
+        id(vector): budget.find(divergence, lambda scale, vector=vector: steer(model, vector, scale=scale, **options))
         for vector in {id(vector): vector for vector in vectors}.values()
     }
     return [found[id(vector)] for vector in vectors]

@@ -31,13 +31,12 @@ class KLBudget:
     prompts: tuple[str, ...]
     negative: bool = False
 
-    def find(self, model: "Model", steered: Callable[[float], AbstractContextManager[Any]]) -> float:
-        """Return the scale at which the mean divergence is the budget, for a function from a scale to a `steer` block.
+    def find(self, divergence: "Divergence", steered: Callable[[float], AbstractContextManager[Any]]) -> float:
+        """Return the scale at which a divergence is the budget, for a function from a scale to a `steer` block.
 
         The divergence grows with the scale. Its logarithm is interpolated against that of the scale between one that is too
         small and one that is too large, with a bisection every third time.
         """
-        divergence = Divergence(model, self.prompts)
         sign = -1.0 if self.negative else 1.0
         low, high, scale = 0.0, math.inf, FIRST
         at_low, at_high, value = 0.0, math.inf, 0.0

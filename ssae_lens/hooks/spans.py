@@ -63,9 +63,7 @@ class Spans:
             pair, triples = _changed(texts)
         else:
             pair = np.arange(texts.sides.shape[1])
-            triples = np.stack(
-                [texts.sides, *_bounds(texts, position, _windows(texts, turns)).T[:, texts.sides]], axis=-1
-            )
+            triples = np.stack([texts.sides, *_bounds(texts, position, turns).T[:, texts.sides]], axis=-1)
         # One integer per (text, start, stop), for np.unique.
         size = int(texts.lengths.max()) + 1
         codes = (triples[..., 0] * size + triples[..., 1]) * size + triples[..., 2]
@@ -111,14 +109,15 @@ def _windows(texts: TokenizedTexts, turns: dict[str, list[int]] | None) -> Int[n
     return windows
 
 
-def _bounds(texts: TokenizedTexts, position: str, windows: Int[np.ndarray, "texts 2"]) -> Int[np.ndarray, "texts 2"]:
-    """Return the start and stop of each text's span within its window."""
+def _bounds(texts: TokenizedTexts, position: str, turns: dict[str, list[int]] | None) -> Int[np.ndarray, "texts 2"]:
+    """Return the start and stop of each text's span."""
+    if position == "answer":
+        return _answers(texts, turns)
+    windows = _windows(texts, turns)
     begin, end = windows.T
     if position == "mean":
         # Without the first token of the sequence, which a text of one token keeps.
         return np.stack([np.maximum(begin, np.minimum(1, texts.lengths - 1)), end], axis=1)
-    if position == "answer":
-        return _answers(texts, windows)
     if position == "last":
         position = "-1"
     match = SLICE.fullmatch(position)
@@ -140,15 +139,13 @@ def _token_index(
     return default if bound is None else int(bound) + windows[:, 1 if bound.startswith("-") else 0]
 
 
-def _answers(texts: TokenizedTexts, windows: Int[np.ndarray, "texts 2"]) -> Int[np.ndarray, "texts 2"]:
+def _answers(texts: TokenizedTexts, turns: dict[str, list[int]] | None) -> Int[np.ndarray, "texts 2"]:
     tokens = np.full(len(texts), -1)
     for number, text in enumerate(texts.texts):
-        offsets = texts.offsets(number)
-        # The text ends with its window, behind which a chat template has its marks.
-        end = offsets[min(int(windows[number, 1] - texts.bos[number]), len(offsets)) - 1][1]
-        if answer := ANSWER.search(text[:end]):
+        # Behind the last turn a chat template has its marks.
+        if answer := ANSWER.search(text if turns is None else text[: turns[text][1]]):
             last = answer.end(1) - 1
-            holding = [token for token, (begin, stop) in enumerate(offsets) if begin <= last < stop]
+            holding = [token for token, (begin, end) in enumerate(texts.offsets(number)) if begin <= last < end]
             tokens[number] = holding[-1] + texts.bos[number]
     # A text cut to the model's context may have lost its answer.
     if (missing := (tokens < 0) | (tokens >= texts.lengths)).any():

@@ -109,8 +109,6 @@ class CodeStats:
         The fraction of rows in which each latent is active (`active_in`).
     typical
         Σh² / Σ|h|, the mean |code| weighted by itself: the size of one change. 0 where all codes are 0.
-    mean_norm, mean_shift_norm
-        The mean norm of the store's activations, and of its shifts.
     """
 
     largest: list[Rows]
@@ -118,8 +116,6 @@ class CodeStats:
     mean_abs: Float[np.ndarray, " k"]
     density: Float[np.ndarray, " k"]
     typical: Float[np.ndarray, " k"]
-    mean_norm: float
-    mean_shift_norm: float
 
 
 def code_stats(
@@ -138,7 +134,6 @@ def code_stats(
     kept = n_rows * int(np.unique(shifts.row_ids, return_counts=True)[1].max())
     extremes = (_Extremes(len(latents), kept), _Extremes(len(latents), kept))
     sizes, energy, n_active = np.zeros((3, len(latents)))
-    norms = shift_norms = 0.0
     with progress(total=len(shifts), unit=" rows", desc="Describing", quiet=quiet) as bar:
         for rows, source, target in shifts.blocks():
             codes = encode(ssae, target - source)
@@ -148,17 +143,13 @@ def code_stats(
                 words.add(rows, codes)
             sizes += abs(codes).sum(axis=0)
             energy += (codes**2).sum(axis=0)
-            norms += np.linalg.norm(source, axis=1).sum() + np.linalg.norm(target, axis=1).sum()
-            shift_norms += np.linalg.norm(target - source, axis=1).sum()
             for extreme, sign in zip(extremes, (1, -1), strict=True):
                 extreme.add(sign * codes, rows.start)
             bar.update(len(codes))
     n = len(shifts)
     typical = energy / np.where(sizes > 0, sizes, 1)
     largest, smallest = (each.best(shifts.row_ids, n_rows, sign) for each, sign in zip(extremes, (1, -1), strict=True))
-    return CodeStats(
-        largest, smallest, sizes / n, n_active / n, typical, float(norms / (2 * n)), float(shift_norms / n)
-    )
+    return CodeStats(largest, smallest, sizes / n, n_active / n, typical)
 
 
 class _Extremes:

@@ -12,7 +12,7 @@ from ssae_lens.base import checks
 from ssae_lens.hooks.generate import generate_sweep
 from ssae_lens.latents._logit_lens import extremes, logit_lens
 from ssae_lens.latents.changed_words import ChangedWords, Span, WordChange, differing_spans, label_of
-from ssae_lens.latents.codes import CodeStats, Rows, code_stats, require_fit
+from ssae_lens.latents.codes import Rows, code_stats, require_fit
 from ssae_lens.shifts import ShiftStore
 from ssae_lens.steering_vector import SteeringVector
 
@@ -234,7 +234,7 @@ def describe_latents(
     if model is not None:
         tokens = [extremes(model, logits, n_tokens) for logits in logit_lens(model, ssae.W_dec[chosen])]
     if model is not None and steered:
-        vectors = [_vector(ssae, shifts, latent, stats) for latent in chosen]
+        vectors = [_vector(ssae, shifts, latent) for latent in chosen]
         texts = _steered_texts(model, vectors, prompts, scales, max_new_tokens, quiet=quiet)
     split_half, names = _recorded(ssae)
     return Descriptions(
@@ -258,11 +258,9 @@ def describe_latents(
 
 def _recorded(ssae: "SSAE") -> tuple[list[float | None], list[str]]:
     """Return each latent's split-half cosine and its name, as far as the metadata have them."""
-    d_sae, metadata = ssae.W_dec.shape[0], ssae.cfg.metadata
-    entries = metadata.latents if isinstance(metadata.latents, list) else []
-    entries = [entry if isinstance(entry, dict) else {} for entry in entries] + [{}] * (d_sae - len(entries))
-    cosines = metadata.split_half if isinstance(metadata.split_half, list) else []
-    cosines = cosines if len(cosines) == d_sae else [entry.get("split_half") for entry in entries]
+    entries, cosines = ssae.latent_entries, ssae.cfg.metadata.split_half
+    if not isinstance(cosines, list) or len(cosines) != len(entries):
+        cosines = [entry.get("split_half") for entry in entries]
     return cosines, [str(entry.get("name") or "") for entry in entries]
 
 
@@ -289,10 +287,9 @@ def _shown(texts: tuple[list[str], list[str]] | None, rows: Rows) -> list[ShownP
     return shown
 
 
-def _vector(ssae: "SSAE", shifts: ShiftStore, latent: int, stats: CodeStats) -> SteeringVector:
+def _vector(ssae: "SSAE", shifts: ShiftStore, latent: int) -> SteeringVector:
     hook_name = ssae.origin.hook_name or shifts.origin.hook_name
-    norms = {"mean_residual_norm": stats.mean_norm, "mean_shift_norm": stats.mean_shift_norm}
-    return SteeringVector.from_ssae(ssae, latent, hook_name=hook_name, concept=str(latent), norms=norms)
+    return SteeringVector.from_ssae(ssae, latent, hook_name=hook_name, concept=str(latent), norms=shifts.norms)
 
 
 def _steered_texts(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ssae_lens.metrics.controls import bootstrap_interval
 from ssae_lens.metrics.matching import hungarian, unit_columns
 
 # A latent with less than this fraction of the energy of all codes counts as unused.
@@ -89,8 +90,6 @@ def fit_of(code: Float[np.ndarray, " n"], changes: Int[np.ndarray, " n"]) -> flo
 
 def fit_interval(code: Float[np.ndarray, " n"], changes: Int[np.ndarray, " n"], seed: int) -> list[float]:
     """Return the 95 % percentile bootstrap interval of a |fit| over pairs."""
-    rng, fits = np.random.default_rng(seed), []
-    for _ in range(N_BOOTSTRAP):
-        rows = rng.integers(len(code), size=len(code))
-        fits.append(fit_of(code[rows], changes[rows]))
-    return np.percentile(fits, (2.5, 97.5)).tolist()
+    both = np.stack([code, changes], axis=1).astype(np.float64)
+    found = bootstrap_interval(both, lambda rows: fit_of(rows[:, 0], rows[:, 1]), resamples=N_BOOTSTRAP, seed=seed)
+    return [found.low, found.high]

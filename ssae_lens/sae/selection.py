@@ -20,11 +20,16 @@ def row_weights(cfg: Any, latent: Any) -> list[tuple[int, float]]:
     return [(row, float(typical[row]) or 1.0 if isinstance(typical, list) and len(typical) == d_sae else 1.0)]
 
 
+def latent_entries(cfg: Any) -> list[dict[str, Any]]:
+    """Return what an SSAE's metadata hold of each latent, as `Concepts.attach` writes it; an empty entry where nothing."""
+    held = cfg.metadata.latents if isinstance(cfg.metadata.latents, list) else []
+    entries = [entry if isinstance(entry, dict) else {} for entry in held[: cfg.d_sae]]
+    return entries + [{}] * (cfg.d_sae - len(entries))
+
+
 def _named(cfg: Any, name: str) -> list[tuple[int, float]]:
     """Return the latents of a name in an SSAE's metadata, with sign times scale."""
-    entries = cfg.metadata.latents
-    entries = entries if isinstance(entries, list) else []
-    named = [(i, entry) for i, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("name")]
+    named = [(i, entry) for i, entry in enumerate(latent_entries(cfg)) if entry.get("name")]
     found = [
         (i, float(entry.get("sign", 1)) * float(entry.get("scale", 1))) for i, entry in named if entry["name"] == name
     ]

@@ -27,7 +27,7 @@ from typing_extensions import Self, override
 from ssae_lens.base import assets, checks, checksums, hub
 from ssae_lens.base.provenance import Origin
 from ssae_lens.sae.files import ARCHITECTURE, CFG, SavedSSAE, check_shapes, check_weights, consistently, save
-from ssae_lens.sae.selection import row_weights
+from ssae_lens.sae.selection import latent_entries, row_weights
 
 
 @dataclass
@@ -147,6 +147,11 @@ class SSAE(SAE[SSAEConfig]):
     def row_weights(self, latent: Any) -> list[tuple[int, float]]:
         """Return rows of `W_dec` with weights: one typical change of a latent, by number or name, or of a `Concept`."""
         return row_weights(self.cfg, latent)
+
+    @property
+    def latent_entries(self) -> list[dict[str, Any]]:
+        """What the metadata hold of each latent: its name, sign and scale, as far as `Concepts.attach` wrote them."""
+        return latent_entries(self.cfg)
 
     @property
     def origin(self) -> Origin:

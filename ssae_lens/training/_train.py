@@ -126,7 +126,7 @@ def trained_ssae(group: TrainingGroup, member: int, options: dict[str, Any], out
         metadata |= {key: name for key, name in names.items() if name}
     ssae = group.ssae(member, metadata)
     ssae.outcome = outcome
-    record_sizes(ssae, group.data)
+    record_sizes(ssae, outcome.typical, group.data.norms)
     return ssae
 
 

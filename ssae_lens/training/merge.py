@@ -174,4 +174,4 @@ def update_training(merged: SSAE, ssae: SSAE, data: Rows | Stream, verb: str = "
         merged.outcome = ssae.outcome.with_fit(fit, data.n)
         training["message"] = merged.outcome.message
     merged.cfg.metadata.training = training
-    record_sizes(merged, data)
+    record_sizes(merged, fit.typical, data.norms)

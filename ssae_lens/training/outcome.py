@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,21 +10,19 @@ from torch import Tensor
 
 from ssae_lens.sae import SSAE
 
-if TYPE_CHECKING:
-    from ssae_lens.training.data import Rows, Stream
-
 # A code counts as active above this fraction of its shift's largest.
 ACTIVE = 0.1
 
 
 @dataclass(frozen=True)
 class FitQuality:
-    """The fit of an SSAE to `n_rows` shifts: FVU, active latents and mean ``|code|``, as in `Outcome`."""
+    """The fit of an SSAE to `n_rows` shifts: FVU, active latents, mean ``|code|`` and typical codes, as in `Outcome`."""
 
     fvu: float
     active: float
     mean_abs: float
     n_rows: int
+    typical: list[float] = field(default_factory=list)
 
     def summary(self, n_shifts: int | None) -> str:
         """Return the fit as text, which names the sample where not all of `n_shifts` were measured."""
@@ -37,6 +35,7 @@ class FitQuality:
 def measure_fit(ssae: SSAE, blocks: Iterable[Float[Tensor, "b d"]]) -> FitQuality:
     """Return the fit of an SSAE to blocks of shifts."""
     error = energy = active = total = 0.0
+    squares, sizes = torch.zeros(2, ssae.cfg.d_sae, dtype=torch.float64)
     n_rows = 0
     for block in blocks:
         codes = ssae.encode(block.to(ssae.W_enc))
@@ -46,21 +45,19 @@ def measure_fit(ssae: SSAE, blocks: Iterable[Float[Tensor, "b d"]]) -> FitQualit
         energy += torch.linalg.vector_norm(block, dtype=torch.float64).item() ** 2
         active += active_codes(codes, exact=ssae.cfg.has_threshold) * len(block)
         total += codes.abs().mean().item() * len(block)
+        precise = codes.cpu().double()
+        squares += precise.square().sum(0)
+        sizes += precise.abs().sum(0)
         n_rows += len(block)
-    return FitQuality(error / energy if energy else float(error > 0), active / n_rows, total / n_rows, n_rows)
-
-
-@torch.no_grad()
-def record_sizes(ssae: SSAE, data: "Rows | Stream") -> None:
-    """Write into an SSAE's metadata the typical size of each latent's codes, Σh² / Σ|h|, and the mean norms of its data."""
-    squares, sizes = torch.zeros(2, ssae.cfg.d_sae, dtype=torch.float64)
-    for block in data.measured():
-        codes = ssae.encode(block.to(ssae.W_enc)).cpu().double()
-        squares += codes.square().sum(0)
-        sizes += codes.abs().sum(0)
+    fvu = error / energy if energy else float(error > 0)
     typical = squares / sizes.clamp(min=torch.finfo(torch.float64).tiny)
-    ssae.cfg.metadata.typical = [float(f"{size:.6g}") for size in typical.tolist()]
-    ssae.cfg.metadata.norms = {name: float(f"{norm:.6g}") for name, norm in data.norms.items()}
+    return FitQuality(fvu, active / n_rows, total / n_rows, n_rows, typical.tolist())
+
+
+def record_sizes(ssae: SSAE, typical: list[float], norms: dict[str, float]) -> None:
+    """Write the typical size of each latent's codes, and the mean norms of the data, into an SSAE's metadata."""
+    ssae.cfg.metadata.typical = [float(f"{size:.6g}") for size in typical]
+    ssae.cfg.metadata.norms = {name: float(f"{norm:.6g}") for name, norm in norms.items()}
 
 
 def active_codes(codes: Float[Tensor, "b h"], *, exact: bool = False) -> float:
@@ -95,6 +92,8 @@ class Outcome:
     active, mean_abs
         The mean number of codes above a tenth of a shift's largest (with thresholds: that are not zero), and the mean
         ``|code|``.
+    typical
+        The typical size of each latent's codes, Σh² / Σ|h|.
     history
         The log: a row every hundredth of the steps.
     summary, details
@@ -113,6 +112,7 @@ class Outcome:
     mean_abs: float = float("nan")
     summary: str = ""
     details: str = ""
+    typical: list[float] = field(default_factory=list, repr=False)
     history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     @property
@@ -125,7 +125,9 @@ class Outcome:
     def with_fit(self, fit: FitQuality, n_shifts: int | None) -> "Outcome":
         """Return this outcome with the fit of the SSAE that is saved."""
         summary = fit.summary(n_shifts)
-        return replace(self, fvu=fit.fvu, active=fit.active, mean_abs=fit.mean_abs, summary=summary)
+        return replace(
+            self, fvu=fit.fvu, active=fit.active, mean_abs=fit.mean_abs, summary=summary, typical=fit.typical
+        )
 
     def with_details(self, details: str) -> "Outcome":
         """Return this outcome with a further sentence in its message."""
